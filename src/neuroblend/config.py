@@ -1,0 +1,174 @@
+"""What a run is: every setting, its default, and the check of what a user gives."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from neuroblend.errors import InputError, nearest
+
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+DEFAULT_STRATEGIES = ("hard", "soft", "feature", "correlation", "feature+multitask")
+
+
+class _Settings(BaseModel):
+    """Settings that refuse what they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainingConfig(_Settings):
+    """How any model is trained.
+
+    Attributes:
+        epochs: Most epochs.
+        batch_size: Trials in a batch.
+        lr: Peak learning rate of AdamW.
+        weight_decay: Of AdamW.
+        warmup: Share of all steps in which the learning rate rises; it falls as a cosine after.
+        clip: Largest gradient norm.
+        patience: Epochs without a better validation score before training stops.
+        valid_every: Epochs from one validation to the next.
+        mask_ratio: Share of bins hidden from the input.
+        mask_span: Longest span of hidden bins.
+        accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
+        precision: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
+    """
+
+    epochs: int = Field(200, ge=1)
+    batch_size: int = Field(64, ge=1)
+    lr: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    warmup: float = Field(0.1, ge=0, le=1)
+    clip: float = Field(1.0, gt=0)
+    patience: int = Field(60, ge=1)
+    valid_every: int = Field(2, ge=1)
+    mask_ratio: float = Field(0.25, gt=0, lt=1)
+    mask_span: int = Field(5, ge=1)
+    accelerator: Accelerator = "auto"
+    precision: Precision = "32-true"
+
+
+class ModelConfig(_Settings):
+    """Which network, and how it is built.
+
+    Attributes:
+        name: A registered model, or ``package.module:builder`` of the user's own.
+        settings: Keyword arguments of its builder.
+        layer: Layer whose output is distilled and read out; the model's own default where ``None``.
+    """
+
+    name: str = "ndt"
+    settings: dict[str, Any] = Field(default_factory=dict)
+    layer: str | None = None
+
+
+class DistillConfig(_Settings):
+    """How students follow a teacher.
+
+    Attributes:
+        strategies: Arms: names of strategies, combined by ``+``.
+        alpha: Weight of the task against distillation.
+        multitask_weight: Weight of the behavior read-out where ``multitask`` takes part.
+        normalisation: ``element``, or ``released`` for the published code's forms.
+    """
+
+    strategies: tuple[str, ...] = DEFAULT_STRATEGIES
+    alpha: float = Field(0.5, ge=0, le=1)
+    multitask_weight: float = Field(0.1, gt=0)
+    normalisation: Literal["element", "released"] = "element"
+
+
+class DataConfig(_Settings):
+    """Which data, and how they are divided.
+
+    Attributes:
+        source: A file, or ``simulated`` for the built-in reaching recording.
+        behavior: Channels to use; all of them where ``None``.
+        units: How many neurons to draw; all of them where ``None``.
+        min_rate_hz: Neurons that fire less are left out.
+        held_out: Fraction of neurons that no student sees.
+        forward_bins: Bins at the end of each trial that no model sees.
+        folds: Number of test folds; one 60/20/20 split where ``None``.
+    """
+
+    source: str = "simulated"
+    behavior: tuple[str, ...] | None = None
+    units: int | None = Field(None, ge=2)
+    min_rate_hz: float = Field(0.0, ge=0)
+    held_out: float = Field(0.25, ge=0, le=0.9)
+    forward_bins: int = Field(0, ge=0)
+    folds: int | None = Field(None, ge=2)
+
+
+class RunConfig(_Settings):
+    """A whole run; two runs with equal settings give equal scores on one machine.
+
+    Attributes:
+        data: Which data, and how they are divided.
+        model: Which network.
+        distill: How students follow a teacher.
+        training: How any model is trained.
+        seeds: How many seeds; each redraws split, held-out neurons and initial weights.
+        first_seed: The first of them.
+    """
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    distill: DistillConfig = DistillConfig()
+    training: TrainingConfig = TrainingConfig()
+    seeds: int = Field(2, ge=1)
+    first_seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _strategies_once(self) -> Self:
+        strategies = self.distill.strategies
+        if not strategies or len(set(strategies)) != len(strategies):
+            raise ValueError(f"strategies {', '.join(strategies) or '(none)'}: wanted each once")
+        return self
+
+    @property
+    def all_seeds(self) -> list[int]:
+        """The seeds of the run."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    @property
+    def all_folds(self) -> list[int | None]:
+        """The folds of each seed; ``[None]`` for a single split."""
+        return [None] if self.data.folds is None else list(range(self.data.folds))
+
+
+def parse_config(content: Any, origin: str = "config") -> RunConfig:
+    """Check settings as read from YAML.
+
+    Args:
+        content: Nested mappings, as :class:`RunConfig` has them.
+        origin: Where they come from, for the error.
+
+    Raises:
+        InputError: A key is unknown (the nearest is named) or a value cannot be used.
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"{origin}: found {type(content).__name__}, wanted settings by name")
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{origin}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    path = [str(part) for part in problem["loc"]]
+    where = ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        model: type[BaseModel] = RunConfig
+        for part in path[:-1]:
+            annotation = model.model_fields[part].annotation
+            assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+            model = annotation
+        return f"unknown setting '{where}': {nearest(path[-1], model.model_fields)}"
+    found = "" if problem["type"] == "value_error" else f", found {problem['input']!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}{found}" if where else message

@@ -1,0 +1,1 @@
+"""From files to trials, and from trials to tensors."""

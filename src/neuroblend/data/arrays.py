@@ -1,0 +1,149 @@
+"""Array files (``.npz`` without pickles, ``.h5``) -> trials.
+
+==================  =====================  =====================================================
+key                 shape                  meaning
+==================  =====================  =====================================================
+``spikes``          (trial, bin, neuron)   whole counts/bin; required
+``bin_s``           ()                     width of a bin in seconds; required
+``behavior``        (trial, bin, channel)  numbers, NaN where a sample is missing
+``behavior_names``  (channel,)             strings
+``condition``       (trial,)               label of each trial's condition
+``region``          (neuron,)              brain region of each neuron
+``split``           (trial,)               "train", "valid" or "test": fixes the split
+``held_out``        (neuron,)              True for a neuron that no student may see
+``rates``           (trial, bin, neuron)   true expected counts/bin of a simulated recording
+==================  =====================  =====================================================
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroblend.data.trials import Trials, _channel_index, _counts
+from neuroblend.errors import InputError, nearest, some
+
+KEYS = (
+    "spikes",
+    "bin_s",
+    "behavior",
+    "behavior_names",
+    "condition",
+    "region",
+    "split",
+    "held_out",
+    "rates",
+)
+_BOOKKEEPING = {"trial_id", "unit_id"}  # written by Trials.save, rebuilt on reading
+
+
+def read_arrays(path: str | Path, behavior: Sequence[str] | None = None) -> Trials:
+    """Read the trials of an array file.
+
+    Args:
+        path: A ``.npz`` or ``.h5``/``.hdf5`` file with the keys above. Keys that are not in the
+            table are left alone, and a note says which.
+        behavior: Names of the channels to keep, in order; all of them where ``None``.
+
+    Returns:
+        The trials, named after the file.
+
+    Raises:
+        InputError: The file cannot be read, lacks a key, or holds what it must not.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    for key in ("spikes", "bin_s"):
+        _need(arrays, key, path)
+    unknown = [key for key in arrays if key not in KEYS and key not in _BOOKKEEPING]
+    known = {key: value for key, value in arrays.items() if key in KEYS}
+    if behavior is not None:
+        known |= _chosen_channels(known, behavior, path)
+    try:
+        trials = Trials.from_arrays(**known, name=path.stem)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if not unknown:
+        return trials
+    note = f"Keys that mean nothing here were left alone: {some(unknown)}."
+    return trials.take_neurons(np.arange(trials.n_neurons), note)
+
+
+def read_spikes(path: str | Path) -> NDArray[np.unsignedinteger[Any]]:
+    """Read (trial, bin, neuron) counts/bin of every neuron in a file that needs hold no more.
+
+    Raises:
+        InputError: As :func:`read_arrays`.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    _need(arrays, "spikes", path)
+    try:
+        return _counts(arrays["spikes"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _need(arrays: dict[str, Any], key: str, path: Path) -> None:
+    if key not in arrays:
+        raise InputError(f"{path}: no key '{key}'; {nearest(key, arrays)}")
+
+
+def _chosen_channels(
+    known: dict[str, Any], names: Sequence[str], path: Path
+) -> dict[str, NDArray[Any]]:
+    if "behavior" not in known:
+        raise InputError(f"{path}: no key 'behavior', so no channels {some(names)}")
+    signals = np.asarray(known["behavior"])
+    signals = signals[:, :, None] if signals.ndim == 2 else signals
+    labels = known.get("behavior_names")
+    if labels is None:
+        labels = [f"behavior_{i}" for i in range(signals.shape[-1])]
+    index = _channel_index(names, [str(label) for label in np.atleast_1d(labels)])
+    return {"behavior": signals[..., index], "behavior_names": np.asarray(names)}
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    readers = {".npz": _load_npz, ".h5": _load_h5, ".hdf5": _load_h5}
+    if path.suffix.lower() not in readers:
+        raise InputError(f"{path}: found a '{path.suffix}' file, wanted one of {some(readers)}")
+    return readers[path.suffix.lower()](path)
+
+
+def _load_npz(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise InputError(
+                f"{path}: holds pickled objects, which are not read; save plain arrays of numbers "
+                "and strings instead"
+            ) from None
+        raise InputError(f"{path}: damaged ({error})") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise InputError(f"{path}: truncated or not an .npz file ({error})") from None
+
+
+def _load_h5(path: Path) -> dict[str, Any]:
+    try:
+        with h5py.File(path, "r") as file:
+            arrays: dict[str, Any] = {}
+            for key, item in file.items():
+                if not isinstance(item, h5py.Dataset):
+                    continue
+                is_text = h5py.check_string_dtype(item.dtype) is not None
+                value = item.asstr()[()] if is_text else item[()]
+                arrays[key] = np.asarray(value, dtype=str) if is_text else value
+            return {key: value for key, value in arrays.items() if np.size(value)}
+    except OSError as error:
+        raise InputError(f"{path}: truncated or not an HDF5 file ({error})") from None

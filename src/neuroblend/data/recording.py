@@ -1,0 +1,246 @@
+"""A continuous recording, each signal on its own clock, and the ways to cut trials out of it.
+
+Shape legend: ``S`` samples of a signal, ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from neuroblend.data.trials import Trials, _bin_width
+from neuroblend.errors import InputError, nearest
+
+LONGEST_GAP_S = 0.25  # behavior is interpolated over shorter gaps, missing in longer ones
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """A signal sampled on its own clock.
+
+    Attributes:
+        times: (S,) seconds, ascending; repeats and gaps may stand as recorded.
+        values: (S, D) samples, NaN where missing.
+        names: D channel names.
+    """
+
+    times: NDArray[np.float64]
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, times: ArrayLike, values: ArrayLike, names: Sequence[str]) -> Signal:
+        """Check arrays and make a signal of them; (S,) values stand for one channel.
+
+        Raises:
+            InputError: Shapes do not fit, or times go backwards or are not finite.
+        """
+        clock = np.asarray(times, dtype=np.float64)
+        samples = np.asarray(values, dtype=np.float64)
+        samples = samples[:, None] if samples.ndim == 1 else samples
+        if clock.ndim != 1 or samples.shape != (clock.size, len(names)) or clock.size < 2:
+            raise InputError(
+                f"signal {', '.join(names)}: found {samples.shape} values at {clock.shape} times, "
+                f"wanted (sample, {len(names)}) at (sample,)"
+            )
+        if not np.isfinite(clock).all() or (np.diff(clock) < 0).any():
+            raise InputError(f"signal {', '.join(names)}: times are not finite and ascending")
+        return cls(clock, samples, tuple(names))
+
+    def in_bins(self, edges: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return the mean of the samples within each bin.
+
+        A bin without samples is interpolated between its neighbours where they are at most
+        ``LONGEST_GAP_S`` apart, and missing otherwise.
+
+        Args:
+            edges: (T + 1,) ascending seconds.
+
+        Returns:
+            (T, D) samples, NaN where missing.
+        """
+        first = np.searchsorted(self.times, edges)
+        n_samples = np.diff(first)[:, None]
+        total = np.vstack([np.zeros(self.values.shape[1]), np.cumsum(self.values, axis=0)])
+        if np.isnan(self.values).any():
+            known = ~np.isnan(self.values)
+            total = np.vstack([total[:1], np.cumsum(np.where(known, self.values, 0), axis=0)])
+            n_known = np.vstack([total[:1] * 0, np.cumsum(known, axis=0)])
+            n_samples = n_known[first[1:]] - n_known[first[:-1]]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = (total[first[1:]] - total[first[:-1]]) / n_samples
+        centres = (edges[:-1] + edges[1:]) / 2
+        return np.where(n_samples > 0, mean, self._between(centres)).astype(np.float32)
+
+    def _between(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
+        after = np.clip(np.searchsorted(self.times, at), 1, self.times.size - 1)
+        near = self.times[after] - self.times[after - 1] <= LONGEST_GAP_S
+        inside = (at >= self.times[0]) & (at <= self.times[-1])
+        columns = [np.interp(at, self.times, column) for column in self.values.T]
+        return np.where((near & inside)[:, None], np.stack(columns, axis=1), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Spike times, behavior signals and tables, all in seconds on one session clock.
+
+    Attributes:
+        spike_times: One ascending (n_spikes,) array a neuron.
+        signals: Behavior signals by name.
+        units: One row a neuron; a column ``region`` is carried into trials.
+        trials: One row a trial, times in seconds.
+        span: First and last second of the recording.
+        name: What to call it.
+    """
+
+    spike_times: tuple[NDArray[np.float64], ...]
+    signals: Mapping[str, Signal]
+    span: tuple[float, float]
+    units: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+    name: str = "recording"
+
+    @classmethod
+    def of(
+        cls,
+        spike_times: Sequence[ArrayLike],
+        signals: Mapping[str, Signal] | None = None,
+        span: tuple[float, float] | None = None,
+        units: pd.DataFrame | None = None,
+        trials: pd.DataFrame | None = None,
+        name: str = "recording",
+    ) -> Recording:
+        """Check arrays and make a recording of them.
+
+        Without ``span``, it is the time in which every signal was recorded or, with no signal, the
+        time from the first spike to the last.
+
+        Raises:
+            InputError: Spike times are not finite, or there are none.
+        """
+        per_neuron = tuple(np.sort(np.asarray(times, dtype=np.float64)) for times in spike_times)
+        if not any(times.size for times in per_neuron):
+            raise InputError("spike_times: no neuron has a spike")
+        if not all(np.isfinite(times).all() for times in per_neuron):
+            raise InputError("spike_times: found NaN or infinite times")
+        signals = dict(signals or {})
+        if span is None and signals:
+            clocks = [signal.times for signal in signals.values()]
+            span = (max(c[0] for c in clocks), min(c[-1] for c in clocks))
+        elif span is None:
+            everything = np.concatenate(per_neuron)
+            span = (everything.min(), everything.max())
+        return cls(
+            per_neuron,
+            signals,
+            (float(span[0]), float(span[1])),
+            pd.DataFrame(index=range(len(per_neuron))) if units is None else units,
+            pd.DataFrame() if trials is None else trials,
+            name,
+        )
+
+    def windows(
+        self,
+        width_s: float,
+        bin_s: float,
+        behavior: Sequence[str] | None = None,
+        lag_s: float = 0.0,
+        keep: NDArray[np.bool_] | None = None,
+    ) -> Trials:
+        """Cut the whole span into windows side by side and return them as trials.
+
+        Args:
+            width_s: Length of a window in seconds, rounded to whole bins.
+            bin_s: Width of a bin in seconds.
+            behavior: Signals to take, all of them where ``None``.
+            lag_s: How much later than spikes behavior is read, in seconds.
+            keep: (n_windows,) bool, windows to keep; all where ``None``.
+
+        Raises:
+            InputError: A window is longer than the span, or :meth:`align` complains.
+        """
+        width = round(width_s / bin_s) * bin_s
+        start, stop = self.span
+        n_windows = int((stop - max(lag_s, 0.0) - start) / width + 1e-9) if width > 0 else 0
+        if n_windows < 1:
+            raise InputError(
+                f"windows of {width_s:g} s in bins of {bin_s:g} s: none fits into the "
+                f"{stop - start:.4g} s recorded"
+            )
+        starts = start + width * np.arange(n_windows)
+        if keep is not None:
+            starts = starts[keep]
+        return self.align(starts, (0.0, width), bin_s, behavior, lag_s)
+
+    def align(
+        self,
+        events: ArrayLike,
+        window: tuple[float, float],
+        bin_s: float,
+        behavior: Sequence[str] | None = None,
+        lag_s: float = 0.0,
+        condition: ArrayLike | None = None,
+    ) -> Trials:
+        """Cut one trial around each event.
+
+        Args:
+            events: (B,) seconds.
+            window: Start and end of a trial relative to its event, in seconds.
+            bin_s: Width of a bin in seconds.
+            behavior: Signals to take, all of them where ``None``.
+            lag_s: How much later than spikes behavior is read, in seconds.
+            condition: (B,) labels.
+
+        Returns:
+            The trials; those that leave the recorded span are dropped, and a note says how many.
+
+        Raises:
+            InputError: A signal is unknown, or no trial is left, or :meth:`Trials.from_arrays`
+                complains.
+        """
+        _bin_width(bin_s)
+        n_bins = round((window[1] - window[0]) / bin_s)
+        if n_bins < 1:
+            raise InputError(f"window {window} s holds no bin of {bin_s:g} s")
+        starts = np.asarray(events, dtype=np.float64) + window[0]
+        latest = self.span[1] - max(lag_s, 0.0)
+        # a micro-bin of tolerance, so that rounding never drops the last window of a span
+        inside = (starts >= self.span[0] - 1e-6 * bin_s) & (
+            starts + n_bins * bin_s <= latest + 1e-6 * bin_s
+        )
+        starts = starts[inside]
+        if not starts.size:
+            raise InputError(f"none of {inside.size} trials lies within the recorded {self.span} s")
+        edges = starts[:, None] + bin_s * np.arange(n_bins + 1)
+        spikes = np.stack(
+            [np.diff(np.searchsorted(times, edges), axis=1) for times in self.spike_times], axis=2
+        )
+        signals = self._chosen(behavior)
+        samples = [
+            np.stack([signal.in_bins(trial_edges + lag_s) for trial_edges in edges])
+            for signal in signals
+        ]
+        trials = Trials.from_arrays(
+            spikes,
+            bin_s,
+            np.concatenate(samples, axis=2) if samples else None,
+            [name for signal in signals for name in signal.names] if samples else None,
+            None if condition is None else np.asarray(condition)[inside],
+            self.units["region"].to_numpy() if "region" in self.units else None,
+            name=self.name,
+        )
+        n_dropped = int((~inside).sum())
+        if not n_dropped:
+            return trials
+        note = f"{n_dropped} of {inside.size} trials leave the recorded span: dropped."
+        return trials.take_neurons(np.arange(trials.n_neurons), note)
+
+    def _chosen(self, names: Sequence[str] | None) -> list[Signal]:
+        for name in names or ():
+            if name not in self.signals:
+                raise InputError(f"no signal '{name}': {nearest(name, self.signals)}")
+        return [self.signals[name] for name in (self.signals if names is None else names)]

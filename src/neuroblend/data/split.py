@@ -1,0 +1,192 @@
+"""Which trials train, validate and test, and which neurons and bins a student must predict unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroblend.data.trials import SPLIT_NAMES, Trials
+from neuroblend.errors import InputError
+
+Part = Literal["train", "valid", "test"]
+
+TRAIN_VALID_TEST = (0.6, 0.2, 0.2)
+FEWEST = {"train": 4, "valid": 2, "test": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One draw of training, validation and test trials, held-out neurons and forward bins.
+
+    Attributes:
+        train: Indices of training trials, ascending; ``valid`` and ``test`` likewise.
+        held_out: (N,) bool, True for a neuron that no student sees.
+        forward_bins: Bins at the end of a trial that no model sees.
+        seed: What the draw was made with.
+        fold: Which fold is tested, where every trial is tested once; else ``None``.
+    """
+
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+    test: NDArray[np.int64]
+    held_out: NDArray[np.bool_]
+    forward_bins: int
+    seed: int
+    fold: int | None = None
+
+    def trials(self, part: Part) -> NDArray[np.int64]:
+        """Return the indices of the trials of ``part``."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}[part]
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """(N,) neuron indices as models see them: held-in first, then held-out."""
+        return np.argsort(self.held_out, kind="stable")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists and numbers, for a file."""
+        return {
+            "seed": self.seed,
+            "fold": self.fold,
+            "forward_bins": self.forward_bins,
+            "held_out": np.flatnonzero(self.held_out).tolist(),
+            "n_neurons": int(self.held_out.size),
+            **{part: self.trials(part).tolist() for part in ("train", "valid", "test")},  # type: ignore[arg-type]
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Split:
+        """Return the split that :meth:`to_json` gave."""
+        held_out = np.zeros(stored["n_neurons"], dtype=bool)
+        held_out[stored["held_out"]] = True
+        parts = {part: np.asarray(stored[part], dtype=np.int64) for part in SPLIT_NAMES}
+        return cls(
+            **parts,
+            held_out=held_out,
+            forward_bins=stored["forward_bins"],
+            seed=stored["seed"],
+            fold=stored["fold"],
+        )
+
+
+def split_trials(
+    trials: Trials,
+    seed: int,
+    held_out_fraction: float = 0.25,
+    forward_bins: int = 0,
+    fold: int | None = None,
+    n_folds: int | None = None,
+) -> Split:
+    """Draw a split of ``trials``; the same seed gives the same split.
+
+    Trials are divided 60/20/20, or into ``n_folds`` test folds of which ``fold`` is tested and the
+    rest trains and validates 3 to 1; in proportion within each condition where conditions are
+    known. Held-out neurons are drawn one from each of as many groups of neurons of neighbouring
+    rate. Where the file fixes a split (and no folds are asked for) or its held-out neurons, those
+    are kept.
+
+    Args:
+        trials: What to split.
+        seed: Any non-negative integer.
+        held_out_fraction: Fraction of neurons that no student sees, 0 up to 0.9.
+        forward_bins: Bins at the end of each trial that no model sees.
+        fold: Which of ``n_folds`` is tested.
+        n_folds: How many folds; ``None`` for a single split.
+
+    Raises:
+        InputError: There are too few trials, neurons or bins for the split.
+    """
+    if not 0 <= forward_bins < trials.n_bins:
+        raise InputError(
+            f"forward bins: found {forward_bins}, wanted 0 to {trials.n_bins - 1}, since a trial "
+            f"has {trials.n_bins} bins"
+        )
+    if n_folds is not None:
+        parts = _fold_parts(trials, seed, int(fold or 0), n_folds)
+    elif trials.split is not None:
+        parts = {part: np.flatnonzero(trials.split == part) for part in SPLIT_NAMES}
+    else:
+        parts = _random_parts(trials, seed)
+    _check_parts(parts, trials.n_trials, n_folds)
+    held_out = trials.held_out
+    if held_out is None:
+        held_out = _draw_held_out(trials, held_out_fraction, seed)
+    if held_out.all():
+        raise InputError("held_out: every neuron is held out, so a student would see none")
+    return Split(**parts, held_out=held_out, forward_bins=forward_bins, seed=seed, fold=fold)
+
+
+def _shuffled_within_condition(trials: Trials, seed: int) -> NDArray[np.int64]:
+    """Return all trial indices, one condition after the other, shuffled within each."""
+    shuffled = np.random.default_rng([seed, 2]).permutation(trials.n_trials)
+    if trials.condition is None:
+        return shuffled
+    return shuffled[np.argsort(trials.condition[shuffled], kind="stable")]
+
+
+def _deal(n_items: int, shares: tuple[float, ...], offset: float) -> NDArray[np.int64]:
+    """Return (n_items,) which share each item falls to, spread evenly along the items.
+
+    Dealing along trials that are sorted by condition stratifies them, rare conditions included.
+    """
+    edges = np.cumsum(shares) / np.sum(shares)
+    golden = (np.sqrt(5) - 1) / 2  # multiples of it, modulo 1, fill [0, 1) evenly at every length
+    position = (np.arange(n_items) * golden + offset) % 1.0
+    rank = np.argsort(np.argsort(position))
+    return np.searchsorted(edges, (rank + 0.5) / n_items)
+
+
+def _random_parts(trials: Trials, seed: int) -> dict[str, NDArray[np.int64]]:
+    order = _shuffled_within_condition(trials, seed)
+    share = _deal(order.size, TRAIN_VALID_TEST, np.random.default_rng([seed, 3]).random())
+    return {part: np.sort(order[share == i]) for i, part in enumerate(SPLIT_NAMES)}
+
+
+def _fold_parts(
+    trials: Trials, seed: int, fold: int, n_folds: int
+) -> dict[str, NDArray[np.int64]]:
+    if not 2 <= n_folds <= trials.n_trials:
+        raise InputError(f"--folds {n_folds}: wanted 2 to the {trials.n_trials} trials there are")
+    order = _shuffled_within_condition(trials, seed)
+    in_fold = np.arange(order.size) % n_folds == fold
+    rest = order[~in_fold]
+    share = _deal(rest.size, (0.75, 0.25), np.random.default_rng([seed, 3, fold]).random())
+    return {
+        "train": np.sort(rest[share == 0]),
+        "valid": np.sort(rest[share == 1]),
+        "test": np.sort(order[in_fold]),
+    }
+
+
+def _check_parts(
+    parts: Mapping[str, NDArray[np.int64]], n_trials: int, n_folds: int | None
+) -> None:
+    for part, fewest in FEWEST.items():
+        if parts[part].size < fewest:
+            kind = "60/20/20 split" if n_folds is None else f"split into {n_folds} folds"
+            raise InputError(
+                f"too few trials: {n_trials} leave {parts[part].size} to {part} in a {kind}, "
+                f"wanted {fewest} or more"
+            )
+
+
+def _draw_held_out(trials: Trials, fraction: float, seed: int) -> NDArray[np.bool_]:
+    if not 0 <= fraction <= 0.9:
+        raise InputError(f"held-out fraction: found {fraction:g}, wanted 0 to 0.9")
+    n_held_out = round(fraction * trials.n_neurons)
+    if fraction > 0 and not 1 <= n_held_out < trials.n_neurons:
+        raise InputError(
+            f"held-out fraction {fraction:g} of {trials.n_neurons} neurons is {n_held_out}: wanted "
+            "at least one neuron held out and one seen; 0 holds none out"
+        )
+    held_out = np.zeros(trials.n_neurons, dtype=bool)
+    if n_held_out:
+        rng = np.random.default_rng([seed, 4])
+        by_rate = np.argsort(trials.rate_hz, kind="stable")
+        for group in np.array_split(by_rate, n_held_out):
+            held_out[rng.choice(group)] = True
+    return held_out

@@ -1,0 +1,71 @@
+"""Feature distillation (Guo et al., ICLR 2025): match intermediate representations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neuroblend.distill.pair import Normalisation, Pair
+
+
+class Feature(nn.Module):
+    """Mean squared difference of features, layer by layer, student's mapped to the teacher's width.
+
+    The map is linear and learned with the student (Romero et al. 2015, FitNets); it starts as the
+    identity, cut or padded to size. Each layer's difference is divided by the variance of the
+    teacher's features, so that it is 1 for a student that knows nothing but their mean, whatever
+    the layer's scale.
+
+    Args:
+        layers: (student layer, teacher layer) names.
+        normalisation: ``"released"`` sums the plain squared differences of the layers and adds the
+            hard term, as the released code means to (there, no features reach the loss).
+    """
+
+    wants_teacher = True
+
+    def __init__(
+        self, layers: Sequence[tuple[str, str | None]], normalisation: Normalisation = "element"
+    ) -> None:
+        super().__init__()
+        self.layers = tuple(layers)
+        self.normalisation = normalisation
+        self.maps = nn.ModuleList()
+
+    def prepare(self, pair: Pair) -> None:
+        """Make the maps, for the widths found in ``pair``."""
+        self.maps = nn.ModuleList(
+            _identity_map(student.shape[2], teacher.shape[2])
+            for student, teacher in self._features(pair)
+        )
+
+    def forward(self, pair: Pair) -> Tensor:
+        """Return the loss, in units of the teacher's variance (or, if released, as it is there)."""
+        losses = []
+        for to_teacher, (student, teacher) in zip(self.maps, self._features(pair), strict=True):
+            difference = functional.mse_loss(to_teacher(student), teacher)
+            if self.normalisation == "element":
+                spread = teacher.var(dim=(0, 1), correction=0).mean()
+                difference = difference / spread.clamp_min(1e-8)
+            losses.append(difference)
+        total = torch.stack(losses)
+        if self.normalisation == "element":
+            return total.mean()
+        return total.sum() + functional.mse_loss(pair.student.log_rates, pair.guide.log_rates)
+
+    def _features(self, pair: Pair) -> list[tuple[Tensor, Tensor]]:
+        return [
+            (pair.student.features[student], pair.guide.features[teacher])
+            for student, teacher in self.layers
+            if teacher is not None
+        ]
+
+
+def _identity_map(n_in: int, n_out: int) -> nn.Linear:
+    linear = nn.Linear(n_in, n_out)
+    nn.init.eye_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear

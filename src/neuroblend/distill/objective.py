@@ -1,0 +1,156 @@
+"""The objective that a model is trained on: explain the spikes, and follow a teacher.
+
+Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neuroblend.data.batch import Batch
+from neuroblend.distill.pair import DistillLoss, Output, Pair
+from neuroblend.errors import InputError, nearest
+from neuroblend.privilege.roles import Teacher
+
+
+def poisson_nll(log_rates: Tensor, target: Tensor, scored: Tensor) -> Tensor:
+    """Return the mean Poisson negative log-likelihood in nats of the scored entries.
+
+    The term that depends on counts alone is left out. All arguments are (B, T, N).
+    """
+    losses = log_rates.exp() - target * log_rates
+    return (losses * scored).sum() / scored.sum().clamp_min(1)
+
+
+class Objective(nn.Module):
+    """``alpha * task + (1 - alpha) * mean(distillation terms) + sum(weight * other terms)``.
+
+    The task is the Poisson loss of the scored entries. Without distillation terms the task has
+    weight 1. A plain callable: ``objective(model, batch) -> {"loss": ..., "task": ..., name: ...}``.
+
+    Args:
+        terms: Loss terms by name; none for a baseline or a teacher.
+        teacher: A trained teacher, which is frozen; wanted if and only if a term wants it.
+        alpha: Weight of the task against the distillation terms, 0 to 1 (0.5 in the released code).
+        weights: Weight of each term that wants no teacher, by name; 0.1 where not given.
+
+    Raises:
+        InputError: ``alpha`` is out of range, or teacher and terms do not go together.
+    """
+
+    def __init__(
+        self,
+        terms: Mapping[str, DistillLoss] | None = None,
+        teacher: Teacher | None = None,
+        alpha: float = 0.5,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.terms = dict(terms or {})
+        if not 0 <= alpha <= 1:
+            raise InputError(f"alpha: found {alpha:g}, wanted 0 to 1")
+        guided = [name for name, term in self.terms.items() if term.wants_teacher]
+        if bool(guided) != (teacher is not None):
+            found = f"terms {guided} without a teacher" if guided else "a teacher that no term wants"
+            raise InputError(f"objective: found {found}")
+        self.alpha = alpha
+        self.weights = {name: 0.1 for name in self.terms if name not in guided} | dict(weights or {})
+        self.guided = tuple(guided)
+        self.modules_of_terms = nn.ModuleDict(
+            {name: term for name, term in self.terms.items() if isinstance(term, nn.Module)}
+        )
+        # kept out of this module's own weights: a teacher is no part of what is trained or saved
+        self._teacher = [] if teacher is None else [teacher.freeze()]
+
+    @property
+    def teacher(self) -> Teacher | None:
+        """The frozen teacher, if any."""
+        return self._teacher[0] if self._teacher else None
+
+    def prepare(self, model: nn.Module, batch: Batch) -> None:
+        """Make the weights that terms own, from one batch, before the optimiser exists.
+
+        Raises:
+            InputError: A layer that a term wants is not there.
+        """
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            pair = self._pair(model, batch)
+        model.train(was_training)
+        for term in self.modules_of_terms.values():
+            term.prepare(pair)  # type: ignore[operator]
+
+    def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Return the loss to follow, the task's and each term's, all scalars."""
+        pair = self._pair(model, batch)
+        if batch.target is None or batch.scored is None:
+            raise ValueError("an objective was called on a batch without targets")
+        parts = {"task": poisson_nll(pair.student.log_rates, batch.target, batch.scored)}
+        parts |= {name: term(pair) for name, term in self.terms.items()}
+        loss = parts["task"]
+        if self.guided:
+            guidance = torch.stack([parts[name] for name in self.guided]).mean()
+            loss = self.alpha * loss + (1 - self.alpha) * guidance
+        for name, weight in self.weights.items():
+            loss = loss + weight * parts[name]
+        return {"loss": loss, **parts}
+
+    def _pair(self, model: nn.Module, batch: Batch) -> Pair:
+        layers = [pair for term in self.terms.values() for pair in term.layers]
+        student = output_of(model, batch, [student for student, _ in layers])
+        teacher = None
+        if self.teacher is not None:
+            wanted = [teacher for _, teacher in layers if teacher is not None]
+            with torch.no_grad():
+                teacher = output_of(self.teacher, batch, wanted)
+        return Pair(batch, student, teacher)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Objective:
+        super()._apply(fn, recurse)
+        for teacher in self._teacher:  # it follows to the device, though it is no submodule
+            teacher._apply(fn, recurse)
+        return self
+
+
+def output_of(model: nn.Module, batch: Batch, layers: Sequence[str] = ()) -> Output:
+    """Call ``model`` and return its log rates and the output of ``layers`` of its network."""
+    with captured(model, layers) as features:
+        log_rates = model(batch)
+    return Output(log_rates, features)
+
+
+@contextmanager
+def captured(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Catch what the named layers of ``model.net`` give while the context lasts.
+
+    A name that ends in ``":in"`` catches what that layer is given instead.
+
+    Raises:
+        InputError: A layer does not exist.
+    """
+    features: dict[str, Tensor] = {}
+    net = model.net
+    assert isinstance(net, nn.Module)
+    named = dict(net.named_modules())
+    handles = []
+    for name in dict.fromkeys(layers):
+        layer, _, side = name.partition(":")
+        if layer not in named or side not in ("", "in"):
+            raise InputError(f"no layer '{name}': {nearest(layer, [key for key in named if key])}")
+
+        def catch(_: nn.Module, given: Any, gave: Any, name: str = name, side: str = side) -> None:
+            caught = given if side else gave
+            features[name] = caught[0] if isinstance(caught, tuple) else caught
+
+        handles.append(named[layer].register_forward_hook(catch))
+    try:
+        yield features
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,74 @@
+"""What a distillation loss is given, and what it must be.
+
+Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``H`` features of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from neuroblend.data.batch import Batch
+
+Normalisation = Literal["element", "released"]
+"""``"element"``: a mean over elements, so that alpha means the same on every dataset.
+``"released"``: the form of the code that Guo et al. (ICLR 2025) published."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a network gave for a batch.
+
+    Attributes:
+        log_rates: (B, T, N) log expected counts/bin.
+        features: (B, T, H) output of each layer that was asked for, by its name.
+    """
+
+    log_rates: Tensor
+    features: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student's and its teacher's output for the same masked batch.
+
+    Attributes:
+        batch: The batch, behavior included.
+        student: Output of the student, with gradients.
+        teacher: Output of the frozen teacher; ``None`` where no term wants one.
+    """
+
+    batch: Batch
+    student: Output
+    teacher: Output | None
+
+    @property
+    def guide(self) -> Output:
+        """The teacher's output, for a term that wants one."""
+        if self.teacher is None:
+            raise ValueError("a distillation loss was called without a teacher")
+        return self.teacher
+
+
+@runtime_checkable
+class DistillLoss(Protocol):
+    """A term of the objective: a plain callable, O(1) in ``B``, ``T`` and ``N``.
+
+    A term with weights of its own is an ``nn.Module`` with a method ``prepare(pair)``, which makes
+    them from the first batch, before the optimiser exists.
+
+    Attributes:
+        layers: (student layer, teacher layer) pairs whose outputs it wants; the teacher's is
+            ``None`` for a term that looks at the student alone.
+        wants_teacher: Whether it compares with a teacher (and so shares 1 - alpha).
+    """
+
+    layers: Sequence[tuple[str, str | None]]
+    wants_teacher: bool
+
+    def __call__(self, pair: Pair) -> Tensor:
+        """Return the loss, a scalar."""
+        ...

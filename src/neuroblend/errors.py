@@ -1,0 +1,29 @@
+"""The one error that a user's input can raise, and the help that it gives."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """What was given cannot be used. The message is one line: what was found, what was wanted."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"did you mean 'x'? "`` (or nothing) and the names that there are, for an error.
+
+    >>> nearest("fature", ["hard", "feature"])
+    "did you mean 'feature'? There are: hard, feature"
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}There are: {', '.join(names) or 'none'}"
+
+
+def some(items: Iterable[object], most: int = 6) -> str:
+    """Return a short listing of ``items``: the first ``most`` of them, then a count of the rest."""
+    words = [str(item) for item in items]
+    shown = ", ".join(words[:most])
+    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"

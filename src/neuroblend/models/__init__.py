@@ -1,0 +1,1 @@
+"""Networks, one a file: spikes in, log expected counts per bin out."""

@@ -1,0 +1,64 @@
+"""Bidirectional gated recurrent network (Cho et al. 2014), the field's plain recurrent baseline.
+
+Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons, ``W`` width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from neuroblend.data.batch import TaskSpec
+from neuroblend.errors import InputError
+from neuroblend.models.dropout import Dropout
+
+
+class GRU(nn.Module):
+    """Recurrent layers over bins, normalised, and a linear read-out of log rates.
+
+    Args:
+        spec: Sizes of the task.
+        n_layers: Recurrent layers.
+        width: Hidden units in each direction.
+        dropout: On inputs, between layers and on the features that the read-out takes.
+        bidirectional: Whether a bin's rate may depend on later bins. ``False`` makes a causal
+            model, for use while a trial is still going on.
+
+    Raises:
+        InputError: A number is out of range.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        n_layers: int = 1,
+        width: int = 64,
+        dropout: float = 0.3,
+        bidirectional: bool = True,
+    ) -> None:
+        if min(n_layers, width) < 1:
+            raise InputError(f"gru: found {n_layers} layers of width {width}, wanted 1 or more")
+        super().__init__()
+        self.n_forward = spec.t_out - spec.t_in
+        self.drop = Dropout(dropout)
+        self.recurrent = nn.GRU(
+            spec.n_in,
+            width,
+            n_layers,
+            batch_first=True,
+            dropout=dropout if n_layers > 1 else 0.0,
+            bidirectional=bidirectional,
+        )
+        n_features = width * (1 + bidirectional)
+        self.norm = nn.LayerNorm(n_features)
+        self.readout = nn.Linear(n_features, spec.n_out)
+        nn.init.uniform_(self.readout.weight, -0.1, 0.1)
+        with torch.no_grad():
+            self.readout.bias.copy_(torch.tensor(spec.log_rate))
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin."""
+        if self.n_forward:
+            spikes = nn.functional.pad(spikes, (0, 0, 0, self.n_forward))
+        features, _ = self.recurrent(self.drop(spikes))
+        return self.readout(self.drop(self.norm(features)))

@@ -1,0 +1,72 @@
+"""The two roles that any ``nn.Module`` can play.
+
+Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+from torch import Tensor, nn
+
+from neuroblend.data.batch import Batch
+
+Forward = Callable[[nn.Module, Batch], Tensor]
+"""How a network is called: ``(net, batch) -> (B, T, N) log expected counts/bin``."""
+
+
+def on_spikes(net: nn.Module, batch: Batch) -> Tensor:
+    """Call ``net`` on (B, T_in, N_in) counts/bin."""
+    log_rates: Tensor = net(batch.spikes)
+    return log_rates
+
+
+class Student(nn.Module):
+    """A network that sees spikes alone, whatever its forward tries to read.
+
+    >>> student = Student(net, lambda net, batch: net(batch.spikes.transpose(1, 2)))  # doctest: +SKIP
+
+    Args:
+        net: Any module.
+        forward: How it is called on what a student may see.
+    """
+
+    def __init__(self, net: nn.Module, forward: Forward = on_spikes) -> None:
+        super().__init__()
+        self.net = net
+        self._call = forward
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return (B, T, N) log expected counts/bin."""
+        return self._call(self.net, batch.public())
+
+
+class Teacher(nn.Module):
+    """A network that sees spikes and behavior.
+
+    Args:
+        net: Any module.
+        fusion: How it is called on both, such as :class:`~neuroblend.privilege.concat.Concat`; a
+            fusion that is a module brings its weights along.
+    """
+
+    def __init__(self, net: nn.Module, fusion: Forward) -> None:
+        super().__init__()
+        self.net = net
+        self.fusion = fusion
+        self._frozen = False
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return (B, T, N) log expected counts/bin."""
+        return self.fusion(self.net, batch)
+
+    def freeze(self) -> Self:
+        """Stop learning for good: no gradients, and in eval mode whatever mode is asked for."""
+        self._frozen = True
+        self.requires_grad_(False)
+        return self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode; a frozen teacher stays in eval mode."""
+        return super().train(mode and not self._frozen)

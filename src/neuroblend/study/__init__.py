@@ -1,0 +1,1 @@
+"""Many fits as one experiment: arms, seeds, controls, intervals."""

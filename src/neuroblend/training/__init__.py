@@ -1,0 +1,1 @@
+"""Masking, and one fit() for teacher, student and baseline alike."""

@@ -1,0 +1,267 @@
+"""One training loop for teacher, student and baseline alike, on Lightning."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from torch import Tensor, nn
+
+from neuroblend.config import TrainingConfig
+from neuroblend.data.batch import Batch, Batches, Task, mixed_seed
+from neuroblend.distill.objective import Objective, poisson_nll
+from neuroblend.errors import InputError
+from neuroblend.training.checkpoint import SafetensorsIO, as_device
+from neuroblend.training.masking import TimeMask
+
+RESUME_FILE = "resume.safetensors"
+SAVE_EVERY_S = 15.0
+N_VALID_MASKS = 2  # masks that a validation score is averaged over, the same ones in every epoch
+
+
+def fit(
+    model: nn.Module,
+    task: Task,
+    objective: Callable[[nn.Module, Batch], dict[str, Tensor]] | None = None,
+    settings: TrainingConfig | None = None,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    bar: bool = False,
+) -> pd.DataFrame:
+    """Train ``model`` and leave it with the weights that validated best.
+
+    The validation score is the Poisson loss of held-out neurons, forward bins and hidden bins of
+    validation trials, whatever the objective, so that all arms are chosen by one yardstick.
+
+    Args:
+        model: A :class:`~neuroblend.privilege.roles.Student` or ``Teacher``, called on a batch.
+        task: Trials, split and sizes.
+        objective: ``(model, batch) -> {"loss": ..., name: ...}``; by default the task alone. One
+            with a method ``prepare`` (as :class:`~neuroblend.distill.objective.Objective` has)
+            makes its own weights before training; those that are modules are trained along.
+        settings: How to train.
+        seed: Decides order, masks and dropout; initial weights are the caller's.
+        folder: Where the training state is kept, so that the same call goes on from there after an
+            interruption; removed when training ends. ``None`` keeps none.
+        progress: Called with (epochs done, most epochs).
+        bar: Whether to show Lightning's progress bar.
+
+    Returns:
+        One row an epoch: ``epoch``, ``lr``, mean ``loss`` and terms in training, ``valid``.
+
+    Raises:
+        InputError: The device or precision is not to be had, or the loss is not finite.
+    """
+    settings = settings or TrainingConfig()
+    objective = objective if objective is not None else Objective()
+    resume = None if folder is None else Path(folder) / RESUME_FILE
+    device = as_device(settings.accelerator)
+    with _quiet(), torch.random.fork_rng(enabled=True):
+        torch.manual_seed(mixed_seed(seed, 11))
+        if isinstance(objective, Objective):
+            objective.prepare(model, task.batch("train").take(slice(2)))
+        batches = Batches(task.batch("train").to(device), settings.batch_size, seed)
+        loop = _Loop(model, objective, task, settings, seed, len(batches), device)
+        best = _Best()
+        callbacks: list[Callback] = [
+            best,
+            EarlyStopping("valid", patience=max(1, settings.patience // settings.valid_every)),
+        ]
+        if progress is not None:
+            callbacks.append(_Progress(progress, settings.epochs))
+        if resume is not None:
+            callbacks.append(_Resume(resume))
+        trainer = pl.Trainer(
+            accelerator=device.type if device.type != "cuda" else "gpu",
+            devices=1,
+            precision=settings.precision,
+            max_epochs=settings.epochs,
+            gradient_clip_val=settings.clip,
+            check_val_every_n_epoch=settings.valid_every,
+            num_sanity_val_steps=0,
+            callbacks=callbacks,
+            plugins=[SafetensorsIO()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=bar,
+            deterministic="warn" if device.type == "cuda" else None,
+        )
+        found = resume is not None and resume.is_file()
+        trainer.fit(loop, batches, [0], ckpt_path=str(resume) if found else None)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+    best.restore(model)
+    model.cpu().eval()
+    if resume is not None:
+        resume.unlink(missing_ok=True)
+    return pd.DataFrame(loop.history)
+
+
+class _Loop(pl.LightningModule):
+    """What Lightning calls in each step."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Callable[[nn.Module, Batch], dict[str, Tensor]],
+        task: Task,
+        settings: TrainingConfig,
+        seed: int,
+        n_batches: int,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.settings = settings
+        self.seed = seed
+        self.n_steps = n_batches * settings.epochs
+        self.mask = TimeMask(settings.mask_ratio, settings.mask_span)
+        self.history: list[dict[str, float]] = []
+        self._sums: dict[str, Tensor] = {}
+        whole = task.batch("valid")
+        masks = [TimeMask(settings.mask_ratio, 1)(whole, mixed_seed(seed, 12, i)) for i in range(N_VALID_MASKS)]
+        self._valid = [part.to(device) for masked in masks for part in Batches(masked, 256)]
+
+    def configure_optimizers(self) -> Any:
+        weights = [weight for weight in self.parameters() if weight.requires_grad]
+        optimiser = torch.optim.AdamW(
+            weights, lr=self.settings.lr, weight_decay=self.settings.weight_decay
+        )
+        n_warm = max(1, round(self.settings.warmup * self.n_steps))
+
+        def scale(step: int) -> float:
+            if step < n_warm:
+                return (step + 1) / n_warm
+            return 0.5 + 0.5 * math.cos(math.pi * (step - n_warm) / max(1, self.n_steps - n_warm))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, scale)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        return batch  # everything lies on the device already
+
+    def on_train_epoch_start(self) -> None:
+        # one seed an epoch, so that a training that goes on after an interruption is the same one
+        torch.manual_seed(mixed_seed(self.seed, 13, self.current_epoch))
+        loader = self.trainer.train_dataloader
+        assert isinstance(loader, Batches)
+        loader.epoch = self.current_epoch
+        self._sums = {}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        masked = self.mask(batch, mixed_seed(self.seed, 14, self.global_step))
+        losses = self.objective(self.model, masked)
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach()
+        return losses["loss"]
+
+    def on_train_epoch_end(self) -> None:
+        # Lightning validates before this hook, and the score belongs to the same row
+        n_batches = self.trainer.num_training_batches
+        row = {"epoch": float(self.current_epoch + 1), "lr": self.optimizers().param_groups[0]["lr"]}  # type: ignore[union-attr]
+        row |= {name: float(total) / n_batches for name, total in self._sums.items()}
+        if not math.isfinite(row["loss"]):
+            raise InputError(
+                f"training: the loss is {row['loss']} in epoch {self.current_epoch + 1}; lower the "
+                f"learning rate ({self.settings.lr:g})"
+            )
+        valid = self.trainer.callback_metrics.get("valid")
+        is_fresh = (self.current_epoch + 1) % self.settings.valid_every == 0
+        row["valid"] = float(valid) if valid is not None and is_fresh else math.nan
+        self.history.append(row)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        losses, weights = [], []
+        for part in self._valid:
+            assert part.target is not None and part.scored is not None
+            losses.append(poisson_nll(self.model(part), part.target, part.scored))
+            weights.append(part.scored.sum())
+        weight = torch.stack(weights).float()
+        self.log("valid", (torch.stack(losses) * weight).sum() / weight.sum(), batch_size=1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint["history"]
+
+
+class _Best(Callback):
+    """Keeps the weights of the best validation score, along with the training state."""
+
+    def __init__(self) -> None:
+        self.score = math.inf
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        score = float(trainer.callback_metrics["valid"])
+        if score < self.score:
+            self.score = score
+            model = pl_module.model
+            assert isinstance(model, nn.Module)
+            self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    def restore(self, model: nn.Module) -> None:
+        """Give ``model`` the best weights; its last ones where there was no validation."""
+        if self.weights:
+            model.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"score": self.score, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.score = state_dict["score"]
+        self.weights = state_dict["weights"]
+
+
+class _Resume(Callback):
+    """Writes the training state now and then, at the end of an epoch."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if time.monotonic() - self._last >= SAVE_EVERY_S:
+            trainer.save_checkpoint(self.path)
+            self._last = time.monotonic()
+
+
+class _Progress(Callback):
+    """Tells how far training is."""
+
+    def __init__(self, tell: Callable[[int, int], None], n_epochs: int) -> None:
+        self.tell = tell
+        self.n_epochs = n_epochs
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.tell(trainer.current_epoch + 1, self.n_epochs)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice (loader workers, devices, tips) away from the user."""
+    logs = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [log.level for log in logs]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        for log in logs:
+            log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for log, level in zip(logs, levels, strict=True):
+                log.setLevel(level)
