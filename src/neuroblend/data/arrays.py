@@ -121,7 +121,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _load_npz(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except ValueError as error:
         if "pickle" in str(error):

@@ -250,4 +250,6 @@ class Batches:
 
 def mixed_seed(*parts: Any) -> int:
     """Return one seed of several numbers, so that neighbours in any of them are unrelated."""
-    return int(np.random.SeedSequence([int(part) for part in parts]).generate_state(1, np.uint64)[0])
+    return int(
+        np.random.SeedSequence([int(part) for part in parts]).generate_state(1, np.uint64)[0]
+    )

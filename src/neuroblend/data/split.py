@@ -1,4 +1,4 @@
-"""Which trials train, validate and test, and which neurons and bins a student must predict unseen."""
+"""Which trials train, validate and test, and which neurons and bins no student sees."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Split:
             "forward_bins": self.forward_bins,
             "held_out": np.flatnonzero(self.held_out).tolist(),
             "n_neurons": int(self.held_out.size),
-            **{part: self.trials(part).tolist() for part in ("train", "valid", "test")},  # type: ignore[arg-type]
+            **{part: self.trials(part).tolist() for part in ("train", "valid", "test")},
         }
 
     @classmethod
@@ -146,9 +146,7 @@ def _random_parts(trials: Trials, seed: int) -> dict[str, NDArray[np.int64]]:
     return {part: np.sort(order[share == i]) for i, part in enumerate(SPLIT_NAMES)}
 
 
-def _fold_parts(
-    trials: Trials, seed: int, fold: int, n_folds: int
-) -> dict[str, NDArray[np.int64]]:
+def _fold_parts(trials: Trials, seed: int, fold: int, n_folds: int) -> dict[str, NDArray[np.int64]]:
     if not 2 <= n_folds <= trials.n_trials:
         raise InputError(f"--folds {n_folds}: wanted 2 to the {trials.n_trials} trials there are")
     order = _shuffled_within_condition(trials, seed)

@@ -41,6 +41,7 @@ class Trials:
         rates: (B, T, N) true expected counts/bin, known for simulated recordings alone.
         trial_id: (B,) index of each trial in its source.
         unit_id: (N,) index of each neuron in its source.
+        n_source_neurons: How many neurons the source has, those that were left out included.
         name: What to call the recording.
         notes: What was left out or is unusual, in sentences for the user.
     """
@@ -56,6 +57,7 @@ class Trials:
     rates: NDArray[np.float32] | None
     trial_id: NDArray[np.int64]
     unit_id: NDArray[np.int64]
+    n_source_neurons: int
     name: str
     notes: tuple[str, ...] = ()
 
@@ -112,6 +114,7 @@ class Trials:
             rates=_rates(rates, counts.shape),
             trial_id=np.arange(n_trials),
             unit_id=np.arange(n_neurons),
+            n_source_neurons=n_neurons,
             name=name,
             notes=notes,
         )
@@ -146,14 +149,14 @@ class Trials:
 
     def take_neurons(self, keep: ArrayLike, note: str | None = None) -> Trials:
         """Return the trials with the neurons ``keep`` ((n,) indices or (N,) bool) alone."""
-        keep = np.arange(self.n_neurons)[np.asarray(keep)]
+        kept = np.arange(self.n_neurons)[np.asarray(keep)]
         return replace(
             self,
-            spikes=self.spikes[:, :, keep],
-            region=None if self.region is None else self.region[keep],
-            held_out=None if self.held_out is None else self.held_out[keep],
-            rates=None if self.rates is None else self.rates[:, :, keep],
-            unit_id=self.unit_id[keep],
+            spikes=self.spikes[:, :, kept],
+            region=None if self.region is None else self.region[kept],
+            held_out=None if self.held_out is None else self.held_out[kept],
+            rates=None if self.rates is None else self.rates[:, :, kept],
+            unit_id=self.unit_id[kept],
             notes=self.notes if note is None else (*self.notes, note),
         )
 
@@ -196,7 +199,9 @@ class Trials:
                 f"--min-rate {min_rate_hz:g}: {int(keep.sum())} of {self.n_neurons} neurons fire "
                 f"that much, wanted 2 or more; the fastest fires at {self.rate_hz.max():.3g} Hz"
             )
-        note = f"{int((~keep).sum())} of {self.n_neurons} neurons under {min_rate_hz:g} Hz left out."
+        note = (
+            f"{int((~keep).sum())} of {self.n_neurons} neurons under {min_rate_hz:g} Hz left out."
+        )
         return self.take_neurons(keep, note)
 
     def save(self, path: str | Path) -> None:
@@ -207,6 +212,7 @@ class Trials:
             with h5py.File(partial, "w") as file:
                 file.attrs.update(format=FORMAT, version=1, name=self.name, bin_s=self.bin_s)
                 file.attrs["notes"] = list(self.notes)
+                file.attrs["n_source_neurons"] = self.n_source_neurons
                 file["bin_s"] = self.bin_s
                 file["behavior_names"] = list(self.behavior_names)
                 for key in ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id"):
@@ -251,6 +257,7 @@ class Trials:
                     rates=array("rates"),
                     trial_id=array("trial_id"),
                     unit_id=array("unit_id"),
+                    n_source_neurons=int(file.attrs["n_source_neurons"]),
                     name=str(file.attrs["name"]),
                     notes=tuple(str(note) for note in file.attrs["notes"]),
                 )
@@ -263,11 +270,12 @@ class Trials:
             return self
         if fires.sum() < 2:
             raise InputError(
-                f"spikes: {int(fires.sum())} of {self.n_neurons} neurons ever fire, wanted 2 or more"
+                f"spikes: {int(fires.sum())} of {self.n_neurons} neurons ever fire, wanted 2"
             )
         silent = some(self.unit_id[~fires])
         return self.take_neurons(
-            fires, f"{int((~fires).sum())} of {self.n_neurons} neurons never fire: kept out ({silent})."
+            fires,
+            f"{int((~fires).sum())} of {self.n_neurons} neurons never fire: kept out ({silent}).",
         )
 
 
@@ -340,18 +348,21 @@ def _behavior(
     if np.isinf(signals).any():
         raise InputError("behavior: found infinite values; mark missing samples with NaN")
     signals = signals.astype(np.float32)
+    _check_varies(signals, labels)
+    return signals, labels
+
+
+def _check_varies(signals: NDArray[np.float32], labels: tuple[str, ...]) -> None:
     for i, label in enumerate(labels):
         known = signals[:, :, i][~np.isnan(signals[:, :, i])]
-        if known.size == 0:
-            found = "holds nothing but NaN"
-        elif known.min() == known.max():
-            found = f"is {known[0]:g} in every bin"
-        else:
+        if known.size and known.min() < known.max():
             continue
+        found = f"is {known[0] + 0.0:g} in every bin" if known.size else "holds nothing but NaN"
         others = ",".join(other for other in labels if other != label)
         instead = f"leave it out with --behavior {others}" if others else "no other channel is left"
-        raise InputError(f"behavior channel '{label}' {found}: there is nothing to learn; {instead}")
-    return signals, labels
+        raise InputError(
+            f"behavior channel '{label}' {found}: there is nothing to learn; {instead}"
+        )
 
 
 def _gap_notes(signals: NDArray[np.float32] | None, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class Multitask(nn.Module):
     def __init__(self, layer: str) -> None:
         super().__init__()
         self.layers: Sequence[tuple[str, str | None]] = ((layer, None),)
-        self.readout = nn.Identity()
+        self.readout: nn.Module = nn.Identity()
 
     def prepare(self, pair: Pair) -> None:
         """Make the read-out, for the sizes found in ``pair``."""

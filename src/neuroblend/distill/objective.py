@@ -31,7 +31,8 @@ class Objective(nn.Module):
     """``alpha * task + (1 - alpha) * mean(distillation terms) + sum(weight * other terms)``.
 
     The task is the Poisson loss of the scored entries. Without distillation terms the task has
-    weight 1. A plain callable: ``objective(model, batch) -> {"loss": ..., "task": ..., name: ...}``.
+    weight 1. A plain callable:
+    ``objective(model, batch) -> {"loss": ..., "task": ..., name: ...}``.
 
     Args:
         terms: Loss terms by name; none for a baseline or a teacher.
@@ -56,10 +57,14 @@ class Objective(nn.Module):
             raise InputError(f"alpha: found {alpha:g}, wanted 0 to 1")
         guided = [name for name, term in self.terms.items() if term.wants_teacher]
         if bool(guided) != (teacher is not None):
-            found = f"terms {guided} without a teacher" if guided else "a teacher that no term wants"
+            found = (
+                f"terms {guided} without a teacher" if guided else "a teacher that no term wants"
+            )
             raise InputError(f"objective: found {found}")
         self.alpha = alpha
-        self.weights = {name: 0.1 for name in self.terms if name not in guided} | dict(weights or {})
+        self.weights = {name: 0.1 for name in self.terms if name not in guided} | dict(
+            weights or {}
+        )
         self.guided = tuple(guided)
         self.modules_of_terms = nn.ModuleDict(
             {name: term for name, term in self.terms.items() if isinstance(term, nn.Module)}
@@ -112,9 +117,9 @@ class Objective(nn.Module):
         return Pair(batch, student, teacher)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Objective:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for teacher in self._teacher:  # it follows to the device, though it is no submodule
-            teacher._apply(fn, recurse)
+            teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
 

@@ -1,8 +1,8 @@
 """Dropout (Srivastava et al. 2014) that draws one random byte an element.
 
-``nn.Dropout`` draws a double for each element on a CPU, which there takes a third of a training step
-of a small transformer; bytes take a fifth of that. The probability is rounded to the nearest 1/256,
-and kept elements are scaled by exactly what that leaves, so that expectations are unchanged.
+``nn.Dropout`` draws a double for each element on a CPU, which there takes a third of a training
+step of a small transformer; bytes take a fifth of that. The probability is rounded to the nearest
+1/256, and kept elements are scaled by exactly what that leaves, so that expectations stay the same.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Dropout(nn.Module):
         return x * keep.to(x.dtype).mul_(256 / (256 - self.threshold))
 
     def extra_repr(self) -> str:
+        """Return the probability, for printing."""
         return f"probability={self.threshold / 256:g}"
 
 

@@ -25,7 +25,8 @@ def on_spikes(net: nn.Module, batch: Batch) -> Tensor:
 class Student(nn.Module):
     """A network that sees spikes alone, whatever its forward tries to read.
 
-    >>> student = Student(net, lambda net, batch: net(batch.spikes.transpose(1, 2)))  # doctest: +SKIP
+    A network of another layout is wrapped by one line, such as
+    ``Student(net, lambda net, batch: net(batch.spikes.transpose(1, 2)).transpose(1, 2))``.
 
     Args:
         net: Any module.

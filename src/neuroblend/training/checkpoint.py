@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -52,7 +52,9 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be read as safetensors ({error})") from None
     except RuntimeError as error:
-        raise InputError(f"{path}: weights of another model ({str(error).splitlines()[-1].strip()})") from None
+        raise InputError(
+            f"{path}: weights of another model ({str(error).splitlines()[-1].strip()})"
+        ) from None
 
 
 def _unshared(model: nn.Module) -> dict[str, Tensor]:
@@ -80,8 +82,6 @@ class SafetensorsIO(CheckpointIO):
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read what :meth:`save_checkpoint` wrote."""
-        from safetensors import safe_open
-
         with safe_open(path, framework="pt") as file:
             tree = json.loads(file.metadata()["tree"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

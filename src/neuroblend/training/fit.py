@@ -132,13 +132,16 @@ class _Loop(pl.LightningModule):
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         whole = task.batch("valid")
-        masks = [TimeMask(settings.mask_ratio, 1)(whole, mixed_seed(seed, 12, i)) for i in range(N_VALID_MASKS)]
+        masks = [
+            TimeMask(settings.mask_ratio, 1)(whole, mixed_seed(seed, 12, i))
+            for i in range(N_VALID_MASKS)
+        ]
         self._valid = [part.to(device) for masked in masks for part in Batches(masked, 256)]
 
     def configure_optimizers(self) -> Any:
         weights = [weight for weight in self.parameters() if weight.requires_grad]
         optimiser = torch.optim.AdamW(
-            weights, lr=self.settings.lr, weight_decay=self.settings.weight_decay
+            weights, lr=self.settings.lr, weight_decay=self.settings.weight_decay, fused=True
         )
         n_warm = max(1, round(self.settings.warmup * self.n_steps))
 
@@ -171,7 +174,8 @@ class _Loop(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         # Lightning validates before this hook, and the score belongs to the same row
         n_batches = self.trainer.num_training_batches
-        row = {"epoch": float(self.current_epoch + 1), "lr": self.optimizers().param_groups[0]["lr"]}  # type: ignore[union-attr]
+        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        row = {"epoch": float(self.current_epoch + 1), "lr": lr}
         row |= {name: float(total) / n_batches for name, total in self._sums.items()}
         if not math.isfinite(row["loss"]):
             raise InputError(

@@ -9,8 +9,11 @@ recorded neurons. What makes the recording hard to read is therefore what makes 
 the spikes are few, other fluctuations share the neurons, and a part of the movement is not there.
 
 Where the parameters come from. They were set from the published recordings named here, and were
-**not** tuned to the scores of any model. "Chosen" marks our own choice where we know of no single
-published number.
+**not** tuned to the scores of any network; no network had been trained on the recording when they
+were set. What was looked at while setting them: rates, kinematics and Fano factors, the oracle's
+bits/spike, and a ridge regression from smoothed spikes to the hand, which led to storing behavior
+with a lag as NLB'21 does. "Chosen" marks our own choice where we know of no single published
+number.
 
 *Movement*
 
@@ -156,9 +159,9 @@ def simulate_reaching(
 ) -> Trials:
     """Simulate spikes and hand velocity of delayed centre-out reaches, with the true rates.
 
-    Trials are aligned to the go cue at 200 ms, so that movement onset varies with the reaction time:
+    Trials are aligned to the go cue at 200 ms, so movement onset varies with the reaction time:
     median 450 ms on the clock of the spikes, 350 ms (bin 17) in ``behavior``, which is stored
-    ``behavior_lag_s`` early. A window much shorter than 0.8 s cuts the reach off. The sources of all
+    ``behavior_lag_s`` early. A window well under 0.8 s cuts the reach off. The sources of all
     values, and what is left out, are in the module docstring; none was tuned to a model's score.
 
     Args:

@@ -1,0 +1,232 @@
+"""The command line: one verb per step, and ``run`` for the whole way.
+
+Nothing heavy is imported until a verb needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+import yaml
+
+from neuroblend._version import __version__
+from neuroblend.config import RunConfig, parse_config
+from neuroblend.errors import InputError
+
+if TYPE_CHECKING:
+    from neuroblend.study.folder import RunFolder
+
+app = typer.Typer(
+    help="Models of neural population activity that learn from behavior they will not have later.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# typer brings its own copy of click from 0.27 on and uses the package before; both name it here
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results alone, no progress.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def run(
+    source: Annotated[
+        str, typer.Argument(help="An .npz or .h5 file, or 'simulated'.")
+    ] = "simulated",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run.  [default: runs/<source>]")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="ndt, gru, or package.module:builder.  [default: ndt]")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer whose output is distilled.  [default: the model's]")
+    ] = None,
+    strategies: Annotated[
+        str | None,
+        typer.Option(
+            help="Names joined by commas, combined by +.  "
+            "[default: hard,soft,feature,correlation,feature+multitask]"
+        ),
+    ] = None,
+    behavior: Annotated[
+        str | None, typer.Option(help="Channels, joined by commas.  [default: all]")
+    ] = None,
+    units: Annotated[int | None, typer.Option(help="How many neurons to draw by seed.")] = None,
+    min_rate: Annotated[
+        float | None, typer.Option(help="Leave out neurons that fire less, in Hz.")
+    ] = None,
+    held_out: Annotated[
+        float | None, typer.Option(help="Fraction of neurons no student sees.  [default: 0.25]")
+    ] = None,
+    forward_bins: Annotated[
+        int | None, typer.Option(help="Last bins of a trial that no model sees.  [default: 0]")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many seeds.  [default: 2]")] = None,
+    seed: Annotated[int | None, typer.Option(help="The first seed.  [default: 0]")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Test every trial once, in so many folds.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Most epochs of a fit.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Weight of spikes against the teacher.  [default: 0.5]")
+    ] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="auto, cpu, gpu, cuda or mps.  [default: auto]")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="32-true, bf16-mixed, ...  [default: 32-true]")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of settings, such as a run's config.yaml.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting, e.g. training.lr=0.001; may be repeated."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Worker processes.  [default: one a core]")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train teacher, baseline and students on SOURCE, score them, and write a page.
+
+    The same command goes on with a run that was interrupted.
+    """
+    given = {
+        "model.name": model,
+        "model.layer": layer,
+        "distill.strategies": _names(strategies),
+        "distill.alpha": alpha,
+        "data.behavior": _names(behavior),
+        "data.units": units,
+        "data.min_rate_hz": min_rate,
+        "data.held_out": held_out,
+        "data.forward_bins": forward_bins,
+        "data.folds": folds,
+        "seeds": seeds,
+        "first_seed": seed,
+        "training.epochs": epochs,
+        "training.accelerator": accelerator,
+        "training.precision": precision,
+    }
+    settings = _settings(config, given, set_ or [])
+    from neuroblend.report.page import write_report
+    from neuroblend.report.table import print_table
+    from neuroblend.study.run import run as run_study
+
+    out = out or Path("runs") / Path(source).stem
+    say = (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True))
+    folder = run_study(source, out, settings, jobs, quiet, say)
+    print_table(folder)
+    typer.echo(f"page: {write_report(folder)}")
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File with spikes; it needs no behavior.")
+    ],
+    out: Annotated[Path, typer.Option(help="HDF5 file to write.")] = Path("rates.h5"),
+    arm: Annotated[
+        str, typer.Option(help="selected, baseline, or a strategy of the run.")
+    ] = "selected",
+    seed: Annotated[int | None, typer.Option(help="Which seed.  [default: the first]")] = None,
+) -> None:
+    """Predict rates, and behavior decoded from them, from spikes alone."""
+    from neuroblend.study.apply import predict_run
+
+    prediction = predict_run(run, file, arm, seed)
+    prediction.save(out)
+    n_trials, n_bins, n_neurons = prediction.rates.shape
+    typer.echo(
+        f"{out}: rates of {n_trials} trials x {n_bins} bins x {n_neurons} neurons (counts/bin) and "
+        f"decoded {', '.join(prediction.behavior_names)}, by {prediction.arm}, seed "
+        f"{prediction.seed}"
+    )
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that has ended.")],
+) -> None:
+    """Build the page of a run anew."""
+    from neuroblend.report.page import write_report
+    from neuroblend.study.folder import RunFolder
+
+    folder: RunFolder = RunFolder.open(run)
+    typer.echo(f"page: {write_report(folder)}")
+
+
+def _names(joined: str | None) -> list[str] | None:
+    return None if joined is None else [name.strip() for name in joined.split(",") if name.strip()]
+
+
+def _settings(file: Path | None, given: dict[str, Any], assignments: list[str]) -> RunConfig:
+    """Merge a YAML file, the options that were given and ``--set``, later ones first."""
+    content: Any = {}
+    if file is not None:
+        try:
+            content = yaml.safe_load(file.read_text()) or {}
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+        except yaml.YAMLError as error:
+            raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
+        parse_config(content, str(file))
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise InputError(f"--set {assignment}: wanted name=value, e.g. training.lr=0.001")
+        given = given | {key.strip(): _scalar(value)}
+    for key, value in given.items():
+        if value is not None:
+            _put(content, key.split("."), value)
+    return parse_config(content, "settings")
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return float(text) if "e" in text.lower() else yaml.safe_load(text)  # YAML: 1e-3 is text
+    except (ValueError, yaml.YAMLError):
+        return yaml.safe_load(f'"{text}"')
+
+
+def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"--set {'.'.join(path)}: '{part}' has no settings within")
+    tree[path[-1]] = value
+
+
+def main() -> NoReturn:
+    """Run the command line: exit code 0, or 2 with one line on what was wrong."""
+    try:
+        code = app(standalone_mode=False)
+    except InputError as error:
+        _fail(str(error), 2)
+    except UsageError as error:
+        _fail(error.format_message(), 2)  # type: ignore[attr-defined]
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted; the same command goes on from here", 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(code)

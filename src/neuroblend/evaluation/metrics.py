@@ -1,0 +1,157 @@
+"""Scores as pure array functions, each from sums over trials so that a bootstrap costs one product.
+
+Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels, ``C`` conditions,
+``R`` bootstrap replicates. ``weights`` is (R, B): how often each replicate draws each trial;
+``None`` stands for every trial once, and every score then has shape (1,).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from scipy.special import xlogy
+
+Floats = NDArray[np.float64]
+
+SMALLEST_RATE = 1e-9  # counts/bin that stand for a rate of 0, as in nlb_tools
+PSTH_SMOOTHING_S = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeSums:
+    """What bits per spike are made of.
+
+    Attributes:
+        log_likelihood: (B, N) Poisson log-likelihood of a trial in nats, without the factorials.
+        counts: (B, N) spikes.
+        n_bins: (B, N) bins that were scored.
+    """
+
+    log_likelihood: Floats
+    counts: Floats
+    n_bins: Floats
+
+    @classmethod
+    def of(cls, rates: NDArray[np.floating], spikes: NDArray[np.number]) -> SpikeSums:
+        """Sum over the bins of (B, T, N) rates and spikes in counts/bin; NaN spikes are skipped."""
+        counts = np.asarray(spikes, dtype=np.float64)
+        known = ~np.isnan(counts)
+        counts = np.where(known, counts, 0.0)
+        expected = np.maximum(np.asarray(rates, dtype=np.float64), SMALLEST_RATE)
+        log_likelihood = np.where(known, xlogy(counts, expected) - expected, 0.0)
+        return cls(log_likelihood.sum(1), counts.sum(1), known.sum(1, dtype=np.float64))
+
+    def bits_per_spike(self, weights: Floats | None = None) -> Floats:
+        """Return (R,) bits/spike above a model that knows each neuron's mean in these trials.
+
+        The gain in Poisson log-likelihood, over the number of spikes, base 2 (Pei et al. 2021);
+        NaN where there are no spikes.
+        """
+        return self._bits(weights, keep_neurons=False)
+
+    def bits_per_neuron(self) -> Floats:
+        """Return (N,) bits/spike of each neuron alone; NaN for one without spikes."""
+        return self._bits(None, keep_neurons=True)[0]
+
+    def _bits(self, weights: Floats | None, keep_neurons: bool) -> Floats:
+        w = _weights(weights, self.counts.shape[0])
+        counts, n_bins = w @ self.counts, w @ self.n_bins
+        with np.errstate(invalid="ignore", divide="ignore"):
+            null = xlogy(counts, counts / n_bins) - counts
+            gain = w @ self.log_likelihood - null
+            if not keep_neurons:
+                gain, counts = gain.sum(1), counts.sum(1)
+            bits: Floats = gain / counts / np.log(2)
+        return bits
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorSums:
+    """What a coefficient of determination is made of.
+
+    Attributes:
+        n: (B, D) samples.
+        total: (B, D) sum of true values.
+        squares: (B, D) sum of their squares.
+        errors: (B, D) sum of squared errors.
+    """
+
+    n: Floats
+    total: Floats
+    squares: Floats
+    errors: Floats
+
+    @classmethod
+    def of(cls, predicted: NDArray[np.floating], true: NDArray[np.floating]) -> ErrorSums:
+        """Sum over the bins of (B, T, D) values; where the true one is NaN, it is skipped."""
+        known = ~np.isnan(true)
+        y = np.where(known, true, 0.0).astype(np.float64)
+        error = np.where(known, predicted - np.asarray(true, dtype=np.float64), 0.0)
+        return cls(known.sum(1, dtype=np.float64), y.sum(1), (y**2).sum(1), (error**2).sum(1))
+
+    def r2(self, weights: Floats | None = None) -> Floats:
+        """Return (R, D) coefficients of determination; NaN where true values do not vary."""
+        w = _weights(weights, self.n.shape[0])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            spread = w @ self.squares - (w @ self.total) ** 2 / (w @ self.n)
+            r2: Floats = 1 - (w @ self.errors) / np.where(spread > 1e-12, spread, np.nan)
+        return r2
+
+
+@dataclass(frozen=True, eq=False)
+class PsthSums:
+    """What the PSTH score is made of.
+
+    Attributes:
+        rates: (B, T, N) predicted counts/bin.
+        condition: (B,) index of each trial's condition.
+        truth: (C, T, N) smoothed mean counts/bin of each condition.
+    """
+
+    rates: Floats
+    condition: NDArray[np.int64]
+    truth: Floats
+
+    def r2(self, weights: Floats | None = None) -> Floats:
+        """Return (R,) R² of condition means of the rates, mean over neurons (Pei et al. 2021).
+
+        A condition of which a replicate draws no trial is left out of it.
+        """
+        w = _weights(weights, self.rates.shape[0])
+        n_bins, n_neurons = self.truth.shape[1:]
+        shape = (len(w), n_neurons)
+        n, total, squares, errors = (np.zeros(shape) for _ in range(4))
+        for c, truth in enumerate(self.truth):
+            drawn = w[:, self.condition == c]
+            n_drawn = drawn.sum(1)
+            seen = (n_drawn > 0)[:, None]
+            flat = self.rates[self.condition == c].reshape(drawn.shape[1], -1)
+            mean = (drawn / np.maximum(n_drawn, 1)[:, None]) @ flat
+            error = mean.reshape(len(w), n_bins, n_neurons) - truth
+            n += seen * n_bins
+            total += seen * truth.sum(0)
+            squares += seen * (truth**2).sum(0)
+            errors += seen * (error**2).sum(1)
+        sums = ErrorSums(n, total, squares, errors)
+        each = np.stack([sums.r2(row[None])[0] for row in np.eye(len(w))])
+        return np.nanmean(each, axis=1)
+
+
+def bits_per_spike(rates: NDArray[np.floating], spikes: NDArray[np.number]) -> float:
+    """Return bits/spike of (B, T, N) rates and spikes in counts/bin; see :class:`SpikeSums`."""
+    return float(SpikeSums.of(rates, spikes).bits_per_spike()[0])
+
+
+def psths(
+    spikes: NDArray[np.number], condition: NDArray[np.int64], n_conditions: int, bin_s: float
+) -> Floats:
+    """Return (C, T, N) mean counts/bin of each condition, smoothed by a Gaussian of 50 ms s.d."""
+    means = [spikes[condition == c].mean(axis=0, dtype=np.float64) for c in range(n_conditions)]
+    return np.asarray(gaussian_filter1d(np.stack(means), PSTH_SMOOTHING_S / bin_s, axis=1))
+
+
+def _weights(weights: Floats | None, n_trials: int) -> Floats:
+    return np.ones((1, n_trials)) if weights is None else weights

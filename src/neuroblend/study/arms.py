@@ -1,0 +1,173 @@
+"""The arms of a run: who is trained, and on what."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from neuroblend.config import ModelConfig, RunConfig
+from neuroblend.data.batch import Task, TaskSpec, mixed_seed
+from neuroblend.distill.objective import Objective, output_of
+from neuroblend.distill.pair import DistillLoss
+from neuroblend.errors import InputError, nearest, some
+from neuroblend.privilege.concat import Concat
+from neuroblend.privilege.roles import Student, Teacher
+from neuroblend.registry import find_model, find_strategies, load
+
+TEACHER, BASELINE, MULTITASK = "teacher", "baseline", "multitask"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Something that is trained and scored.
+
+    Attributes:
+        name: As in ``results.json``.
+        terms: Names of its loss terms beside the task.
+        wants_teacher: Whether a trained teacher must be there first.
+    """
+
+    name: str
+    terms: tuple[str, ...] = ()
+    wants_teacher: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Its folder in a run."""
+        return self.name if self.name in (TEACHER, BASELINE) else f"student-{self.name}"
+
+
+def arms_of(config: RunConfig) -> list[Arm]:
+    """Return the arms of a run: teacher, baseline, the multitask control, then the strategies.
+
+    Raises:
+        InputError: A strategy is unknown.
+    """
+    arms = [Arm(TEACHER), Arm(BASELINE), Arm(MULTITASK, (MULTITASK,))]
+    for name in config.distill.strategies:
+        strategies = find_strategies(name)
+        if name != MULTITASK:
+            wants = any(strategy.wants_teacher for strategy in strategies.values())
+            arms.append(Arm(name, tuple(strategies), wants))
+    return arms
+
+
+def build_network(config: ModelConfig, spec: TaskSpec) -> nn.Module:
+    """Build a network for ``spec``.
+
+    Raises:
+        InputError: The builder does not take the settings, or does not give a module.
+    """
+    builder = load(find_model(config.name).target)
+    known = inspect.signature(builder).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    for key in config.settings:
+        if key not in known and not takes_any:
+            raise InputError(
+                f"model {config.name} has no setting '{key}': {nearest(key, list(known)[1:])}"
+            )
+    try:
+        net = builder(spec, **config.settings)
+    except TypeError as error:
+        raise InputError(f"model {config.name}: {error}") from None
+    if not isinstance(net, nn.Module):
+        raise InputError(
+            f"model {config.name}: the builder gave {type(net).__name__}, not a module"
+        )
+    return net
+
+
+def build_student(config: RunConfig, task: Task, seed: int) -> Student:
+    """Build a student whose initial weights depend on the seed alone, not on the arm."""
+    with torch.random.fork_rng():
+        torch.manual_seed(mixed_seed(seed, 21))
+        return Student(build_network(config.model, task.spec))
+
+
+def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
+    """Build a teacher for spikes and behavior."""
+    fusion = Concat(task.spec)
+    with torch.random.fork_rng():
+        torch.manual_seed(mixed_seed(seed, 22))
+        return Teacher(build_network(config.model, fusion.spec), fusion)
+
+
+def build_objective(config: RunConfig, arm: Arm, layer: str, teacher: Teacher | None) -> Objective:
+    """Build what ``arm`` is trained on; weights of its terms are made by its ``prepare``."""
+    given = {
+        "layer": layer,
+        "layers": [(layer, layer)],
+        "normalisation": config.distill.normalisation,
+    }
+    terms: dict[str, DistillLoss] = {}
+    for name, strategy in find_strategies("+".join(arm.terms)).items() if arm.terms else ():
+        terms[name] = load(strategy.target)(**{key: given[key] for key in strategy.takes})
+    weights = {MULTITASK: config.distill.multitask_weight} if MULTITASK in terms else None
+    return Objective(terms, teacher, config.distill.alpha, weights)
+
+
+def feature_layer(config: ModelConfig, net: nn.Module) -> str:
+    """Return the layer to distil: the one asked for, the model's own, or what the read-out takes.
+
+    For a module of the user's own, the last layer with weights and without children stands for its
+    read-out, and features are what that layer is given.
+
+    Raises:
+        InputError: The layer asked for does not exist, or the module has no weights.
+    """
+    named = {name: module for name, module in net.named_modules() if name}
+    layer = config.layer or find_model(config.name).layer
+    if layer is not None:
+        if layer.partition(":")[0] not in named:
+            raise InputError(f"no layer '{layer}': {nearest(layer, named)}")
+        return layer
+    leaves = [
+        name
+        for name, module in named.items()
+        if not list(module.children()) and list(module.parameters())
+    ]
+    if not leaves:
+        raise InputError(f"model {config.name}: no layer has weights; name one with --layer")
+    return f"{leaves[-1]}:in"
+
+
+def check_network(config: RunConfig, task: Task) -> str:
+    """Try student and teacher on two trials and return the layer to distil.
+
+    Raises:
+        InputError: A network gives the wrong shape or values that are not finite, or its layer
+            gives no (trial, bin, feature) tensor.
+    """
+    student, teacher = build_student(config, task, 0), build_teacher(config, task, 0)
+    layer = feature_layer(config.model, student.net)
+    batch = task.batch("train").take(slice(2))
+    wanted = (batch.n_trials, task.spec.t_out, task.spec.n_out)
+    for role, model in (("student", student), ("teacher", teacher)):
+        model.eval()
+        with torch.no_grad():
+            try:
+                output = output_of(model, batch, [layer])
+            except RuntimeError as error:
+                raise InputError(
+                    f"model {config.model.name}: as a {role} on spikes of shape "
+                    f"{tuple(batch.spikes.shape)} it fails ({str(error).splitlines()[0]})"
+                ) from None
+        if tuple(output.log_rates.shape) != wanted:
+            raise InputError(
+                f"model {config.model.name}: found output {tuple(output.log_rates.shape)}, "
+                f"wanted {wanted}, (trial, bin, neuron) log rates"
+            )
+        if not torch.isfinite(output.log_rates).all():
+            raise InputError(f"model {config.model.name}: its first output is not finite")
+        features = output.features.get(layer)
+        if features is None or features.ndim != 3 or features.shape[0] != batch.n_trials:
+            found = "nothing" if features is None else f"shape {tuple(features.shape)}"
+            layers = some((name for name, _ in student.net.named_modules() if name), most=12)
+            raise InputError(
+                f"layer '{layer}' gives {found}, wanted (trial, bin, feature); name another with "
+                f"--layer; there are: {layers}"
+            )
+    return layer

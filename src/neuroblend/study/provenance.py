@@ -1,0 +1,93 @@
+"""Where results come from: versions, data, machine, time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from neuroblend.data.trials import Trials
+from neuroblend.study.folder import RunFolder
+from neuroblend.study.results import fit_scores
+
+PACKAGES = ("neuroblend", "torch", "lightning", "numpy", "scipy", "scikit-learn", "h5py", "pandas")
+
+
+def provenance_of(
+    folder: RunFolder, trials: Trials, wall_s: float, command: list[str]
+) -> dict[str, Any]:
+    """Return what someone needs to judge or repeat a run.
+
+    Args:
+        folder: The run, its fits ended.
+        trials: The recording as used.
+        wall_s: Seconds from the start of the last call to its end.
+        command: How it was called.
+    """
+    costs = {fit.label: fit_scores(folder, fit)["cost"] for fit in folder.fits()}
+    config = folder.config()
+    return {
+        "data_hash": folder.provenance()["data_hash"],
+        "data": {
+            "name": trials.name,
+            "source": config.data.source,
+            "n_trials": trials.n_trials,
+            "n_bins": trials.n_bins,
+            "n_neurons": trials.n_neurons,
+            "behavior": list(trials.behavior_names),
+            "bin_s": trials.bin_s,
+            "median_rate_hz": round(float(sorted(trials.rate_hz)[trials.n_neurons // 2]), 3),
+            "n_conditions": 0 if trials.condition is None else len(set(trials.condition)),
+            "simulated": trials.rates is not None,
+            "notes": list(trials.notes),
+        },
+        "seeds": config.all_seeds,
+        "command": [Path(command[0]).name, *command[1:]] if command else [],
+        "versions": {"python": platform.python_version()} | {p: _version(p) for p in PACKAGES},
+        "git_commit": _git_commit(),
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "cores": os.cpu_count(),
+            "accelerator": config.training.accelerator,
+        },
+        "wall_s": round(wall_s, 1),
+        "cpu_s": round(sum(cost["cpu_s"] for cost in costs.values()), 1),
+        "peak_memory_mb": _peak_memory_mb(),
+        "fits": costs,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the source that runs, where it is a git checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _peak_memory_mb() -> int:
+    """Return the peak of this process plus that of its largest worker."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return int(sum(resource.getrusage(kind).ru_maxrss for kind in kinds) / unit)

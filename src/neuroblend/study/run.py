@@ -1,0 +1,154 @@
+"""The whole way: data in, every arm trained and scored, a run folder out."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from neuroblend.config import RunConfig
+from neuroblend.data.arrays import read_arrays
+from neuroblend.data.batch import Task
+from neuroblend.data.simulate import simulate_reaching
+from neuroblend.data.split import Split, split_trials
+from neuroblend.data.trials import Trials
+from neuroblend.errors import InputError, nearest
+from neuroblend.study.arms import arms_of, check_network
+from neuroblend.study.folder import RunFolder
+from neuroblend.study.progress import fits_progress
+from neuroblend.study.provenance import provenance_of
+from neuroblend.study.results import gather
+from neuroblend.study.schedule import default_jobs, run_fits
+from neuroblend.training.checkpoint import as_device, write_json
+
+SIMULATED = "simulated"
+
+Say = Callable[[str], None]
+
+
+def run(
+    source: str | Path | Trials,
+    out: str | Path,
+    config: RunConfig | None = None,
+    jobs: int | None = 1,
+    quiet: bool = True,
+    say: Say | None = None,
+) -> RunFolder:
+    """Train teacher, baseline, multitask control and students, and score them all.
+
+    The same call goes on with a run that was interrupted, and does nothing to one that has ended.
+
+    Args:
+        source: A file, ``"simulated"``, or trials.
+        out: Folder of the run. It appears only once the input was found good.
+        config: Settings; ``data.source`` is filled in from ``source``.
+        jobs: Worker processes; ``None`` for one a core. With more than one, a script needs the
+            usual ``if __name__ == "__main__":``.
+        quiet: Whether to do without progress bars.
+        say: Is told what a user should know, a line at a time.
+
+    Returns:
+        The run's folder; ``.results()`` is what it found.
+
+    Raises:
+        InputError: The data or a setting cannot be used, or ``out`` holds another run.
+    """
+    began = time.time()
+    say = say or (lambda line: None)
+    out = Path(out)
+    config = config or RunConfig()
+    name = source.name if isinstance(source, Trials) else str(source)
+    if isinstance(source, (str, Path)) and str(source) != SIMULATED:
+        name = str(Path(source).resolve())
+    config = config.model_copy(update={"data": config.data.model_copy(update={"source": name})})
+    as_device(config.training.accelerator)
+    arms = arms_of(config)
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs {jobs}: wanted 1 or more")
+    trials = prepared(source, config)
+    for note in trials.notes:
+        say(f"note: {note}")
+    splits = draw_splits(trials, config)
+    for split in splits:
+        check_network(config, Task.of(trials, split))
+    folder = _opened(out, config, trials, splits)
+    n_fits = len(arms) * len(splits)
+    jobs = jobs or default_jobs(config.training.accelerator)
+    say(f"{trials!r}")
+    say(f"{n_fits} fits ({len(arms)} arms x {len(splits)} splits), {min(jobs, n_fits)} at a time")
+    with fits_progress(folder.fits(), quiet) as tell:
+        for fit in folder.fits():
+            if folder.is_done(fit):
+                tell(fit, config.training.epochs, config.training.epochs)
+        run_fits(folder, jobs, tell)
+    if not (folder.path / "results.json").is_file():
+        write_json(folder.path / "results.json", gather(folder))
+        provenance = provenance_of(folder, trials, time.time() - began, sys.argv)
+        write_json(folder.path / "provenance.json", provenance)
+    return folder
+
+
+def prepared(source: str | Path | Trials, config: RunConfig) -> Trials:
+    """Read trials and keep the channels and neurons that the settings ask for.
+
+    Raises:
+        InputError: They cannot be used, or there is no behavior.
+    """
+    data = config.data
+    if isinstance(source, Trials):
+        trials = source if data.behavior is None else source.take_channels(data.behavior)
+    elif str(source) == SIMULATED:
+        trials = simulate_reaching(seed=config.first_seed)
+        trials = trials if data.behavior is None else trials.take_channels(data.behavior)
+    elif not Path(source).suffix and not Path(source).exists():
+        raise InputError(f"no file '{source}': {nearest(str(source), [SIMULATED])}; or a file")
+    else:
+        trials = read_arrays(source, data.behavior)
+    if trials.behavior is None:
+        raise InputError(
+            f"{trials.name}: no behavior, so there is nothing for a teacher to know; a run needs "
+            "'behavior' (trial, bin, channel) beside 'spikes'"
+        )
+    trials = trials.above_rate(data.min_rate_hz)
+    return trials if data.units is None else trials.draw_units(data.units, config.first_seed)
+
+
+def draw_splits(trials: Trials, config: RunConfig) -> list[Split]:
+    """Draw the split of each seed and fold.
+
+    Raises:
+        InputError: There are too few trials, neurons or bins.
+    """
+    data = config.data
+    return [
+        split_trials(trials, seed, data.held_out, data.forward_bins, fold, data.folds)
+        for seed in config.all_seeds
+        for fold in config.all_folds
+    ]
+
+
+def _opened(out: Path, config: RunConfig, trials: Trials, splits: list[Split]) -> RunFolder:
+    origin = content_hash(trials)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file, wanted a folder for the run")
+    if not out.is_dir() or not any(out.iterdir()):
+        return RunFolder.create(out, config, trials, splits, origin)
+    folder = RunFolder.open(out)
+    folder.check_same(config, origin)
+    return folder
+
+
+def content_hash(trials: Trials) -> str:
+    """Return a SHA-256 over spikes, behavior and what decides the split."""
+    digest = hashlib.sha256()
+    for key in ("spikes", "behavior", "condition", "split", "held_out", "rates"):
+        value = getattr(trials, key)
+        digest.update(key.encode())
+        if value is not None:
+            digest.update(f"{value.dtype.str}{value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+    return f"sha256:{digest.hexdigest()}"

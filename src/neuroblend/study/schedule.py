@@ -1,0 +1,138 @@
+"""Independent fits side by side, in worker processes of one thread each.
+
+Two fits on a core each end sooner than one after the other on both, and one thread makes their
+numbers the same wherever they run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import torch
+
+from neuroblend.study.arms import TEACHER
+from neuroblend.study.folder import Fit, RunFolder
+from neuroblend.study.job import run_fit
+
+Tell = Callable[[Fit, int, int], None]
+"""``tell(fit, epochs done, most epochs)``; epochs done equal most when a fit has ended."""
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MKL_NUM_THREADS": "1"}
+
+
+def default_jobs(accelerator: str) -> int:
+    """Return one worker a core (eight at most); one where a GPU does the work."""
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return 1
+    with contextlib.suppress(AttributeError):
+        return min(8, len(os.sched_getaffinity(0)))
+    return min(8, os.cpu_count() or 1)
+
+
+def run_fits(folder: RunFolder, jobs: int, tell: Tell) -> None:
+    """Train what a run still lacks; students begin when their teacher has ended.
+
+    With one job, everything runs in this process.
+
+    Raises:
+        InputError: A training fails. Those that have ended stay.
+    """
+    todo = [fit for fit in folder.fits() if not folder.is_done(fit)]
+    if jobs == 1:
+        with _one_thread():
+            for fit in todo:
+                _run_here(folder, fit, tell)
+    elif todo:
+        _run_in_pool(folder, todo, min(jobs, len(todo)), tell)
+
+
+def _run_here(folder: RunFolder, fit: Fit, tell: Tell) -> None:
+    n_epochs = folder.config().training.epochs
+    run_fit(folder, fit, lambda done, most: tell(fit, min(done, most - 1), most))
+    tell(fit, n_epochs, n_epochs)
+
+
+def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell) -> None:
+    context = multiprocessing.get_context("spawn")
+    n_epochs = folder.config().training.epochs
+    with _environment(ONE_THREAD):
+        news: Any = context.Queue()
+        pool = ProcessPoolExecutor(jobs, context, _start_worker, (news,))
+        waiting = list(todo)
+        running: dict[Future[None], Fit] = {}
+        try:
+            while waiting or running:
+                for fit in [fit for fit in waiting if _is_ready(folder, fit, todo)]:
+                    if len(running) < jobs:
+                        waiting.remove(fit)
+                        running[pool.submit(_work, folder.path, fit)] = fit
+                ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                with contextlib.suppress(Empty):
+                    while True:
+                        fit, done = news.get_nowait()
+                        tell(fit, min(done, n_epochs - 1), n_epochs)
+                for future in ended:
+                    fit = running.pop(future)
+                    future.result()
+                    tell(fit, n_epochs, n_epochs)
+        except BaseException:
+            for process in list((pool._processes or {}).values()):
+                process.terminate()  # they go on from their last training state
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_ready(folder: RunFolder, fit: Fit, todo: list[Fit]) -> bool:
+    if not fit.arm.wants_teacher:
+        return True
+    return all(
+        folder.is_done(other)
+        for other in todo
+        if other.arm.name == TEACHER and (other.seed, other.fold) == (fit.seed, fit.fold)
+    )
+
+
+_news: Any = None  # a worker's line to the process that started it
+
+
+def _start_worker(news: Any) -> None:
+    global _news  # noqa: PLW0603
+    _news = news
+    torch.set_num_threads(1)
+
+
+def _work(path: Path, fit: Fit) -> None:
+    run_fit(RunFolder(path), fit, lambda done, most: _news.put((fit, done)))
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,114 @@
+import h5py
+import numpy as np
+import pytest
+from conftest import make_trials
+
+from neuroblend.data.arrays import read_arrays, read_spikes
+from neuroblend.errors import InputError
+
+SPIKES = np.random.default_rng(0).poisson(1.0, size=(6, 5, 4))
+BEHAVIOR = np.random.default_rng(1).normal(size=(6, 5, 2)).astype(np.float32)
+
+
+def write(path, **arrays):
+    if path.suffix == ".npz":
+        np.savez(path, **arrays)
+        return path
+    with h5py.File(path, "w") as file:
+        for key, value in arrays.items():
+            array = np.asarray(value)
+            file[key] = array.astype(object) if array.dtype.kind == "U" else array
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_both_formats_give_the_same_trials(tmp_path, suffix) -> None:
+    path = write(
+        tmp_path / f"mine{suffix}",
+        spikes=SPIKES,
+        bin_s=0.02,
+        behavior=BEHAVIOR,
+        behavior_names=np.array(["x", "y"]),
+        condition=np.array(list("aabbcc")),
+        extra=np.arange(3),
+    )
+    trials = read_arrays(path, behavior=["y"])
+    assert trials.name == "mine"
+    np.testing.assert_array_equal(trials.spikes, SPIKES)
+    np.testing.assert_array_equal(trials.behavior, BEHAVIOR[:, :, 1:])
+    assert trials.behavior_names == ("y",)
+    assert trials.condition.tolist() == list("aabbcc")
+    assert "extra" in trials.notes[-1]
+    np.testing.assert_array_equal(read_spikes(path), SPIKES)
+
+
+def test_saved_trials_are_an_array_file_too(tmp_path) -> None:
+    trials = make_trials(condition=np.arange(40) % 2)
+    trials.save(tmp_path / "t.h5")
+    again = read_arrays(tmp_path / "t.h5")
+    np.testing.assert_array_equal(again.spikes, trials.spikes)
+    assert again.notes == ()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_a_missing_key_names_the_nearest(tmp_path, suffix) -> None:
+    path = write(tmp_path / f"a{suffix}", spike=SPIKES, bin_s=0.02)
+    with pytest.raises(InputError, match="no key 'spikes'; did you mean 'spike'"):
+        read_arrays(path)
+    path = write(tmp_path / f"b{suffix}", spikes=SPIKES)
+    with pytest.raises(InputError, match="no key 'bin_s'"):
+        read_arrays(path)
+
+
+def test_an_unknown_channel_names_the_nearest(tmp_path) -> None:
+    path = write(
+        tmp_path / "a.npz",
+        spikes=SPIKES,
+        bin_s=0.02,
+        behavior=BEHAVIOR,
+        behavior_names=["vx", "vy"],
+    )
+    with pytest.raises(InputError, match="no behavior channel 'vxx': did you mean 'vx'"):
+        read_arrays(path, ["vxx"])
+    path = write(tmp_path / "b.npz", spikes=SPIKES, bin_s=0.02)
+    with pytest.raises(InputError, match="no key 'behavior'"):
+        read_arrays(path, ["vx"])
+
+
+def test_a_channel_that_is_left_out_may_be_constant(tmp_path) -> None:
+    behavior = BEHAVIOR * [1, 0]
+    path = write(tmp_path / "a.npz", spikes=SPIKES, bin_s=0.02, behavior=behavior)
+    with pytest.raises(InputError, match="leave it out with --behavior behavior_0"):
+        read_arrays(path)
+    assert read_arrays(path, ["behavior_0"]).behavior_names == ("behavior_0",)
+
+
+def test_pickles_are_not_read(tmp_path) -> None:
+    path = write(tmp_path / "a.npz", spikes=np.array([{"a": 1}], dtype=object), bin_s=0.02)
+    with pytest.raises(InputError, match="pickled"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_a_truncated_file_is_refused(tmp_path, suffix) -> None:
+    path = write(tmp_path / f"a{suffix}", spikes=SPIKES, bin_s=0.02)
+    whole = path.read_bytes()
+    for share in (0.1, 0.5, 0.95):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(InputError, match=r"truncated|damaged"):
+            read_arrays(path)
+
+
+def test_other_files_are_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_arrays(tmp_path / "none.npz")
+    (tmp_path / "a.csv").write_text("1,2")
+    with pytest.raises(InputError, match=r"found a '.csv' file, wanted one of .npz, .h5"):
+        read_arrays(tmp_path / "a.csv")
+
+
+def test_the_real_recording_reads(shared_data) -> None:
+    trials = read_arrays(shared_data / "ibl_wheel.npz")
+    assert (trials.n_trials, trials.n_bins, trials.n_source_neurons) == (367, 50, 449)
+    assert trials.behavior_names == ("wheel_speed", "motion_energy", "pupil_diameter", "paw_speed")
+    assert trials.bin_s == 0.02

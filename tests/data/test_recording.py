@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from neuroblend.data.recording import Recording, Signal
+from neuroblend.errors import InputError
+
+CLOCK = np.arange(0, 10, 0.01)
+
+
+def make(**fields) -> Recording:
+    given = {
+        "spike_times": [np.array([0.05, 0.15, 0.151, 2.0]), np.array([5.55, 9.95])],
+        "signals": {"pos": Signal.of(CLOCK, CLOCK * 2, ["x"])},
+        "span": (0.0, 10.0),
+    }
+    return Recording.of(**(given | fields))
+
+
+def test_windows_count_spikes_and_average_behavior() -> None:
+    trials = make().windows(width_s=1.0, bin_s=0.1)
+    assert trials.spikes.shape == (10, 10, 2)
+    assert trials.spikes[0, :3, 0].tolist() == [1, 2, 0]
+    assert trials.spikes[2, 0, 0] == 1
+    assert trials.spikes[5, 5, 1] == 1
+    assert trials.spikes[9, 9, 1] == 1
+    assert trials.spikes.sum() == 6
+    # ten samples 0.00 ... 0.09 s, doubled
+    assert trials.behavior[0, 0, 0] == pytest.approx(0.09, abs=1e-6)
+    assert trials.behavior_names == ("x",)
+
+
+def test_behavior_is_read_later_by_the_lag() -> None:
+    plain = make().windows(1.0, 0.1)
+    late = make().windows(1.0, 0.1, lag_s=0.5)
+    assert late.n_trials == 9
+    np.testing.assert_allclose(late.behavior, plain.behavior[:9] + 1.0, atol=0.02)
+    np.testing.assert_array_equal(late.spikes, plain.spikes[:9])
+
+
+def test_trials_that_leave_the_recording_are_dropped_and_counted() -> None:
+    trials = make().align([0.2, 2.0, 5.5, 9.9], (-0.5, 0.5), 0.1, condition=list("abcd"))
+    assert trials.n_trials == 2
+    assert trials.condition.tolist() == ["b", "c"]
+    assert "2 of 4 trials leave the recorded span: dropped" in trials.notes[-1]
+    with pytest.raises(InputError, match="none of 1 trials"):
+        make().align([11.0], (0, 1), 0.1)
+
+
+def test_short_gaps_are_bridged_and_long_ones_missing() -> None:
+    keep = ~((CLOCK > 2.0) & (CLOCK < 2.2)) & ~((CLOCK > 4.0) & (CLOCK < 6.0))
+    trials = make(signals={"pos": Signal.of(CLOCK[keep], CLOCK[keep] * 2, ["x"])}).windows(1.0, 0.1)
+    behavior = trials.behavior.reshape(-1)
+    assert behavior[21] == pytest.approx(2 * 2.15, abs=0.01)
+    assert np.isnan(behavior[42:59]).all()
+    assert np.isfinite(behavior[:40]).all()
+    assert "samples are missing" in trials.notes[0]
+
+
+def test_missing_samples_do_not_spread() -> None:
+    values = CLOCK * 2
+    values[105] = np.nan
+    behavior = make(signals={"p": Signal.of(CLOCK, values, ["x"])}).windows(1.0, 0.1).behavior
+    assert np.isfinite(behavior).all()
+    assert behavior[1, 0, 0] == pytest.approx(np.mean(np.delete(CLOCK[100:110] * 2, 5)), abs=1e-5)
+
+
+def test_bad_recordings_are_refused() -> None:
+    with pytest.raises(InputError, match="ascending"):
+        Signal.of([0, 2, 1], [1, 2, 3], ["x"])
+    with pytest.raises(InputError, match="wanted"):
+        Signal.of([0, 1], [[1, 2], [3, 4]], ["x"])
+    with pytest.raises(InputError, match="no neuron has a spike"):
+        Recording.of([[], []])
+    with pytest.raises(InputError, match="no signal 'poss': did you mean 'pos'"):
+        make().windows(1.0, 0.1, ["poss"])
+    with pytest.raises(InputError, match="none fits"):
+        make().windows(11.0, 0.1)
+
+
+def test_a_real_session_without_trials(shared_data) -> None:
+    with np.load(shared_data / "rat_linear_track.npz") as file:
+        spike_times = np.split(file["spike_times"], file["spike_times_index"][:-1])
+        position = Signal.of(file["position_times"], file["position"], ["x", "y"])
+    trials = Recording.of(spike_times, {"position": position}, name="rat").windows(2.0, 0.05)
+    assert trials.n_source_neurons == 31
+    assert trials.spikes.sum() > 0.95 * sum(times.size for times in spike_times)
+    assert np.isnan(trials.behavior).mean() < 0.05
+    low, high = np.nanmin(trials.behavior), np.nanmax(trials.behavior)
+    assert position.values.min() <= low < high <= position.values.max()

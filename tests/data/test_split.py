@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from conftest import make_trials
+
+from neuroblend.data.split import Split, split_trials
+from neuroblend.errors import InputError
+
+
+def parts(split: Split) -> list[np.ndarray]:
+    return [split.train, split.valid, split.test]
+
+
+def test_every_trial_falls_to_one_part_in_proportion() -> None:
+    split = split_trials(make_trials(n_trials=100), seed=3)
+    assert [part.size for part in parts(split)] == [60, 20, 20]
+    assert sorted(np.concatenate(parts(split))) == list(range(100))
+
+
+def test_seeds_redraw_and_repeat() -> None:
+    trials = make_trials(n_trials=60, n_neurons=24)
+    a, b, again = split_trials(trials, 0), split_trials(trials, 1), split_trials(trials, 0)
+    assert not np.array_equal(a.test, b.test)
+    assert not np.array_equal(a.held_out, b.held_out)
+    for one, other in zip(parts(a), parts(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(a.held_out, again.held_out)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_conditions_are_stratified(seed) -> None:
+    condition = np.repeat([0, 1, 2, 3], [40, 30, 20, 10])
+    split = split_trials(make_trials(n_trials=100, condition=condition), seed)
+    for part, share in zip(parts(split), (0.6, 0.2, 0.2), strict=True):
+        counts = np.bincount(condition[part], minlength=4)
+        assert np.abs(counts - share * np.array([40, 30, 20, 10])).max() <= 1.5
+
+
+def test_folds_test_every_trial_once_with_the_same_held_out_neurons() -> None:
+    trials = make_trials(n_trials=50, condition=np.arange(50) % 3)
+    folds = [split_trials(trials, 0, fold=fold, n_folds=3) for fold in range(3)]
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(50))
+    for fold in folds:
+        assert sorted(np.concatenate(parts(fold))) == list(range(50))
+        assert abs(fold.train.size - 3 * fold.valid.size) <= 4
+        np.testing.assert_array_equal(fold.held_out, folds[0].held_out)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_held_out_neurons_cover_the_range_of_rates(seed) -> None:
+    trials = make_trials(n_neurons=40, seed=5)
+    held_out = split_trials(trials, seed).held_out
+    assert held_out.sum() == 10
+    ranks = np.argsort(np.argsort(trials.rate_hz, kind="stable"))[held_out]
+    assert sorted(ranks // 4) == list(range(10))
+
+
+def test_a_split_in_the_file_is_kept() -> None:
+    labels = np.array(["train"] * 20 + ["test"] * 12 + ["valid"] * 8)
+    split = split_trials(make_trials(split=labels, held_out=np.arange(10) == 3), seed=9)
+    assert split.test.tolist() == list(range(20, 32))
+    assert np.flatnonzero(split.held_out).tolist() == [3]
+
+
+def test_order_puts_held_in_neurons_first() -> None:
+    split = split_trials(make_trials(held_out=np.arange(10) % 3 == 0), seed=0)
+    assert split.order.tolist() == [1, 2, 4, 5, 7, 8, 0, 3, 6, 9]
+
+
+def test_json_round_trip() -> None:
+    split = split_trials(make_trials(), 2, forward_bins=3, fold=1, n_folds=2)
+    again = Split.from_json(split.to_json())
+    assert again.to_json() == split.to_json()
+    np.testing.assert_array_equal(again.held_out, split.held_out)
+
+
+@pytest.mark.parametrize(
+    ("n_trials", "given", "message"),
+    [
+        (6, {}, "too few trials: 6 leave"),
+        (40, {"n_folds": 41, "fold": 0}, "--folds 41: wanted 2 to the 40"),
+        (40, {"forward_bins": 12}, "wanted 0 to 11"),
+        (40, {"held_out_fraction": 0.01}, "is 0: wanted at least one neuron"),
+        (40, {"held_out_fraction": 2.0}, "wanted 0 to 0.9"),
+    ],
+)
+def test_impossible_splits_are_refused(n_trials, given, message) -> None:
+    with pytest.raises(InputError, match=message):
+        split_trials(make_trials(n_trials=n_trials), 0, **given)
+
+
+def test_no_neuron_need_be_held_out() -> None:
+    assert not split_trials(make_trials(), 0, held_out_fraction=0).held_out.any()

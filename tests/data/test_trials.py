@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from conftest import make_trials
+
+from neuroblend.data.trials import Trials
+from neuroblend.errors import InputError
+
+GOOD = np.ones((6, 5, 4), dtype=int) + np.arange(4) % 2
+MOVING = np.random.default_rng(0).normal(size=(6, 5, 2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"spikes": GOOD * np.nan}, "NaN"),
+        ({"spikes": -GOOD}, "negative counts, down to -2"),
+        ({"spikes": GOOD * 0.5}, "fractional counts such as 0.5"),
+        ({"spikes": GOOD[0]}, r"shape \(5, 4\), wanted \(trial, bin, neuron\)"),
+        ({"spikes": GOOD[:0]}, "none of them 0"),
+        ({"spikes": GOOD.astype(str)}, "wanted whole counts"),
+        ({"spikes": GOOD * 70_000}, "not counts per bin"),
+        ({"spikes": GOOD * 0}, "0 of 4 neurons ever fire"),
+        ({"bin_s": 20}, r"20 s.*milliseconds"),
+        ({"bin_s": 0.0}, "found 0 s"),
+        ({"bin_s": np.nan}, "found nan s"),
+        ({"bin_s": None}, "wanted one number"),
+        ({"bin_s": [0.1, 0.2]}, "wanted one number"),
+        ({"behavior": MOVING[:4]}, "found 4 trials x 5 bins, wanted the 6 x 5"),
+        ({"behavior": MOVING[:, :3]}, "found 6 trials x 3 bins"),
+        ({"behavior": MOVING * [1, 0], "behavior_names": ["a", "b"]}, "'b' is 0 in every bin.*a$"),
+        ({"behavior": MOVING * [1, np.nan]}, "'behavior_1' holds nothing but NaN"),
+        ({"behavior": MOVING * np.inf}, "infinite"),
+        ({"behavior": MOVING, "behavior_names": ["a"]}, "wanted 2 different names"),
+        ({"behavior": MOVING, "behavior_names": ["a", "a"]}, "wanted 2 different names"),
+        ({"condition": [0, 1]}, r"condition: found shape \(2,\), wanted \(6,\)"),
+        ({"condition": [0, 1, 0, 1, 0, np.nan]}, "condition: found NaN"),
+        ({"region": list("abc")}, "region"),
+        ({"split": ["train"] * 5 + ["tset"]}, "did you mean 'test'"),
+        ({"held_out": [0, 1, 2, 0]}, "held_out"),
+        ({"rates": GOOD * 0.0}, "rates"),
+    ],
+)
+def test_bad_arrays_are_refused_in_one_line(fields: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        Trials.from_arrays(**({"spikes": GOOD, "bin_s": 0.02} | fields))
+    assert "\n" not in str(error.value)
+
+
+def test_a_silent_neuron_is_kept_out_and_said() -> None:
+    spikes = GOOD.copy()
+    spikes[:, :, 2] = 0
+    trials = Trials.from_arrays(spikes, 0.02, region=list("abcd"), held_out=[0, 0, 1, 1])
+    assert trials.unit_id.tolist() == [0, 1, 3]
+    assert trials.region.tolist() == ["a", "b", "d"]
+    assert trials.held_out.tolist() == [False, False, True]
+    assert trials.n_source_neurons == 4
+    assert "1 of 4 neurons never fire: kept out (2)" in trials.notes[0]
+
+
+def test_missing_samples_are_counted_and_said() -> None:
+    behavior = MOVING.copy()
+    behavior[0, :3, 1] = np.nan
+    trials = Trials.from_arrays(GOOD, 0.02, behavior, ["x", "y"])
+    assert len(trials.notes) == 1
+    assert "'y': 3 of 30 samples are missing" in trials.notes[0]
+
+
+def test_counts_are_stored_without_change() -> None:
+    spikes = GOOD.astype(float) * 300
+    trials = Trials.from_arrays(spikes, 0.02)
+    assert trials.spikes.dtype == np.uint16
+    assert np.array_equal(trials.spikes, spikes)
+
+
+def test_save_and_load_give_the_same_trials(tmp_path) -> None:
+    behavior = np.random.default_rng(1).normal(size=(40, 12, 2)).astype(np.float32)
+    behavior[3, 4, 1] = np.nan
+    trials = make_trials(
+        behavior=behavior,
+        behavior_names=["höhe", "b"],
+        condition=np.arange(40) % 3,
+        region=[f"r{i}" for i in range(10)],
+        split=["train"] * 20 + ["valid"] * 10 + ["test"] * 10,
+        held_out=np.arange(10) < 2,
+    ).take_neurons(np.arange(8), "two left out")
+    trials.save(tmp_path / "a.h5")
+    again = Trials.load(tmp_path / "a.h5")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.h5"]
+    for name, value in vars(trials).items():
+        if isinstance(value, np.ndarray):
+            assert value.dtype.kind == getattr(again, name).dtype.kind
+            np.testing.assert_array_equal(value, getattr(again, name))
+        else:
+            assert value == getattr(again, name), name
+
+
+def test_load_refuses_other_files(tmp_path) -> None:
+    file = tmp_path / "x.h5"
+    file.write_bytes(b"nothing")
+    with pytest.raises(InputError, match="cannot be read as HDF5"):
+        Trials.load(file)
+
+
+def test_units_are_drawn_by_seed() -> None:
+    trials = make_trials()
+    drawn = trials.draw_units(4, seed=1)
+    assert drawn.n_neurons == 4
+    assert drawn.unit_id.tolist() == sorted(drawn.unit_id.tolist())
+    np.testing.assert_array_equal(drawn.spikes, trials.spikes[:, :, drawn.unit_id])
+    assert drawn.unit_id.tolist() == trials.draw_units(4, seed=1).unit_id.tolist()
+    others = {tuple(trials.draw_units(4, seed=s).unit_id) for s in range(5)}
+    assert len(others) > 1
+    with pytest.raises(InputError, match="--units 11: wanted between 2 and the 10"):
+        trials.draw_units(11, seed=0)
+
+
+def test_slow_neurons_are_left_out_and_said() -> None:
+    trials = make_trials()
+    middle = float(np.median(trials.rate_hz))
+    kept = trials.above_rate(middle)
+    assert (kept.rate_hz >= middle).all()
+    assert kept.n_neurons == 5
+    assert "5 of 10 neurons under" in kept.notes[-1]
+    with pytest.raises(InputError, match="--min-rate 1000: 0 of 10"):
+        trials.above_rate(1000)
