@@ -27,7 +27,9 @@ def _seeded_and_unchanged() -> Iterator[None]:
     yield
     after = (torch.get_num_threads(), torch.get_default_dtype(), dict(os.environ), Path.cwd())
     changed = [a for a, b in zip(after, before, strict=True) if a != b]
-    environment = {k for k in set(before[2]) ^ set(after[2]) if not k.startswith("PYTEST_")}
+    environment = {
+        k for k in set(before[2]) ^ set(after[2]) if not k.startswith(("PYTEST_", "TORCH"))
+    }
     assert not [c for c in changed if not isinstance(c, dict)]
     assert not environment
 

@@ -37,13 +37,13 @@ class TrainingConfig(_Settings):
         precision: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
     """
 
-    epochs: int = Field(200, ge=1)
-    batch_size: int = Field(64, ge=1)
-    lr: float = Field(2e-3, gt=0)
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(16, ge=1)
+    lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     warmup: float = Field(0.1, ge=0, le=1)
     clip: float = Field(1.0, gt=0)
-    patience: int = Field(60, ge=1)
+    patience: int = Field(40, ge=1)
     valid_every: int = Field(2, ge=1)
     mask_ratio: float = Field(0.25, gt=0, lt=1)
     mask_span: int = Field(5, ge=1)

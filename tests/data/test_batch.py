@@ -61,7 +61,9 @@ def test_a_channel_constant_in_training_is_refused() -> None:
         BehaviorScale.of(behavior, ["a", "b"])
 
 
-@pytest.mark.parametrize(("n", "size", "sizes"), [(10, 4, [4, 3, 3]), (9, 4, [5, 4]), (11, 4, [4, 4, 3]), (3, 8, [3])])
+@pytest.mark.parametrize(
+    ("n", "size", "sizes"), [(10, 4, [4, 3, 3]), (9, 4, [5, 4]), (11, 4, [4, 4, 3]), (3, 8, [3])]
+)
 def test_batches_cover_every_trial_once(n, size, sizes) -> None:
     whole = make_task(make_trials(n_trials=40)).batch("train").take(slice(n))
     batches = Batches(whole, size, seed=1)

@@ -64,7 +64,7 @@ class SpikeSums:
             gain = w @ self.log_likelihood - null
             if not keep_neurons:
                 gain, counts = gain.sum(1), counts.sum(1)
-            bits: Floats = gain / counts / np.log(2)
+            bits: Floats = gain / np.where(counts > 0, counts, np.nan) / np.log(2)
         return bits
 
 

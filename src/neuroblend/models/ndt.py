@@ -36,8 +36,9 @@ class NDT(nn.Module):
         dropout: In each layer's branches.
         dropout_embedding: On embedded tokens.
         dropout_rates: On the features that the read-out takes.
-        context_forward: Bins ahead that a bin may attend to; ``None`` for all.
-        context_backward: Bins back that a bin may attend to; ``None`` for all.
+        context_forward_s: How far ahead a bin may attend, in seconds; ``None`` for all bins, 0 for
+            a causal model.
+        context_backward_s: How far back a bin may attend, in seconds; ``None`` for all bins.
 
     Raises:
         InputError: ``width`` is not a multiple of ``n_heads``, or a number is out of range.
@@ -46,21 +47,21 @@ class NDT(nn.Module):
     def __init__(
         self,
         spec: TaskSpec,
-        n_layers: int = 3,
-        width: int = 96,
+        n_layers: int = 2,
+        width: int = 64,
         n_heads: int = 2,
-        feedforward: int = 192,
+        feedforward: int = 128,
         dropout: float = 0.3,
         dropout_embedding: float = 0.2,
         dropout_rates: float = 0.2,
-        context_forward: int | None = None,
-        context_backward: int | None = None,
+        context_forward_s: float | None = 0.16,
+        context_backward_s: float | None = 0.16,
     ) -> None:
         if width % n_heads or min(n_layers, width, n_heads, feedforward) < 1:
             raise InputError(f"ndt: width {width} is not a positive multiple of n_heads {n_heads}")
-        for name, bins in (("forward", context_forward), ("backward", context_backward)):
-            if bins is not None and bins < 0:
-                raise InputError(f"ndt: context_{name} {bins} is negative; leave it out for all")
+        for name, reach in (("forward", context_forward_s), ("backward", context_backward_s)):
+            if reach is not None and reach < 0:
+                raise InputError(f"ndt: context_{name}_s {reach} is negative; null stands for all")
         super().__init__()
         self.n_forward = spec.t_out - spec.t_in
         self.embed = nn.Linear(spec.n_in, width)
@@ -75,7 +76,11 @@ class NDT(nn.Module):
         nn.init.uniform_(self.readout.weight, -0.1, 0.1)
         with torch.no_grad():
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
-        window = context_window(spec.t_out, context_forward, context_backward)
+        reach = [
+            None if s is None else round(s / spec.bin_s)
+            for s in (context_forward_s, context_backward_s)
+        ]
+        window = context_window(spec.t_out, *reach)
         self.register_buffer("window", window, persistent=False)
         self.window: Tensor | None
 

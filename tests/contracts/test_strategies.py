@@ -1,0 +1,258 @@
+"""Rules that hold for every registered strategy."""
+
+import pytest
+import torch
+from conftest import make_task, make_trials
+from torch import nn
+
+from neuroblend.data.batch import Batch, Behavior
+from neuroblend.distill.objective import Objective
+from neuroblend.distill.pair import DistillLoss, Output, Pair
+from neuroblend.errors import InputError
+from neuroblend.models.gru import GRU
+from neuroblend.privilege.concat import Concat
+from neuroblend.privilege.roles import Student, Teacher
+from neuroblend.registry import STRATEGIES, load
+
+COVERED = {"hard", "soft", "feature", "correlation", "multitask"}
+GUIDED = sorted(name for name in STRATEGIES if STRATEGIES[name].wants_teacher)
+LAYER = "norm"
+
+
+def test_every_registered_strategy_is_covered() -> None:
+    assert set(STRATEGIES) == COVERED
+
+
+def make_term(name: str, normalisation: str = "element") -> DistillLoss:
+    given = {"layer": LAYER, "layers": [(LAYER, LAYER)], "normalisation": normalisation}
+    entry = STRATEGIES[name]
+    return load(entry.target)(**{key: given[key] for key in entry.takes})
+
+
+def make_pair(n_trials=64, n_bins=40, n_neurons=30, n_features=16, seed=0, gap=1.0) -> Pair:
+    """A pair whose student differs from its teacher by noise of the same size everywhere."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    rates, features = noise(n_trials, n_bins, n_neurons), noise(n_trials, n_bins, n_features)
+    values = noise(n_trials, n_bins, 2)
+    batch = Batch(rates.exp(), Behavior(values, torch.ones_like(values).bool()), rates.exp(), None)
+    student = Output(
+        rates + gap * noise(*rates.shape), {LAYER: features + gap * noise(*features.shape)}
+    )
+    return Pair(batch, student, Output(rates, {LAYER: features}))
+
+
+def value(term: DistillLoss, pair: Pair) -> torch.Tensor:
+    if isinstance(term, nn.Module) and not list(term.parameters()):
+        term.prepare(pair)
+    return term(pair)
+
+
+@pytest.mark.parametrize("normalisation", ["element", "released"])
+@pytest.mark.parametrize("name", GUIDED)
+def test_zero_for_a_student_equal_to_its_teacher_and_positive_otherwise(
+    name, normalisation
+) -> None:
+    term = make_term(name, normalisation)
+    same = make_pair(gap=0.0)
+    assert value(term, same).item() == pytest.approx(0, abs=1e-6)
+    for gap in (0.05, 0.5):
+        assert value(term, make_pair(gap=gap)).item() > 1e-5
+    near, far = (value(term, make_pair(gap=gap)).item() for gap in (0.1, 0.5))
+    assert far > near
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize(
+    "size",
+    [{"n_trials": 256}, {"n_bins": 160}, {"n_neurons": 120}, {"n_features": 64}, {"n_trials": 16}],
+)
+def test_size_does_not_change_a_loss(name, size) -> None:
+    """The same relation of student to teacher costs the same in any batch."""
+    if name == "correlation" and "n_bins" in size:
+        pytest.skip("a correlation over more bins is less noisy: the quantity itself changes")
+    if name == "multitask" and "n_features" in size:
+        pytest.skip("a read-out of more features starts elsewhere")
+    torch.manual_seed(0)
+    small = value(make_term(name), make_pair()).item()
+    torch.manual_seed(0)
+    assert value(make_term(name), make_pair(**size, seed=1)).item() == pytest.approx(small, rel=0.1)
+
+
+def test_the_released_soft_loss_grows_with_trial_length() -> None:
+    """What ``normalisation="released"`` stands for, and why it is not the default."""
+    short = value(make_term("soft", "released"), make_pair(n_bins=20)).item()
+    long = value(make_term("soft", "released"), make_pair(n_bins=80)).item()
+    assert long == pytest.approx(4 * short, rel=0.1)
+    pair = make_pair()
+    kl = nn.functional.kl_div(
+        (pair.student.log_rates / 2).log_softmax(-1),
+        (pair.guide.log_rates / 2).softmax(-1),
+        reduction="batchmean",
+    )
+    assert value(make_term("soft", "released"), pair).item() == pytest.approx(4 * kl.item(), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["feature", "correlation"])
+def test_the_released_form_adds_the_hard_term(name) -> None:
+    pair = make_pair()
+    same_features = Pair(
+        pair.batch, Output(pair.student.log_rates, pair.guide.features), pair.guide
+    )
+    released = value(make_term(name, "released"), same_features)
+    plain = value(make_term(name), same_features)
+    hard = nn.functional.mse_loss(pair.student.log_rates, pair.guide.log_rates)
+    assert released.item() == pytest.approx((plain + hard).item(), rel=1e-5)
+
+
+def test_feature_loss_is_one_for_a_student_that_knows_the_mean_alone() -> None:
+    pair = make_pair(n_trials=200)
+    for scale in (0.01, 1.0, 100.0):
+        guide = Output(pair.guide.log_rates, {LAYER: pair.guide.features[LAYER] * scale})
+        blank = Output(pair.guide.log_rates, {LAYER: torch.zeros_like(guide.features[LAYER])})
+        assert value(make_term("feature"), Pair(pair.batch, blank, guide)).item() == pytest.approx(
+            1, rel=0.02
+        )
+
+
+def test_feature_maps_bridge_different_widths() -> None:
+    pair = make_pair(n_features=16)
+    wide = Output(pair.guide.log_rates, {LAYER: torch.randn(64, 40, 24)})
+    term = make_term("feature")
+    loss = value(term, Pair(pair.batch, pair.student, wide))
+    loss.backward()
+    assert [tuple(weight.shape) for weight in term.parameters()] == [(24, 16), (24,)]
+    assert all(weight.grad.abs().sum() > 0 for weight in term.parameters())
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_a_neuron_that_never_moves_gives_a_finite_loss_and_gradient(name) -> None:
+    pair = make_pair()
+    flat = pair.student.log_rates.clone()
+    flat[:, :, 0] = -20.0
+    flat.requires_grad_()
+    guide = pair.guide.log_rates.clone()
+    guide[:, :, 1] = -20.0
+    features = pair.student.features
+    loss = value(
+        make_term(name),
+        Pair(pair.batch, Output(flat, features), Output(guide, pair.guide.features)),
+    )
+    assert torch.isfinite(loss)
+    if name != "feature":
+        loss.backward()
+        assert torch.isfinite(flat.grad).all()
+
+
+def test_soft_is_blind_to_a_shared_gain_and_hard_is_not() -> None:
+    pair = make_pair(gap=0.0)
+    louder = Pair(pair.batch, Output(pair.guide.log_rates + 3, pair.guide.features), pair.guide)
+    assert value(make_term("soft"), louder).item() == pytest.approx(0, abs=1e-5)
+    assert value(make_term("hard"), louder).item() == pytest.approx(9, rel=1e-4)
+
+
+def test_correlations_are_those_of_numpy() -> None:
+    import numpy as np
+
+    from neuroblend.distill.correlation import correlations
+
+    log_rates = torch.randn(3, 50, 7)
+    for ours, trial in zip(correlations(log_rates), log_rates.numpy(), strict=True):
+        np.testing.assert_allclose(ours.numpy(), np.corrcoef(trial.T), atol=1e-4)
+
+
+def test_multitask_ignores_missing_samples() -> None:
+    pair = make_pair()
+    values, present = pair.batch.behavior
+    half = present.clone()
+    half[:32] = False
+    wild = values.clone()
+    wild[:32] = 1e6
+    term = make_term("multitask")
+    value(term, pair)
+    masked = Pair(pair.batch._replace(behavior=Behavior(wild, half)), pair.student, None)
+    features = pair.student.features[LAYER]
+    expected = (term.readout(features) - values)[32:].square().mean()
+    assert term(masked).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.fixture
+def models():
+    task = make_task(make_trials(n_trials=60))
+    fusion = Concat(task.spec)
+    return Student(GRU(task.spec, width=4)), Teacher(GRU(fusion.spec, width=6), fusion), task
+
+
+@pytest.mark.parametrize("name", [*sorted(STRATEGIES), "feature+multitask", "hard+soft"])
+def test_a_gradient_reaches_every_weight_but_the_teachers(name, models) -> None:
+    student, teacher, task = models
+    terms = {part: make_term(part) for part in name.split("+")}
+    wants = any(term.wants_teacher for term in terms.values())
+    objective = Objective(terms, teacher if wants else None, alpha=0.5)
+    batch = task.batch("train")
+    objective.prepare(student, batch)
+    own = dict(objective.named_parameters())
+    assert not any(id(w) == id(t) for w in own.values() for t in teacher.parameters())
+    objective(student, batch)["loss"].backward()
+    for weight_name, weight in [*student.named_parameters(), *own.items()]:
+        assert weight.grad is not None, weight_name
+        assert weight.grad.abs().sum() > 0, weight_name
+    assert all(weight.grad is None for weight in teacher.parameters())
+
+
+def test_a_teacher_is_frozen_and_in_eval_mode_at_every_call(models) -> None:
+    student, teacher, task = models
+    batch = task.batch("train")
+    objective = Objective({"hard": make_term("hard")}, teacher.train())
+    objective.train()
+    teacher.train()
+    assert not any(module.training for module in teacher.modules() if module is not teacher.fusion)
+    first = teacher(batch)
+    assert torch.equal(first, teacher(batch))
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    objective.prepare(student, batch)
+    optimiser = torch.optim.SGD([*student.parameters(), *objective.parameters()], 0.1)
+    objective(student, batch)["loss"].backward()
+    optimiser.step()
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_alpha_weighs_the_task_against_guidance(models) -> None:
+    student, teacher, task = models
+    student.eval()
+    batch = task.batch("train")
+    terms = {name: make_term(name) for name in ("hard", "soft", "multitask")}
+    for alpha in (0.0, 0.3, 1.0):
+        objective = Objective(terms, teacher, alpha, {"multitask": 0.2})
+        objective.prepare(student, batch)
+        parts = objective(student, batch)
+        guidance = (parts["hard"] + parts["soft"]) / 2
+        expected = alpha * parts["task"] + (1 - alpha) * guidance + 0.2 * parts["multitask"]
+        assert parts["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    plain = Objective()(student, batch)
+    assert plain["loss"] == plain["task"]
+
+
+def test_objectives_that_do_not_fit_are_refused(models) -> None:
+    student, teacher, task = models
+    with pytest.raises(InputError, match="without a teacher"):
+        Objective({"hard": make_term("hard")})
+    with pytest.raises(InputError, match="no term wants"):
+        Objective({}, teacher)
+    with pytest.raises(InputError, match="alpha: found 2"):
+        Objective(alpha=2)
+    layers = load(STRATEGIES["feature"].target)([("norn", "norm")])
+    with pytest.raises(InputError, match="no layer 'norn': did you mean 'norm'"):
+        Objective({"feature": layers}, teacher).prepare(student, task.batch("train"))
+
+
+def test_the_task_loss_is_the_poisson_loss_of_scored_entries() -> None:
+    from neuroblend.distill.objective import poisson_nll
+
+    log_rates, target = torch.randn(4, 6, 5), torch.poisson(torch.ones(4, 6, 5))
+    scored = torch.rand(4, 6, 5) < 0.3
+    expected = nn.functional.poisson_nll_loss(log_rates[scored], target[scored])
+    assert poisson_nll(log_rates, target, scored).item() == pytest.approx(expected.item(), rel=1e-5)
