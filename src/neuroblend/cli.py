@@ -216,6 +216,9 @@ def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
 
 def main() -> NoReturn:
     """Run the command line: exit code 0, or 2 with one line on what was wrong."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # so that --model finds a module beside the data
     try:
         code = app(standalone_mode=False)
     except InputError as error:

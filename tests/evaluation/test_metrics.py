@@ -22,7 +22,9 @@ def brute_force_bits(rates, spikes) -> float:
 
 def test_bits_per_spike_is_the_likelihood_gain(data) -> None:
     rates, spikes, _ = data
-    assert bits_per_spike(rates, spikes) == pytest.approx(brute_force_bits(rates, spikes), rel=1e-12)
+    assert bits_per_spike(rates, spikes) == pytest.approx(
+        brute_force_bits(rates, spikes), rel=1e-12
+    )
     assert bits_per_spike(rates, spikes) > 0.1
     mean = np.broadcast_to(spikes.mean((0, 1)), spikes.shape)
     assert bits_per_spike(mean, spikes) == pytest.approx(0, abs=1e-12)
@@ -31,7 +33,9 @@ def test_bits_per_spike_is_the_likelihood_gain(data) -> None:
 def test_missing_spikes_are_skipped_and_zero_rates_survive(data) -> None:
     rates, spikes, rng = data
     spikes[rng.random(spikes.shape) < 0.2] = np.nan
-    assert bits_per_spike(rates, spikes) == pytest.approx(brute_force_bits(rates, spikes), rel=1e-12)
+    assert bits_per_spike(rates, spikes) == pytest.approx(
+        brute_force_bits(rates, spikes), rel=1e-12
+    )
     rates[0, 0] = 0.0
     kept = rates.copy()
     assert np.isfinite(bits_per_spike(rates, spikes))
@@ -95,5 +99,7 @@ def test_psths_are_smoothed_means() -> None:
     assert truth.shape == (2, 41, 1)
     assert truth[0].sum() == pytest.approx(1, rel=1e-3)
     bins = np.arange(41)
-    assert np.sqrt((truth[0, :, 0] * (bins - 20) ** 2).sum()) * 0.02 == pytest.approx(0.05, rel=0.02)
+    assert np.sqrt((truth[0, :, 0] * (bins - 20) ** 2).sum()) * 0.02 == pytest.approx(
+        0.05, rel=0.02
+    )
     assert not truth[1].any()

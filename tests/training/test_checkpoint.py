@@ -18,7 +18,9 @@ def test_a_training_state_survives_without_pickles(tmp_path, monkeypatch) -> Non
     state = {
         "epoch": 3,
         "none": None,
-        "optimizer_states": [{"state": {0: {"exp_avg": torch.randn(3, 2), "step": torch.tensor(4.0)}}}],
+        "optimizer_states": [
+            {"state": {0: {"exp_avg": torch.randn(3, 2), "step": torch.tensor(4.0)}}}
+        ],
         "betas": (0.9, 0.999),
         "inf": float("inf"),
         "ints": torch.arange(3),

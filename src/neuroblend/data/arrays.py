@@ -27,7 +27,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.trials import Trials, _channel_index, _counts
+from neuroblend.data.trials import Trials, channel_index, checked_counts
 from neuroblend.errors import InputError, nearest, some
 
 KEYS = (
@@ -86,7 +86,7 @@ def read_spikes(path: str | Path) -> NDArray[np.unsignedinteger[Any]]:
     arrays = _load(path)
     _need(arrays, "spikes", path)
     try:
-        return _counts(arrays["spikes"])
+        return checked_counts(arrays["spikes"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -106,7 +106,7 @@ def _chosen_channels(
     labels = known.get("behavior_names")
     if labels is None:
         labels = [f"behavior_{i}" for i in range(signals.shape[-1])]
-    index = _channel_index(names, [str(label) for label in np.atleast_1d(labels)])
+    index = channel_index(names, [str(label) for label in np.atleast_1d(labels)])
     return {"behavior": signals[..., index], "behavior_names": np.asarray(names)}
 
 

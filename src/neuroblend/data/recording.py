@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from neuroblend.data.trials import Trials, _bin_width
+from neuroblend.data.trials import Trials, checked_bin_width
 from neuroblend.errors import InputError, nearest
 
 LONGEST_GAP_S = 0.25  # behavior is interpolated over shorter gaps, missing in longer ones
@@ -202,7 +202,7 @@ class Recording:
             InputError: A signal is unknown, or no trial is left, or :meth:`Trials.from_arrays`
                 complains.
         """
-        _bin_width(bin_s)
+        checked_bin_width(bin_s)
         n_bins = round((window[1] - window[0]) / bin_s)
         if n_bins < 1:
             raise InputError(f"window {window} s holds no bin of {bin_s:g} s")

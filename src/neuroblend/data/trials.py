@@ -97,9 +97,9 @@ class Trials:
         Raises:
             InputError: An array has the wrong shape or holds what it must not.
         """
-        counts = _counts(spikes)
+        counts = checked_counts(spikes)
         n_trials, n_bins, n_neurons = counts.shape
-        width = _bin_width(bin_s)
+        width = checked_bin_width(bin_s)
         signals, names = _behavior(behavior, behavior_names, n_trials, n_bins)
         notes = _gap_notes(signals, names)
         trials = cls(
@@ -166,7 +166,7 @@ class Trials:
         Raises:
             InputError: There is no such channel, or one is named twice.
         """
-        index = _channel_index(names, self.behavior_names)
+        index = channel_index(names, self.behavior_names)
         behavior = None if self.behavior is None else self.behavior[:, :, index]
         return replace(self, behavior=behavior, behavior_names=tuple(names))
 
@@ -279,7 +279,12 @@ class Trials:
         )
 
 
-def _counts(spikes: ArrayLike) -> NDArray[np.unsignedinteger[Any]]:
+def checked_counts(spikes: ArrayLike) -> NDArray[np.unsignedinteger[Any]]:
+    """Return (B, T, N) counts/bin in the smallest type that holds them.
+
+    Raises:
+        InputError: They are not whole, non-negative counts of that shape.
+    """
     counts = np.asarray(spikes)
     if counts.ndim != 3 or 0 in counts.shape:
         raise InputError(
@@ -305,7 +310,12 @@ def _counts(spikes: ArrayLike) -> NDArray[np.unsignedinteger[Any]]:
     return counts.astype(np.uint8 if most <= np.iinfo(np.uint8).max else np.uint16)
 
 
-def _bin_width(bin_s: Any) -> float:
+def checked_bin_width(bin_s: Any) -> float:
+    """Return a bin's width in seconds.
+
+    Raises:
+        InputError: It is not one plausible number.
+    """
     try:
         width = float(np.asarray(bin_s).reshape(()))
     except (TypeError, ValueError):
@@ -420,7 +430,12 @@ def _rates(rates: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float3
     return values
 
 
-def _channel_index(names: Sequence[str], known: Sequence[str]) -> list[int]:
+def channel_index(names: Sequence[str], known: Sequence[str]) -> list[int]:
+    """Return where each of ``names`` stands in ``known``.
+
+    Raises:
+        InputError: One is not there, or stands twice, or there is none.
+    """
     for name in names:
         if name not in known:
             raise InputError(f"no behavior channel '{name}': {nearest(name, known)}")

@@ -137,7 +137,15 @@ class PsthSums:
             errors += seen * (error**2).sum(1)
         sums = ErrorSums(n, total, squares, errors)
         each = np.stack([sums.r2(row[None])[0] for row in np.eye(len(w))])
-        return np.nanmean(each, axis=1)
+        return mean_of_known(each)
+
+
+def mean_of_known(scores: Floats) -> Floats:
+    """Return (R,) means over columns of (R, N) scores that are not NaN; NaN where none is."""
+    known = ~np.isnan(scores)
+    total = np.where(known, scores, 0.0).sum(axis=1)
+    mean: Floats = total / np.where(known.any(axis=1), known.sum(axis=1), np.nan)
+    return mean
 
 
 def bits_per_spike(rates: NDArray[np.floating], spikes: NDArray[np.number]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neuroblend.study.arms import BASELINE, MULTITASK
+from neuroblend.study.arms import BASELINE, MULTITASK, TEACHER
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,10 @@ def verdict(results: dict[str, Any]) -> Verdict:
         "worse": "decodes behavior worse than",
         "unclear": "shows no clear difference in behavior decoding from",
     }[outcome]
+    how = "trained with a behavior read-out" if arm == MULTITASK else f"distilled with {arm}"
     scores = results["arms"]
     sentence = (
-        f"From spikes alone, the student distilled with {arm} {verb} the same network trained "
+        f"From spikes alone, the student {how} {verb} the same network trained "
         f"without behavior: R² {scores[arm]['behavior_r2']['mean']:.3f} against "
         f"{scores[BASELINE]['behavior_r2']['mean']:.3f}, {_difference(gain)}"
     )
@@ -98,34 +99,80 @@ def direction(ci95: list[float]) -> str:
 
 def _difference(contrast: dict[str, Any]) -> str:
     low, high = contrast["ci95"]
-    return f"difference {contrast['mean']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"difference {contrast['mean']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
 
 
 def _caveats(results: dict[str, Any]) -> tuple[str, ...]:
+    caveats = (
+        _of_control(results),
+        _of_baseline(results),
+        _of_seeds(results),
+        _of_selection(results),
+        "The teacher is given behavior, so its decoding score is a reference and not a fair bound "
+        "for a student, which sees spikes alone.",
+    )
+    return tuple(caveat for caveat in caveats if caveat)
+
+
+def _of_control(results: dict[str, Any]) -> str:
     arm = results["selected"]
-    caveats = []
-    against = results["contrasts"].get(f"{arm} - {MULTITASK}")
-    if against is not None:
-        gain = against["behavior_r2"]
-        what = {
-            "better": "A teacher earns its keep: the student also decodes better than",
-            "worse": "A teacher is not worth it here: the student decodes worse than",
-            "unclear": "It is not clear that a teacher is needed: the student does not clearly "
-            "differ from",
-        }[direction(gain["ci95"])]
-        caveats.append(
-            f"{what} the multitask control, a network with a behavior read-out and no teacher "
-            f"({_difference(gain)})."
+    if arm == MULTITASK:
+        return (
+            "The selected arm has no teacher: it is the multitask control, a network with a "
+            "behavior read-out. A teacher is not needed for what it gains."
         )
+    gain = results["contrasts"][f"{arm} - {MULTITASK}"]["behavior_r2"]
+    what = {
+        "better": "A teacher earns its keep: the student also decodes better than",
+        "worse": "A teacher is not worth it here: the student decodes worse than",
+        "unclear": "It is not clear that a teacher is needed: the student does not clearly "
+        "differ from",
+    }[direction(gain["ci95"])]
+    return (
+        f"{what} the multitask control, a network with a behavior read-out and no teacher "
+        f"(behavior R², {_difference(gain)})."
+    )
+
+
+def _of_baseline(results: dict[str, Any]) -> str:
+    score = results["arms"][BASELINE].get("co_bps")
+    if score is None or score["ci95"][0] > 0:
+        return ""
+    low, high = score["ci95"]
+    return (
+        "The baseline predicts held-out neurons no better than their mean rates do (co-bps "
+        f"{score['mean']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}): a model that hardly works "
+        "says little about distillation. Train longer, or check the data."
+    )
+
+
+def _of_seeds(results: dict[str, Any]) -> str:
     n_seeds = len(results["seeds"])
     if n_seeds == 1:
-        caveats.append(
+        return (
             "One seed: the interval covers the choice of test trials, not that of held-out neurons "
             "and initial weights. Give --seeds 3 or more before you believe a small difference."
         )
-    elif n_seeds < 5:
-        caveats.append(
+    if n_seeds < 5:
+        return (
             f"{n_seeds} seeds: the interval draws seeds with replacement, and so few tell little "
             "about how much they vary."
         )
-    return tuple(caveats)
+    return ""
+
+
+def _of_selection(results: dict[str, Any]) -> str:
+    strategies = [pair.removesuffix(f" - {BASELINE}") for pair in results["contrasts"]]
+    n = len([arm for arm in strategies if " - " not in arm and arm not in (TEACHER, MULTITASK)])
+    if n < 2 and results["selected"] != MULTITASK:
+        return ""
+    caveat = (
+        "The strategy was selected by validation scores, not by the test scores shown here; the "
+        "intervals are not widened for the number of arms that are compared."
+    )
+    if results["folds"] or len(results["seeds"]) > 1:
+        caveat += (
+            " A trial that validates in one split may test in another, so what selection gains "
+            "by chance is not wholly kept out."
+        )
+    return caveat

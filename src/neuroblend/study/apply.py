@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from neuroblend.data.arrays import read_spikes
-from neuroblend.data.batch import Batch
+from neuroblend.data.batch import Batch, Task
+from neuroblend.data.trials import checked_counts
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.predict import in_recorded_order, rates_of
 from neuroblend.study.arms import TEACHER
@@ -102,9 +103,7 @@ def predict_run(
         raise InputError(f"{folder.path}: {fit.label} has not been trained; give the run again")
     task = folder.task(seed, fit.fold)
     where = str(spikes) if isinstance(spikes, (str, Path)) else "spikes"
-    counts = read_spikes(spikes) if isinstance(spikes, (str, Path)) else np.asarray(spikes)
-    if counts.ndim != 3:
-        raise InputError(f"{where}: found shape {counts.shape}, wanted (trial, bin, neuron)")
+    counts = read_spikes(spikes) if isinstance(spikes, (str, Path)) else checked_counts(spikes)
     if counts.shape[1] not in (task.spec.t_in, task.spec.t_out):
         raise InputError(
             f"{where}: found trials of {counts.shape[1]} bins, wanted {task.spec.t_in} of "
@@ -126,7 +125,7 @@ def predict_run(
     )
 
 
-def _held_in(counts: NDArray[Any], task: Any, where: str) -> NDArray[Any]:
+def _held_in(counts: NDArray[Any], task: Task, where: str) -> NDArray[Any]:
     """Return the (B, T, N_in) counts that a student sees, however many neurons were given."""
     unit_id, held_out = task.trials.unit_id, task.split.held_out
     n_given = counts.shape[2]

@@ -20,7 +20,7 @@ from neuroblend.data.split import Part
 from neuroblend.data.trials import Trials
 from neuroblend.evaluation.bootstrap import N_PSTH_REPLICATES, Draws
 from neuroblend.evaluation.decode import Decoder
-from neuroblend.evaluation.metrics import ErrorSums, PsthSums, SpikeSums, psths
+from neuroblend.evaluation.metrics import ErrorSums, PsthSums, SpikeSums, mean_of_known, psths
 from neuroblend.evaluation.predict import predict
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.study.arms import (
@@ -193,7 +193,7 @@ def scores_on_test(
         mean = np.mean(psth, axis=0)
         scores["psth_r2"] = mean[:1] if draws is None else mean[1:]
     if truth:
-        scores["rate_r2"] = np.nanmean(_joined(ErrorSums, truth).r2(weights), axis=1)
+        scores["rate_r2"] = mean_of_known(_joined(ErrorSums, truth).r2(weights))
     if draws is None:
         return {name: float(values[0]) for name, values in scores.items()}
     return dict(scores)

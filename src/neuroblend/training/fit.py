@@ -88,7 +88,7 @@ def fit(
             precision=settings.precision,
             max_epochs=settings.epochs,
             gradient_clip_val=settings.clip,
-            check_val_every_n_epoch=settings.valid_every,
+            check_val_every_n_epoch=min(settings.valid_every, settings.epochs),
             num_sanity_val_steps=0,
             callbacks=callbacks,
             plugins=[SafetensorsIO()],
@@ -187,7 +187,7 @@ class _Loop(pl.LightningModule):
                 f"learning rate ({self.settings.lr:g})"
             )
         valid = self.trainer.callback_metrics.get("valid")
-        is_fresh = (self.current_epoch + 1) % self.settings.valid_every == 0
+        is_fresh = (self.current_epoch + 1) % self.trainer.check_val_every_n_epoch == 0
         row["valid"] = float(valid) if valid is not None and is_fresh else math.nan
         self.history.append(row)
 

@@ -1,0 +1,5 @@
+"""``python -m neuroblend``: the command line."""
+
+from neuroblend.cli import main
+
+main()

@@ -1,0 +1,88 @@
+"""How training went: losses by epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from neuroblend.report.style import COLORS, Picture, as_uri, new_figure
+from neuroblend.report.view import View
+from neuroblend.study.arms import BASELINE
+
+COLUMNS = 4
+
+
+def curves(view: View) -> Picture:
+    """Plot training and validation loss of each arm of the first seed, a panel an arm."""
+    split = view.shown_split
+    histories = {arm: view.history(arm, split) for arm in view.arms}
+    n_rows = -(-len(histories) // COLUMNS)
+    figure = new_figure(0.6 + 1.75 * n_rows)
+    _legend(figure)
+    axes = figure.subplots(n_rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    baseline = _validated(histories[BASELINE])
+    for ax, (arm, history) in zip(axes.flat, histories.items(), strict=False):
+        _panel(ax, history, COLORS[view.role(arm)])
+        if arm != BASELINE:
+            ax.plot(baseline["epoch"], baseline["valid"], color="#999999", linewidth=1, zorder=1.5)
+        ax.set_title(f"{arm} (selected)" if arm == view.selected else arm)
+    for i, ax in enumerate(axes.flat):
+        if i >= len(histories):
+            ax.set_axis_off()
+        elif i + COLUMNS >= len(histories):
+            ax.set_xlabel("epoch")
+            ax.tick_params(labelbottom=True)
+    for row in axes:
+        row[0].set_ylabel("loss (nats/bin)")
+    axes[0, 0].set_ylim(_limits(list(histories.values())))
+    fold = "" if split.fold is None else f", fold {split.fold}"
+    return Picture(
+        "Training",
+        f"Poisson loss of spikes by epoch in seed {split.seed}{fold}; the term that depends on the "
+        "counts alone is left out, so it may be negative. The training loss is of masked bins with "
+        "dropout on, so it need not lie below the validation loss. The dot is the epoch whose "
+        "weights were kept. Look for validation losses that have levelled off; where the dot is at "
+        "the last epoch, more epochs might help, and where validation rises early, the model "
+        "overfits.",
+        as_uri(figure),
+    )
+
+
+def _validated(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the epochs with a validation score; the others hold NaN."""
+    return history[history["valid"].notna()]
+
+
+def _panel(ax: Axes, history: pd.DataFrame, color: str) -> None:
+    valid = _validated(history)
+    train = "task" if "task" in history else "loss"
+    ax.plot(history["epoch"], history[train], color=color, linewidth=1, linestyle=(0, (2, 1.2)))
+    ax.plot(valid["epoch"], valid["valid"], color=color, linewidth=1.7)
+    if len(valid):
+        best = valid.loc[valid["valid"].idxmin()]
+        ax.plot(best["epoch"], best["valid"], "o", color=color, markersize=6, zorder=3)
+
+
+def _legend(figure: object) -> None:
+    dark = "#333333"
+    entries = {
+        "validation": Line2D([], [], color=dark, linewidth=1.7),
+        "training": Line2D([], [], color=dark, linewidth=1, linestyle=(0, (2, 1.2))),
+        "validation of the baseline": Line2D([], [], color="#999999", linewidth=1),
+        "best epoch": Line2D([], [], color=dark, marker="o", linestyle="none"),
+    }
+    figure.legend(  # type: ignore[attr-defined]
+        list(entries.values()), list(entries), loc="outside upper left", ncols=len(entries)
+    )
+
+
+def _limits(histories: list[pd.DataFrame]) -> tuple[float, float]:
+    """Return a range that the first epochs, whose loss can be large, do not decide."""
+    valid = np.concatenate([_validated(h)["valid"].to_numpy() for h in histories])
+    train = np.concatenate([h["task" if "task" in h else "loss"].to_numpy() for h in histories])
+    every = np.concatenate([valid, train])
+    low, high = float(every.min()), float(np.quantile(every, 0.97))
+    pad = 0.06 * max(high - low, 1e-6)
+    return low - pad, high + pad

@@ -1,0 +1,72 @@
+"""Each arm's difference to the baseline with its interval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure
+from neuroblend.report.verdict import METRICS, direction
+from neuroblend.report.view import View
+from neuroblend.study.arms import BASELINE, TEACHER
+
+SHOWN_METRICS = ("behavior_r2", "co_bps", "fp_bps")
+
+
+def forest(view: View) -> Picture:
+    """Plot arm minus baseline for behavior R² and the first score of held-out spikes there is."""
+    arms = [arm for arm in view.arms if arm != BASELINE]
+    contrasts = {arm: view.results["contrasts"][f"{arm} - {BASELINE}"] for arm in arms}
+    metrics = [m for m in SHOWN_METRICS if m in contrasts[arms[0]]][:2]
+    figure = new_figure(0.3 * len(arms) + 0.95)
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for ax, metric in zip(axes, metrics, strict=True):
+        _panel(ax, view, {arm: contrasts[arm][metric] for arm in arms})
+        unit = " (bits/spike)" if metric.endswith("bps") else ""
+        ax.set_xlabel(f"difference to baseline, {METRICS[metric].label}{unit}")
+    axes[0].set_yticks(range(len(arms)), [_label(view, arm) for arm in arms])
+    for tick, arm in zip(axes[0].get_yticklabels(), arms, strict=True):
+        tick.set_color(COLORS[view.role(arm)])
+        tick.set_fontweight("bold" if arm == view.selected else "normal")
+    axes[0].set_ylim(len(arms) - 0.5, -0.5)
+    return Picture(
+        "Difference to the baseline",
+        "Each dot is an arm's score minus that of the baseline, the same network trained without "
+        "behavior; the bar is its 95 % interval. Filled dots: the interval excludes 0. Right of the "
+        "dashed line is better than the baseline. The teacher sees behavior, so its behavior score "
+        "is a reference and not a contender; where it is off the scale, its number stands at the "
+        "edge. Look for the selected student (blue, bold): is its whole bar to the right in the "
+        "first panel, and is it not to the left in the second?",
+        as_uri(figure),
+    )
+
+
+def _label(view: View, arm: str) -> str:
+    return f"{arm} (selected)" if arm == view.selected else arm
+
+
+def _panel(ax: Axes, view: View, differences: dict[str, dict[str, Any]]) -> None:
+    ends = [d["ci95"] + [d["mean"]] for arm, d in differences.items() if arm != TEACHER]
+    low, high = min(0.0, np.min(ends)), max(0.0, np.max(ends))
+    pad = 0.08 * max(high - low, 1e-3)
+    low, high = low - pad, high + pad
+    for row, (arm, difference) in enumerate(differences.items()):
+        color = COLORS[view.role(arm)]
+        mean, interval = difference["mean"], difference["ci95"]
+        if not low <= mean <= high:
+            edge, side = (high, "right") if mean > high else (low, "left")
+            arrow = f"{mean:+.3f} →" if side == "right" else f"← {mean:+.3f}"
+            ax.text(edge, row, arrow, color=color, ha=side, va="center", fontsize=8.5)
+            continue
+        is_clear = direction(interval) != "unclear"
+        wide = 2.4 if view.role(arm) == SELECTED else 1.6
+        ax.plot(interval, [row, row], color=color, linewidth=wide, solid_capstyle="butt")
+        face = color if is_clear else "white"
+        ax.plot(mean, row, "o", color=color, markerfacecolor=face, markersize=6.5, zorder=3)
+    ax.axvline(0, color="#555555", linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
+    ax.grid(axis="y", color="#eeeeee", zorder=-1)
+    ax.set_axisbelow(True)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlim(low, high)

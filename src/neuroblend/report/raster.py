@@ -1,0 +1,115 @@
+"""One test trial: the spikes of all neurons, and what models make of single ones.
+
+Shape legend: ``B`` test trials, ``T`` bins, ``N`` neurons.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from neuroblend.report.style import (
+    DRAW_ORDER,
+    LINES,
+    TRUTH,
+    Picture,
+    as_uri,
+    legend,
+    new_figure,
+    shade_forward,
+)
+from neuroblend.report.view import View
+
+N_NEURONS = 6
+
+
+def raster(view: View) -> Picture:
+    """Plot a trial of median spike count: a raster, and rates of up to six neurons."""
+    split, trials = view.shown_split, view.trials
+    which = _median_trial(view)
+    neurons = view.scored(view.selected, split).shown[:N_NEURONS]
+    figure = new_figure(4.6)
+    truth = "true rate" if trials.rates is not None else None
+    legend(figure, view.labels(truth))
+    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.9))
+    _raster(left.subplots(), view, which)
+    n_rows = -(-len(neurons) // 2)
+    panels = right.subplots(n_rows, min(2, len(neurons)), sharex=True, squeeze=False)
+    for i, ax in enumerate(panels.flat):
+        if i < len(neurons):
+            _rates(ax, view, which, i)
+        else:
+            ax.set_axis_off()
+    for ax in panels[-1]:
+        ax.set_xlabel("time in trial (s)")
+    right.supylabel("firing rate (Hz)", fontsize=9.5)
+    kind = "held-out neurons" if split.held_out.any() else "neurons"
+    unseen = " that no student saw spikes of" if split.held_out.any() else ""
+    forward = " Shaded: the last bins, which no model saw." if view.t_in < trials.n_bins else ""
+    order = (
+        "held-in neurons below the line and held-out ones above it, each sorted by rate"
+        if split.held_out.any()
+        else "sorted by rate"
+    )
+    return Picture(
+        "One test trial",
+        f"Test trial {trials.trial_id[split.test[which]]} (the one with the median number of "
+        f"spikes). Left: spikes of all {trials.n_neurons} neurons, {order}; darker is more spikes "
+        f"in a bin. Right: {len(neurons)} {kind}{unseen}, picked by rate and not by fit: spikes as "
+        "ticks (taller: more in one bin) and each model's firing rate. Look for rates that rise "
+        f"where the ticks are, rather than flat lines.{forward}",
+        as_uri(figure),
+    )
+
+
+def _median_trial(view: View) -> int:
+    """Return the position, among test trials, of the one whose spike count is the median."""
+    counts = view.trials.spikes[view.shown_split.test].sum(axis=(1, 2))
+    return int(np.argsort(counts, kind="stable")[(len(counts) - 1) // 2])
+
+
+def _raster(ax: Axes, view: View, which: int) -> None:
+    trials, held_out = view.trials, view.shown_split.held_out
+    order = np.lexsort((trials.rate_hz, held_out))
+    counts = trials.spikes[view.shown_split.test[which]][:, order].T
+    span = (0, trials.n_bins * trials.bin_s, 0, trials.n_neurons)
+    ax.imshow(
+        counts,
+        cmap="Greys",
+        vmin=0,
+        vmax=max(1, int(np.quantile(counts, 0.995))),
+        aspect="auto",
+        interpolation="nearest",
+        origin="lower",
+        extent=span,
+    )
+    shade_forward(ax, view.t_in, trials.n_bins, trials.bin_s)
+    if held_out.any():
+        ax.axhline(int((~held_out).sum()), color="#0072b2", linewidth=1.2)
+    ax.set_xlabel("time in trial (s)")
+    ax.set_ylabel("neuron" + (" (held out: above the line)" if held_out.any() else ""))
+
+
+def _rates(ax: Axes, view: View, which: int, i: int) -> None:
+    split, trials = view.shown_split, view.trials
+    time_s = (np.arange(trials.n_bins) + 0.5) * trials.bin_s
+    neuron = int(view.scored(view.selected, split).shown[i])
+    lines = {
+        role: view.scored(arm, split).rates[which, :, i] for role, arm in view.compared.items()
+    }
+    true = view.true_rates(split, np.array([neuron]))
+    if true is not None:
+        lines[TRUTH] = true[which, :, 0]
+    for role, rate in lines.items():
+        ax.plot(time_s, rate / trials.bin_s, zorder=DRAW_ORDER[role], **LINES[role])
+    top = 1.08 * max(float(rate.max()) for rate in lines.values()) / trials.bin_s
+    counts = trials.spikes[split.test[which], :, neuron]
+    at = np.flatnonzero(counts)
+    tall = 0.08 * top * np.minimum(counts[at], 3)
+    ax.vlines(time_s[at], -0.28 * top, -0.28 * top + tall, color="#1a1a1a", linewidth=1.0)
+    shade_forward(ax, view.t_in, trials.n_bins, trials.bin_s)
+    ax.set_xlim(0, trials.n_bins * trials.bin_s)
+    ax.set_ylim(-0.32 * top, top)
+    ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])
+    held = " (held out)" if split.held_out[neuron] else ""
+    ax.set_title(f"neuron {trials.unit_id[neuron]}{held}", fontsize=8.5, pad=2)

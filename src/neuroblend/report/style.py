@@ -1,0 +1,125 @@
+"""How every figure looks: one colour and one line a role, and SVG that is the same at every call."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from neuroblend.study.arms import BASELINE, TEACHER
+
+WIDTH_IN = 10.8
+TRUTH, SELECTED, OTHER = "truth", "selected", "other"
+
+# Okabe & Ito 2008, which stay apart for colour-blind readers; lines differ too
+COLORS = {
+    TRUTH: "#1a1a1a",
+    BASELINE: "#d55e00",
+    SELECTED: "#0072b2",
+    TEACHER: "#009e73",
+    OTHER: "#7a7a7a",
+}
+LINES: dict[str, dict[str, Any]] = {
+    TRUTH: {"color": COLORS[TRUTH], "linewidth": 1.1},
+    BASELINE: {"color": COLORS[BASELINE], "linewidth": 1.3},
+    SELECTED: {"color": COLORS[SELECTED], "linewidth": 1.9},
+    TEACHER: {"color": COLORS[TEACHER], "linewidth": 1.3, "linestyle": (0, (4, 1.5))},
+    OTHER: {"color": COLORS[OTHER], "linewidth": 1.3},
+}
+DRAW_ORDER = {TRUTH: 2.0, TEACHER: 2.1, BASELINE: 2.2, SELECTED: 2.3, OTHER: 2.2}
+
+_SETTINGS = {
+    "axes.edgecolor": "#555555",
+    "axes.labelsize": 9.5,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "legend.fontsize": 9.5,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "neuroblend",
+    "text.parse_math": False,  # names of channels and conditions are the user's own
+    "text.usetex": False,
+    "xtick.color": "#333333",
+    "xtick.labelsize": 8.5,
+    "ytick.color": "#333333",
+    "ytick.labelsize": 8.5,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page.
+
+    Attributes:
+        title: Its heading.
+        caption: What it shows and what to look for.
+        uri: The SVG as a ``data:`` URI, so that nothing in it can reach out or run.
+    """
+
+    title: str
+    caption: str
+    uri: str
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Set how figures look, and put matplotlib's settings back afterwards."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+    """Return an empty figure that keeps its labels apart."""
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.05)  # type: ignore[union-attr]
+    return figure
+
+
+def as_uri(figure: Figure) -> str:
+    """Return a figure as the ``data:`` URI of an SVG without date or other metadata."""
+    text = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(text, format="svg", dpi=200, metadata=nothing)
+    svg = re.sub(r"\A.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def legend(figure: Figure, labels: dict[str, str]) -> None:
+    """Put one legend above all panels.
+
+    Args:
+        figure: Where.
+        labels: What each role is called here, in the order to show.
+    """
+    lines = [Line2D([], [], **LINES[role]) for role in labels]
+    figure.legend(lines, list(labels.values()), loc="outside upper left", ncols=len(labels))
+
+
+def shade_forward(ax: Axes, t_in: int, n_bins: int, bin_s: float) -> None:
+    """Shade the bins of a trial that no model sees."""
+    if t_in < n_bins:
+        ax.axvspan(t_in * bin_s, n_bins * bin_s, color="#000000", alpha=0.06, linewidth=0)
+
+
+def shortened(name: str, most: int = 28) -> str:
+    """Return a name that fits beside an axis."""
+    return name if len(name) <= most else name[: most - 1] + "…"

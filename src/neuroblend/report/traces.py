@@ -1,0 +1,103 @@
+"""Decoded behavior against true behavior in single test trials.
+
+Shape legend: ``B`` test trials, ``T`` bins, ``D`` behavior channels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from neuroblend.report.style import (
+    DRAW_ORDER,
+    LINES,
+    TRUTH,
+    Picture,
+    as_uri,
+    legend,
+    new_figure,
+    shade_forward,
+    shortened,
+)
+from neuroblend.report.view import View
+
+MOST_TRIALS, MOST_CHANNELS = 4, 8
+
+
+def traces(view: View) -> Picture:
+    """Plot decoded and true behavior, a row a channel and a column a trial."""
+    trials, split = view.trials, view.shown_split
+    which = _trials(view)
+    channels = trials.behavior_names[:MOST_CHANNELS]
+    figure = new_figure(0.75 + 1.35 * len(channels))
+    legend(figure, view.labels("true behavior"))
+    axes = figure.subplots(len(channels), len(which), sharex=True, sharey="row", squeeze=False)
+    for row, channel in enumerate(channels):
+        for column, b in enumerate(which):
+            _panel(axes[row, column], view, b, row)
+        axes[row, 0].set_ylabel(_two_lines(channel), fontsize=8.5)
+    for column, b in enumerate(which):
+        trial = split.test[b]
+        condition = "" if trials.condition is None else f", condition {trials.condition[trial]}"
+        axes[0, column].set_title(shortened(f"trial {trials.trial_id[trial]}{condition}", 36))
+        axes[-1, column].set_xlabel("time in trial (s)")
+    figure.align_ylabels(axes[:, 0])
+    left_out = len(trials.behavior_names) - len(channels)
+    more = f" {left_out} further channels are in the table above alone." if left_out > 0 else ""
+    forward = " Shaded: the last bins, which no model saw." if view.t_in < trials.n_bins else ""
+    gaps = " Gaps in the dark line: samples that are missing." if _has_gaps(view) else ""
+    return Picture(
+        "Behavior decoded from rates",
+        f"Test trials of seed {split.seed} at even steps{_over_conditions(view)}, not chosen by "
+        "score; each channel in the units of the recording. The decoder is a ridge regression from "
+        "a model's rates, fitted on training trials. Look for the selected student following the "
+        "dark line where the baseline does not; the teacher was given this behavior, so that it "
+        f"follows proves only that the decoder works.{gaps}{forward}{more}",
+        as_uri(figure),
+    )
+
+
+def _over_conditions(view: View) -> str:
+    return "" if view.trials.condition is None else " over the conditions"
+
+
+def _trials(view: View) -> list[int]:
+    """Return positions of up to four test trials, even over conditions, with most behavior known."""
+    trials, test = view.trials, view.shown_split.test
+    assert trials.behavior is not None
+    known = np.isfinite(trials.behavior[test]).mean(axis=(1, 2))
+    candidates = np.flatnonzero(known >= np.quantile(known, 0.5))
+    if trials.condition is not None:
+        labels = trials.condition[test]
+        candidates = candidates[np.argsort(labels[candidates], kind="stable")]
+    steps = (np.arange(MOST_TRIALS) + 0.5) * len(candidates) / MOST_TRIALS
+    return [int(candidates[i]) for i in np.unique(steps.astype(int))]
+
+
+def _has_gaps(view: View) -> bool:
+    assert view.trials.behavior is not None
+    return bool(np.isnan(view.trials.behavior).any())
+
+
+def _panel(ax: Axes, view: View, b: int, channel: int) -> None:
+    trials, split = view.trials, view.shown_split
+    assert trials.behavior is not None
+    time_s = (np.arange(trials.n_bins) + 0.5) * trials.bin_s
+    lines: dict[str, NDArray[np.float32]] = {
+        role: view.scored(arm, split).decoded[b, :, channel] for role, arm in view.compared.items()
+    }
+    lines[TRUTH] = trials.behavior[split.test[b], :, channel]
+    for role, values in lines.items():
+        ax.plot(time_s, values, zorder=DRAW_ORDER[role], **LINES[role])
+    shade_forward(ax, view.t_in, trials.n_bins, trials.bin_s)
+    ax.set_xlim(0, trials.n_bins * trials.bin_s)
+
+
+def _two_lines(name: str) -> str:
+    """Break a long name once, so that it fits beside a panel."""
+    if len(name) <= 15:
+        return name
+    space = name.find(" ", 6, 16)
+    at = space if space > 0 else 15
+    return name[:at] + "\n" + shortened(name[at:].strip(), 15)

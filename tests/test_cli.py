@@ -1,0 +1,230 @@
+"""The command line as a user meets it."""
+
+import io
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import make_trials
+
+from neuroblend.cli import main
+
+SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
+BEHAVIOR = np.random.default_rng(1).normal(size=(30, 8, 2)).astype(np.float32)
+GOOD = {"spikes": SPIKES, "behavior": BEHAVIOR, "behavior_names": ["vx", "vy"], "bin_s": 0.02}
+QUICK = [
+    "--model", "gru", "--epochs", "1", "--seeds", "1", "--strategies", "hard", "--jobs", "1",
+    "--accelerator", "cpu", "--quiet",
+]  # fmt: skip
+
+
+def neuroblend(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process, which saves an import of torch a call."""
+    out, err = io.StringIO(), io.StringIO()
+    command = ["neuroblend", *map(str, args)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", command)
+        patch.setattr(sys, "path", [*sys.path])
+        patch.setenv("COLUMNS", "160")
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+            main()
+    return subprocess.CompletedProcess(command, end.value.code or 0, out.getvalue(), err.getvalue())
+
+
+def refused(*args: object, cwd: Path) -> str:
+    """Run a command that must fail, and return its one line."""
+    done = neuroblend(*args, cwd=cwd)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("cli")
+    np.savez(folder / "mine.npz", **GOOD, condition=np.arange(30) % 2)
+    done = neuroblend("run", "mine.npz", *QUICK, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_help_answers_without_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['neuroblend', '--help']\n"
+        "from neuroblend.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'lightning', 'sklearn', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for verb in ("run", "predict", "report"):
+        assert verb in done.stdout
+
+
+def test_a_run_prints_its_table_and_writes_its_page(finished) -> None:
+    folder, done = finished
+    out = folder / "runs" / "mine"
+    for word in ("teacher", "baseline", "multitask", "hard", "behavior R²", "co-bps", "PSTH R²"):
+        assert word in done.stdout
+    assert "page: runs/mine/report.html" in done.stdout
+    page = (out / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    (out / "report.html").unlink()
+    assert neuroblend("report", out, cwd=folder).returncode == 0
+    assert (out / "report.html").read_text() == page
+
+
+def test_predict_needs_spikes_alone(finished) -> None:
+    folder, _ = finished
+    np.savez(folder / "sleep.npz", spikes=SPIKES[:7])
+    done = neuroblend("predict", "runs/mine", "sleep.npz", "--out", "rates.h5", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    with h5py.File(folder / "rates.h5") as file:
+        assert file["rates"].shape == (7, 8, 6)
+        assert (file["rates"][()] > 0).all()
+
+
+def test_the_same_command_again_does_nothing_new(finished) -> None:
+    folder, first = finished
+    before = (folder / "runs/mine/results.json").stat().st_mtime_ns
+    again = neuroblend("run", "mine.npz", *QUICK, cwd=folder)
+    assert again.returncode == 0
+    assert again.stdout == first.stdout
+    assert (folder / "runs/mine/results.json").stat().st_mtime_ns == before
+
+
+def test_another_run_in_the_same_folder_is_refused(finished) -> None:
+    folder, _ = finished
+    line = refused("run", "mine.npz", *QUICK, "--alpha", "0.3", cwd=folder)
+    assert "holds another run (distill.alpha is 0.5 there and 0.3 here)" in line
+
+
+def test_a_run_can_be_given_as_a_file_of_settings(finished) -> None:
+    folder, _ = finished
+    done = neuroblend(
+        "run", "mine.npz", "--config", "runs/mine/config.yaml", "--jobs", 1, "-q", cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "bad.yaml").write_text("training: {epoch: 3}")
+    line = refused("run", "mine.npz", "--config", "bad.yaml", cwd=folder)
+    assert "bad.yaml: unknown setting 'training.epoch': did you mean 'epochs'" in line
+
+
+def with_silent_neuron() -> dict:
+    spikes = SPIKES.copy()
+    spikes[:, :, 2] = 0
+    return GOOD | {"spikes": spikes}
+
+
+def with_gaps() -> dict:
+    behavior = BEHAVIOR.copy()
+    behavior[:4, :, 1] = np.nan
+    return GOOD | {"behavior": behavior}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "note"),
+    [
+        (with_silent_neuron(), "1 of 6 neurons never fire: kept out (2)"),
+        (with_gaps(), "behavior 'vy': 32 of 240 samples are missing"),
+    ],
+)
+def test_what_is_left_out_is_said(tmp_path, arrays, note) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    quiet = [option for option in QUICK if option != "--quiet"]
+    done = neuroblend("run", "a.npz", *quiet, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert note in done.stderr
+    assert note.replace("'", "&#39;") in (tmp_path / "runs/a/report.html").read_text()
+
+
+BAD_FILES = {
+    "missing key": ({"spikes": None}, "no key 'spikes'"),
+    "no bin width": ({"bin_s": None}, "no key 'bin_s'"),
+    "absurd bin width": ({"bin_s": 20}, "is it in milliseconds?"),
+    "NaN counts": ({"spikes": np.where(SPIKES == 0, np.nan, SPIKES)}, "NaN"),
+    "negative counts": ({"spikes": -SPIKES}, "negative counts"),
+    "fractional counts": ({"spikes": SPIKES / 2}, "fractional counts"),
+    "fewer trials of behavior": ({"behavior": BEHAVIOR[:9]}, "found 9 trials x 8 bins"),
+    "fewer bins of behavior": ({"behavior": BEHAVIOR[:, :7]}, "found 30 trials x 7 bins"),
+    "constant channel": ({"behavior": BEHAVIOR * [1, 0]}, "'vy' is 0 in every bin"),
+    "all-NaN channel": ({"behavior": BEHAVIOR * [1, np.nan]}, "'vy' holds nothing but NaN"),
+    "no behavior": ({"behavior": None, "behavior_names": None}, "no behavior"),
+    "too few trials": ({"spikes": SPIKES[:5], "behavior": BEHAVIOR[:5]}, "too few trials"),
+    "pickled": ({"spikes": np.array([{}], dtype=object)}, "pickled"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file_is_refused_in_one_line_and_leaves_no_folder(tmp_path, case) -> None:
+    changes, message = BAD_FILES[case]
+    arrays = {key: value for key, value in (GOOD | changes).items() if value is not None}
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert message in refused("run", "a.npz", *QUICK, cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_truncated_file_is_refused(tmp_path) -> None:
+    make_trials().save(tmp_path / "whole.h5")
+    np.savez(tmp_path / "a.npz", **GOOD)
+    for name in ("whole.h5", "a.npz"):
+        file = tmp_path / name
+        file.write_bytes(file.read_bytes()[:700])
+        assert "truncated" in refused("run", name, *QUICK, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--strategies", "fature"], "unknown strategy 'fature': did you mean 'feature'"),
+        (["--model", "ndtt"], "unknown model 'ndtt': did you mean 'ndt'"),
+        (["--strategy", "hard"], "--strategies"),
+        (["--seeds", "many"], "--seeds': Input should be a valid integer"),
+        (["--set", "training.lrr=1"], "unknown setting 'training.lrr': did you mean 'lr'"),
+        (["--set", "training"], "wanted name=value"),
+        (["--behavior", "vxx"], "no behavior channel 'vxx': did you mean 'vx'"),
+        (["--folds", "31"], "--folds 31: wanted 2 to the 30"),
+        (["--jobs", "0"], "--jobs 0: wanted 1 or more"),
+        (["--config", "none.yaml"], "none.yaml: cannot be read"),
+        (["--precision", "16"], "training.precision"),
+    ],
+)
+def test_a_bad_option_names_the_nearest(tmp_path, args, message) -> None:
+    np.savez(tmp_path / "a.npz", **GOOD)
+    assert message in refused("run", "a.npz", *args, cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_verbs_and_sources_that_are_not_there(tmp_path) -> None:
+    assert "simulated" in refused("run", "simulatd", cwd=tmp_path)
+    assert "no such file" in refused("run", "none.npz", cwd=tmp_path)
+    assert "predict" in refused("predictt", cwd=tmp_path)
+    assert "not the folder of a run" in refused("report", tmp_path, cwd=tmp_path)
+    assert "not the folder of a run" in refused("predict", tmp_path, "x.npz", cwd=tmp_path)
+
+
+def test_a_module_of_the_users_own(tmp_path) -> None:
+    (tmp_path / "mymodels.py").write_text(
+        "from torch import nn\n\n"
+        "def build(spec, hidden=5):\n"
+        "    return nn.Sequential(nn.Linear(spec.n_in, hidden), nn.Tanh(),\n"
+        "                         nn.Linear(hidden, spec.n_out))\n"
+    )
+    np.savez(tmp_path / "a.npz", **GOOD)
+    options = [*QUICK, "--model", "mymodels:build", "--set", "model.settings.hidden=7"]
+    options[options.index("hard")] = "feature+multitask"
+    done = neuroblend("run", "a.npz", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    line = refused("run", "a.npz", *options, "--out", "b", "--layer", "9", cwd=tmp_path)
+    assert "no layer '9'" in line
+    line = refused("run", "a.npz", "--model", "mymodels:biuld", cwd=tmp_path)
+    assert "did you mean 'build'" in line
