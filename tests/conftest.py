@@ -13,6 +13,7 @@ from neuroblend.config import RunConfig, parse_config
 from neuroblend.data.batch import Task
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
+from neuroblend.training import fit  # noqa: F401  # Lightning sets environment variables
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

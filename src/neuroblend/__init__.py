@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from neuroblend.privilege.concat import Concat
     from neuroblend.privilege.roles import Student, Teacher
     from neuroblend.report.page import write_report
+    from neuroblend.report.verdict import verdict
     from neuroblend.study.apply import predict_run
     from neuroblend.study.folder import RunFolder
     from neuroblend.study.run import run
@@ -63,6 +64,7 @@ _HOMES = {
     "privilege.concat": ("Concat",),
     "privilege.roles": ("Student", "Teacher"),
     "report.page": ("write_report",),
+    "report.verdict": ("verdict",),
     "study.apply": ("predict_run",),
     "study.folder": ("RunFolder",),
     "study.run": ("run",),

@@ -87,9 +87,11 @@ def test_psth_score_is_r2_of_condition_means(data) -> None:
     means = np.stack([rates[condition == c].mean(0) for c in range(3)])
     expected = r2_score(truth.reshape(-1, 6), means.reshape(-1, 6))
     assert sums.r2()[0] == pytest.approx(expected, rel=1e-9)
+    untested = PsthSums(rates[condition != 1], condition[condition != 1], truth).r2()[0]
     weights = (condition != 1)[None].astype(float)
     expected = r2_score(truth[[0, 2]].reshape(-1, 6), means[[0, 2]].reshape(-1, 6))
     assert sums.r2(weights)[0] == pytest.approx(expected, rel=1e-9)
+    assert untested == pytest.approx(expected, rel=1e-9)
 
 
 def test_psths_are_smoothed_means() -> None:

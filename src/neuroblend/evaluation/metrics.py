@@ -128,7 +128,7 @@ class PsthSums:
             drawn = w[:, self.condition == c]
             n_drawn = drawn.sum(1)
             seen = (n_drawn > 0)[:, None]
-            flat = self.rates[self.condition == c].reshape(drawn.shape[1], -1)
+            flat = self.rates[self.condition == c].reshape(-1, n_bins * n_neurons)
             mean = (drawn / np.maximum(n_drawn, 1)[:, None]) @ flat
             error = mean.reshape(len(w), n_bins, n_neurons) - truth
             n += seen * n_bins

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from neuroblend.report.style import COLORS, Picture, as_uri, new_figure
@@ -61,11 +62,11 @@ def _panel(ax: Axes, history: pd.DataFrame, color: str) -> None:
     ax.plot(history["epoch"], history[train], color=color, linewidth=1, linestyle=(0, (2, 1.2)))
     ax.plot(valid["epoch"], valid["valid"], color=color, linewidth=1.7)
     if len(valid):
-        best = valid.loc[valid["valid"].idxmin()]
+        best = valid.iloc[int(valid["valid"].to_numpy().argmin())]
         ax.plot(best["epoch"], best["valid"], "o", color=color, markersize=6, zorder=3)
 
 
-def _legend(figure: object) -> None:
+def _legend(figure: Figure) -> None:
     dark = "#333333"
     entries = {
         "validation": Line2D([], [], color=dark, linewidth=1.7),
@@ -73,7 +74,7 @@ def _legend(figure: object) -> None:
         "validation of the baseline": Line2D([], [], color="#999999", linewidth=1),
         "best epoch": Line2D([], [], color=dark, marker="o", linestyle="none"),
     }
-    figure.legend(  # type: ignore[attr-defined]
+    figure.legend(
         list(entries.values()), list(entries), loc="outside upper left", ncols=len(entries)
     )
 

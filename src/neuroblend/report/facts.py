@@ -24,15 +24,24 @@ def summary(view: View) -> str:
     n_fits = len(view.folder.fits())
     strategies = [arm for arm in view.arms if arm in config.distill.strategies]
     return (
-        f"The recording {trials.name} has {_count(trials.n_trials, 'trial')}{conditions} of "
+        f"The recording {trials.name} has {_count(trials.n_trials, 'trial')}{conditions}, each of "
         f"{_count(trials.n_bins, 'bin')} of {width} ({trials.n_bins * trials.bin_s:.3g} s), "
         f"{_count(trials.n_neurons, 'neuron')} (median {np.median(trials.rate_hz):.2g} Hz) and "
         f"{_count(n_channels, 'behavior channel')}: {', '.join(trials.behavior_names)}. "
         f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
         f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
-        f"control, and {_count(len(strategies), 'arm')} selected from ({', '.join(strategies)}). "
+        f"control, and one for each strategy ({', '.join(strategies)}). {_selection(view, len(strategies))}"
         f"{_repeats(view)} All in all, {_count(n_fits, 'training')}. Every model is scored on test "
         "trials that nothing was trained or chosen on within its split."
+    )
+
+
+def _selection(view: View, n_strategies: int) -> str:
+    if n_strategies == 1:
+        return ""
+    return (
+        f"Of the {n_strategies} strategies, validation scores selected one, {view.selected}, for "
+        "the verdict. "
     )
 
 
@@ -72,8 +81,9 @@ def split_rows(view: View) -> list[tuple[str, str]]:
     """Return how many trials and neurons take which part."""
     splits = view.splits
     parts = {
-        f"{what} trials": [len(split.trials(part)) for split in splits]
-        for what, part in (("training", "train"), ("validation", "valid"), ("test", "test"))  # type: ignore[misc]
+        "training trials": [len(split.train) for split in splits],
+        "validation trials": [len(split.valid) for split in splits],
+        "test trials": [len(split.test) for split in splits],
     }
     rows = [(what, _span(sizes)) for what, sizes in parts.items()]
     held_out = _span([int(split.held_out.sum()) for split in splits])

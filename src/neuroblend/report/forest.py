@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure
+from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure, signed
 from neuroblend.report.verdict import METRICS, direction
 from neuroblend.report.view import View
 from neuroblend.study.arms import BASELINE, TEACHER
 
+OVER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # hides the line behind a number
 SHOWN_METRICS = ("behavior_r2", "co_bps", "fp_bps")
 
 
@@ -57,8 +58,9 @@ def _panel(ax: Axes, view: View, differences: dict[str, dict[str, Any]]) -> None
         mean, interval = difference["mean"], difference["ci95"]
         if not low <= mean <= high:
             edge, side = (high, "right") if mean > high else (low, "left")
-            arrow = f"{mean:+.3f} →" if side == "right" else f"← {mean:+.3f}"
-            ax.text(edge, row, arrow, color=color, ha=side, va="center", fontsize=8.5)
+            number = signed(f"{mean:+.3f}")
+            arrow = f"{number} →" if side == "right" else f"← {number}"
+            ax.text(edge, row, arrow, color=color, ha=side, va="center", fontsize=8.5, bbox=OVER)
             continue
         is_clear = direction(interval) != "unclear"
         wide = 2.4 if view.role(arm) == SELECTED else 1.6

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from neuroblend.evaluation.metrics import SpikeSums
-from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure
+from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure, signed
 from neuroblend.report.view import View
 from neuroblend.study.arms import BASELINE
 
@@ -40,17 +41,18 @@ def neurons(view: View) -> Picture | None:
     _histogram(histogram, y - x)
     histogram.set_xlabel(f"{view.selected} minus baseline (bits/spike)")
     seeds = f"pooled over {view.config.seeds} seeds" if view.config.seeds > 1 else "one seed"
-    outside = f" {n_out} points outside the range lie on its edge (triangles)." if n_out else ""
+    outside = f" Triangles on the edge: outside of the range ({n_out})." if n_out else ""
     silent = int((~known).sum())
     left_out = f" {silent} without a spike in test trials are left out." if silent else ""
+    median = signed(f"{np.median(y - x):+.4f}")
     return Picture(
         "Which neurons gain",
-        f"Bits per spike of each of {x.size} {KINDS[kind]}, {seeds}. On the diagonal: no "
-        f"difference; above it the student predicts that neuron better. It does for "
-        f"{int((y > x).sum())} of {x.size}, the median difference is {np.median(y - x):+.4f}. Below "
-        "0: worse than knowing the neuron's mean rate. Look for a shift of the whole cloud rather "
-        "than a few neurons; the interval of the mean is in the table. Neurons with few spikes "
-        f"scatter widely.{outside}{left_out}",
+        f"Bits per spike of each neuron: {KINDS[kind]}, {seeds}. On the diagonal: no "
+        "difference; above it the student predicts that neuron better. It does for "
+        f"{int((y > x).sum())} of {x.size}; the median difference is {median}. Below 0: worse than "
+        "knowing the neuron's mean rate. Look for a shift of the whole cloud rather than a few "
+        "neurons; the interval of the mean is in the table. Neurons with few spikes scatter "
+        f"widely.{outside}{left_out}",
         as_uri(figure),
     )
 
@@ -80,16 +82,16 @@ def _scatter(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> int:
     ax.axline((0, 0), slope=1, color="#555555", linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
     ax.axhline(0, color="#dddddd", linewidth=0.8, zorder=-1)
     ax.axvline(0, color="#dddddd", linewidth=0.8, zorder=-1)
-    for marker, which, clip in (("o", inside, True), ("^", ~inside, False)):
+    for marker, size, which in (("o", 20, inside), ("^", 40, ~inside)):
         ax.scatter(
             np.clip(x[which], low, high),
             np.clip(y[which], low, high),
-            s=20,
+            s=size,
             marker=marker,
             color=COLORS[SELECTED],
             alpha=0.6,
             linewidth=0,
-            clip_on=clip,
+            clip_on=marker == "o",
             rasterized=x.size > RASTERIZE_ABOVE,
         )
     ax.set_xlim(low, high)
@@ -104,10 +106,10 @@ def _histogram(ax: Axes, difference: NDArray[np.float64]) -> None:
     reach = max(abs(low), abs(high), 1e-6)
     ax.hist(
         np.clip(difference, -reach, reach),
-        bins=np.linspace(-reach, reach, 26),
+        bins=np.linspace(-reach, reach, 26).tolist(),
         color=COLORS[SELECTED],
         alpha=0.75,
     )
     ax.axvline(0, color="#555555", linewidth=0.9, linestyle=(0, (4, 2)))
     ax.set_ylabel("neurons")
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -23,7 +23,7 @@ from neuroblend.report.scores import (
     explained_metrics,
     headline_table,
 )
-from neuroblend.report.style import COLORS
+from neuroblend.report.style import COLORS, signed
 from neuroblend.report.verdict import verdict
 from neuroblend.report.view import View
 from neuroblend.study.folder import RunFolder
@@ -74,8 +74,8 @@ def render(view: View) -> str:
         outcome=found.outcome,
         mark=mark,
         headline=headline,
-        sentence=found.sentence,
-        caveats=[*caveats, *found.caveats],
+        sentence=signed(found.sentence),
+        caveats=[*caveats, *map(signed, found.caveats)],
         overview=overview(view),
         scores=headline_table(view),
         details=[table for table in (channel_table(view), control_table(view)) if table],

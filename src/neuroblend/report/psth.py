@@ -78,7 +78,10 @@ def _conditions(view: View, index: NDArray[np.int64], n: int) -> NDArray[np.int6
 def _n_tested(view: View, index: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Return (folds, C) test trials of each condition, in the folds of the seed that is shown."""
     splits = [split for split in view.splits if split.seed == view.shown_split.seed]
-    return np.stack([np.bincount(index[split.test], minlength=n) for split in splits])
+    counts: NDArray[np.int64] = np.stack(
+        [np.bincount(index[split.test], minlength=n) for split in splits]
+    )
+    return counts
 
 
 def _predicted(view: View, arm: str, index: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ def raster(view: View) -> Picture:
     figure = new_figure(4.6)
     truth = "true rate" if trials.rates is not None else None
     legend(figure, view.labels(truth))
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.9))
+    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.9)))
     _raster(left.subplots(), view, which)
     n_rows = -(-len(neurons) // 2)
     panels = right.subplots(n_rows, min(2, len(neurons)), sharex=True, squeeze=False)

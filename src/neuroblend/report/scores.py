@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from neuroblend.report.style import signed
 from neuroblend.report.verdict import METRICS, direction, headline_metrics
 from neuroblend.report.view import View
 from neuroblend.study.arms import BASELINE, MULTITASK, TEACHER
@@ -24,14 +25,17 @@ class Cell:
     """A score in a table.
 
     Attributes:
-        score: Mean over seeds with its interval.
-        difference: Difference to the control with its interval, where there is one.
+        score: Mean over seeds.
+        interval: Its interval.
+        difference: Difference to the control, where there is one.
+        around: The interval of the difference.
         outcome: ``"better"``, ``"worse"``, or ``"unclear"`` where the interval holds 0.
     """
 
     score: str
     interval: str
     difference: str = ""
+    around: str = ""
     outcome: str = "unclear"
 
 
@@ -135,14 +139,9 @@ def _cell(score: dict[str, Any] | None, contrast: dict[str, Any] | None) -> Cell
     if score is None:
         return None
     low, high = score["ci95"]
-    mean, interval = _signed(f"{score['mean']:.3f}"), _signed(f"[{low:.3f}, {high:.3f}]")
+    mean, interval = signed(f"{score['mean']:.3f}"), signed(f"[{low:.3f}, {high:.3f}]")
     if contrast is None:
         return Cell(mean, interval)
     low, high = contrast["ci95"]
-    difference = _signed(f"{contrast['mean']:+.3f} [{low:+.3f}, {high:+.3f}]")
-    return Cell(mean, interval, difference, direction(contrast["ci95"]))
-
-
-def _signed(text: str) -> str:
-    """Return numbers with a true minus sign, which does not break at the end of a line."""
-    return text.replace("-", "−")
+    difference, around = signed(f"{contrast['mean']:+.3f}"), signed(f"[{low:+.3f}, {high:+.3f}]")
+    return Cell(mean, interval, difference, around, direction(contrast["ci95"]))

@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from neuroblend.study.arms import BASELINE, TEACHER
@@ -27,7 +28,7 @@ COLORS = {
     BASELINE: "#d55e00",
     SELECTED: "#0072b2",
     TEACHER: "#009e73",
-    OTHER: "#7a7a7a",
+    OTHER: "#666666",
 }
 LINES: dict[str, dict[str, Any]] = {
     TRUTH: {"color": COLORS[TRUTH], "linewidth": 1.1},
@@ -36,9 +37,10 @@ LINES: dict[str, dict[str, Any]] = {
     TEACHER: {"color": COLORS[TEACHER], "linewidth": 1.3, "linestyle": (0, (4, 1.5))},
     OTHER: {"color": COLORS[OTHER], "linewidth": 1.3},
 }
-DRAW_ORDER = {TRUTH: 2.0, TEACHER: 2.1, BASELINE: 2.2, SELECTED: 2.3, OTHER: 2.2}
+# the thin line over the wide one, so that both are seen where they agree
+DRAW_ORDER = {TRUTH: 2.0, TEACHER: 2.1, SELECTED: 2.2, BASELINE: 2.3, OTHER: 2.2}
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "axes.edgecolor": "#555555",
     "axes.labelsize": 9.5,
     "axes.linewidth": 0.8,
@@ -89,9 +91,8 @@ def style() -> Iterator[None]:
 
 def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
     """Return an empty figure that keeps its labels apart."""
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.05)  # type: ignore[union-attr]
-    return figure
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05)
+    return Figure(figsize=(width_in, height_in), layout=layout)
 
 
 def as_uri(figure: Figure) -> str:
@@ -118,6 +119,11 @@ def shade_forward(ax: Axes, t_in: int, n_bins: int, bin_s: float) -> None:
     """Shade the bins of a trial that no model sees."""
     if t_in < n_bins:
         ax.axvspan(t_in * bin_s, n_bins * bin_s, color="#000000", alpha=0.06, linewidth=0)
+
+
+def signed(text: str) -> str:
+    """Return numbers with a true minus sign."""
+    return re.sub(r"(?<![\w)])-(?=[\d.])", "−", text)
 
 
 def shortened(name: str, most: int = 28) -> str:

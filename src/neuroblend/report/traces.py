@@ -46,7 +46,7 @@ def traces(view: View) -> Picture:
     left_out = len(trials.behavior_names) - len(channels)
     more = f" {left_out} further channels are in the table above alone." if left_out > 0 else ""
     forward = " Shaded: the last bins, which no model saw." if view.t_in < trials.n_bins else ""
-    gaps = " Gaps in the dark line: samples that are missing." if _has_gaps(view) else ""
+    gaps = " Gaps in the dark line: samples that are missing." if _has_gaps(view, which) else ""
     return Picture(
         "Behavior decoded from rates",
         f"Test trials of seed {split.seed} at even steps{_over_conditions(view)}, not chosen by "
@@ -75,9 +75,9 @@ def _trials(view: View) -> list[int]:
     return [int(candidates[i]) for i in np.unique(steps.astype(int))]
 
 
-def _has_gaps(view: View) -> bool:
+def _has_gaps(view: View, which: list[int]) -> bool:
     assert view.trials.behavior is not None
-    return bool(np.isnan(view.trials.behavior).any())
+    return bool(np.isnan(view.trials.behavior[view.shown_split.test[which]]).any())
 
 
 def _panel(ax: Axes, view: View, b: int, channel: int) -> None:

@@ -32,14 +32,18 @@ METRICS = {
         "bits per spike by which rates of held-out neurons predict their spikes better than each "
         "neuron's mean does",
     ),
-    "fp_bps": Metric("fp-bps", "the same for bins after the last one that a model sees"),
+    "fp_bps": Metric(
+        "fp-bps",
+        "bits per spike by which rates of all neurons, in bins after the last one that a model "
+        "sees, predict spikes better than each neuron's mean does",
+    ),
     "psth_r2": Metric(
         "PSTH R²",
         "match of the rates' condition means to those of all recorded trials, mean over neurons",
     ),
     "rate_r2": Metric(
         "R² to true rates",
-        "share of the variance of the true rates, mean over neurons; simulated data alone have them",
+        "share of the variance of the true rates, mean over neurons; simulated data alone have it",
     ),
 }
 
@@ -99,7 +103,8 @@ def direction(ci95: list[float]) -> str:
 
 def _difference(contrast: dict[str, Any]) -> str:
     low, high = contrast["ci95"]
-    return f"difference {contrast['mean']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
+    text = f"difference {contrast['mean']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
+    return text.replace("-", "−")
 
 
 def _caveats(results: dict[str, Any]) -> tuple[str, ...]:
@@ -135,15 +140,18 @@ def _of_control(results: dict[str, Any]) -> str:
 
 
 def _of_baseline(results: dict[str, Any]) -> str:
-    score = results["arms"][BASELINE].get("co_bps")
+    scores = results["arms"][BASELINE]
+    metric = "co_bps" if "co_bps" in scores else "fp_bps"
+    score = scores.get(metric)
     if score is None or score["ci95"][0] > 0:
         return ""
     low, high = score["ci95"]
+    what = "held-out neurons" if metric == "co_bps" else "forward bins"
     return (
-        "The baseline predicts held-out neurons no better than their mean rates do (co-bps "
-        f"{score['mean']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}): a model that hardly works "
-        "says little about distillation. Train longer, or check the data."
-    )
+        f"The baseline predicts spikes of {what} no better than mean rates do "
+        f"({METRICS[metric].label} {score['mean']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}): "
+        "a model that hardly works says little about distillation. Train longer, or check the data."
+    ).replace(" -0", " −0")
 
 
 def _of_seeds(results: dict[str, Any]) -> str:

@@ -1,0 +1,88 @@
+"""Every example runs, at one epoch, and the README shows what runs."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neuroblend.data.trials import Trials
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def test_every_example_is_covered() -> None:
+    covered = {"quickstart.py", "distill_by_hand.py", "continuous_recording.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == covered
+
+
+def test_quickstart(tmp_path, monkeypatch, capsys) -> None:
+    source = (EXAMPLES / "quickstart.py").read_text()
+    assert len([line for line in source.splitlines() if line.strip()]) < 15
+    for slow, quick in {
+        "epochs=50": "epochs=1",
+        "n_trials=240": "n_trials=40",
+        "n_neurons=60": "n_neurons=12",
+        "jobs=None": "jobs=1",
+        "quiet=False": "quiet=True",
+    }.items():
+        assert slow in source
+        source = source.replace(slow, quick)
+    (tmp_path / "quickstart.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("quickstart.py", run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "From spikes alone" in printed
+    assert (tmp_path / "runs/quickstart/report.html").is_file()
+
+
+def test_the_readme_shows_the_quickstart() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    example = (EXAMPLES / "quickstart.py").read_text()
+    assert block.strip() in example.replace("\n\n\n", "\n\n")
+
+
+def test_distill_by_hand(capsys) -> None:
+    runpy.run_path(str(EXAMPLES / "distill_by_hand.py"))["main"](epochs=1)
+    printed = capsys.readouterr().out
+    assert re.search(r"baseline: -?\d\.\d+ bits/spike", printed)
+    assert re.search(r"distilled: -?\d\.\d+ bits/spike", printed)
+
+
+def test_continuous_recording(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    clock = np.arange(0, 60, 1 / 60)
+    position = np.stack([200 + 150 * np.sin(clock / 5), 100 + clock * 0], axis=1)
+    position[1800:] = position[1800]  # the animal rests in the second half
+    position[:, 1] += rng.normal(size=clock.size)
+    trains = [np.sort(rng.uniform(0, 60, size=n)) for n in (80, 200, 150)]
+    np.savez(
+        tmp_path / "in.npz",
+        spike_times=np.concatenate(trains),
+        spike_times_index=np.cumsum([train.size for train in trains]),
+        position=position,
+        position_times=clock,
+    )
+    runpy.run_path(str(EXAMPLES / "continuous_recording.py"))["main"](
+        str(tmp_path / "in.npz"), str(tmp_path / "out.h5")
+    )
+    trials = Trials.load(tmp_path / "out.h5")
+    assert trials.n_trials in range(9, 15)
+    assert trials.behavior_names == ("x", "y")
+
+
+@pytest.mark.slow
+def test_the_main_job_helps_decoding(tmp_path) -> None:
+    """The built-in recording at its real size: the selected student beats the baseline."""
+    import json
+
+    command = [sys.executable, "-m", "neuroblend", "run", "simulated", "--out", tmp_path / "run"]
+    done = subprocess.run([*map(str, command), "-q"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    gain = results["contrasts"][f"{results['selected']} - baseline"]["behavior_r2"]
+    assert gain["ci95"][0] > 0
