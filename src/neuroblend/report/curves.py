@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from neuroblend.report.style import COLORS, Picture, as_uri, new_figure
 from neuroblend.report.view import View
@@ -34,6 +35,7 @@ def curves(view: View) -> Picture:
             ax.set_axis_off()
         elif i + COLUMNS >= len(histories):
             ax.set_xlabel("epoch")
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             ax.tick_params(labelbottom=True)
     for row in axes:
         row[0].set_ylabel("loss (nats/bin)")

@@ -30,9 +30,10 @@ def summary(view: View) -> str:
         f"{_count(n_channels, 'behavior channel')}: {', '.join(trials.behavior_names)}. "
         f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
         f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
-        f"control, and one for each strategy ({', '.join(strategies)}). {_selection(view, len(strategies))}"
-        f"{_repeats(view)} All in all, {_count(n_fits, 'training')}. Every model is scored on test "
-        "trials that nothing was trained or chosen on within its split."
+        f"control, and one for each strategy ({', '.join(strategies)}). "
+        f"{_selection(view, len(strategies))}{_repeats(view)} All in all, "
+        f"{_count(n_fits, 'training')}. Every model is scored on test trials that "
+        "nothing was trained or chosen on within its split."
     )
 
 
@@ -146,7 +147,7 @@ def next_steps(view: View) -> list[Step]:
     path = view.folder.path.resolve()
     name = shlex.quote(path.name)
     more = max(5, view.config.seeds + 3)
-    steps = [
+    return [
         Step(
             "Predict rates and behavior from spikes alone, with the selected student (from the "
             "directory that holds the run's folder):",
@@ -155,7 +156,6 @@ def next_steps(view: View) -> list[Step]:
         _more_seeds(view, path, more),
         Step("Build this page anew:", f"neuroblend report {name}"),
     ]
-    return steps
 
 
 def _more_seeds(view: View, path: Path, n: int) -> Step:

@@ -35,11 +35,11 @@ def forest(view: View) -> Picture:
     return Picture(
         "Difference to the baseline",
         "Each dot is an arm's score minus that of the baseline, the same network trained without "
-        "behavior; the bar is its 95 % interval. Filled dots: the interval excludes 0. Right of the "
-        "dashed line is better than the baseline. The teacher sees behavior, so its behavior score "
-        "is a reference and not a contender; where it is off the scale, its number stands at the "
-        "edge. Look for the selected student (blue, bold): is its whole bar to the right in the "
-        "first panel, and is it not to the left in the second?",
+        "behavior; the bar is its 95 % interval. Filled dots: the interval excludes 0. Right of "
+        "the dashed line is better than the baseline. The teacher sees behavior, so its "
+        "behavior score is a reference and not a contender; where it is off the scale, its "
+        "number stands at the edge. Look for the selected student (blue, bold): is its whole "
+        "bar to the right in the first panel, and is it not to the left in the second?",
         as_uri(figure),
     )
 

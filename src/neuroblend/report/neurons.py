@@ -52,7 +52,7 @@ def neurons(view: View) -> Picture | None:
         f"{int((y > x).sum())} of {x.size}; the median difference is {median}. Below 0: worse than "
         "knowing the neuron's mean rate. Look for a shift of the whole cloud rather than a few "
         "neurons; the interval of the mean is in the table. Neurons with few spikes scatter "
-        f"widely.{outside}{left_out}",
+        f"widely; the outer bars collect what lies beyond.{outside}{left_out}",
         as_uri(figure),
     )
 

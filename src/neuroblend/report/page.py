@@ -22,6 +22,7 @@ from neuroblend.report.scores import (
     explained_arms,
     explained_metrics,
     headline_table,
+    misses_mean,
 )
 from neuroblend.report.style import COLORS, signed
 from neuroblend.report.verdict import verdict
@@ -79,6 +80,7 @@ def render(view: View) -> str:
         overview=overview(view),
         scores=headline_table(view),
         details=[table for table in (channel_table(view), control_table(view)) if table],
+        misses_mean=misses_mean(view),
         metrics=explained_metrics(view),
         arms=explained_arms(view),
         selected=view.selected,

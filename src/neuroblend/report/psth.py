@@ -57,11 +57,12 @@ def psth(view: View) -> Picture | None:
     n_shown = f"{len(columns)} of {len(names)}" if len(columns) < len(names) else f"{len(names)}"
     return Picture(
         "PSTHs",
-        f"Mean rate of {len(rows)}{held_out} neurons in {n_shown} conditions. Dark: recorded spikes "
-        f"of all trials of the condition, smoothed by a Gaussian of {PSTH_SMOOTHING_S * 1000:g} ms "
-        "s.d. Coloured: mean of a model's single-trial rates over test trials of seed "
-        f"{view.shown_split.seed}. Look for lines that differ between conditions as the dark ones "
-        "do. With few trials in a condition, the dark line itself is noisy.",
+        f"Mean rate of {len(rows)}{held_out} neurons in {n_shown} conditions. Dark: recorded "
+        "spikes of all trials of the condition, smoothed by a Gaussian of "
+        f"{PSTH_SMOOTHING_S * 1000:g} ms s.d. Coloured: mean of a model's single-trial rates over "
+        f"test trials of seed {view.shown_split.seed}. Look for lines that differ between "
+        "conditions as the dark ones do. With few trials in a condition, the dark line itself is "
+        "noisy.",
         as_uri(figure),
     )
 
@@ -72,7 +73,8 @@ def _conditions(view: View, index: NDArray[np.int64], n: int) -> NDArray[np.int6
     there = np.flatnonzero(tested)
     if there.size <= MOST_CONDITIONS:
         return there
-    return there[np.linspace(0, there.size - 1, MOST_CONDITIONS).round().astype(int)]
+    steps = np.linspace(0, there.size - 1, MOST_CONDITIONS).round().astype(int)
+    return np.asarray(there[steps], dtype=np.int64)
 
 
 def _n_tested(view: View, index: NDArray[np.int64], n: int) -> NDArray[np.int64]:

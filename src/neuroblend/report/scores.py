@@ -144,4 +144,17 @@ def _cell(score: dict[str, Any] | None, contrast: dict[str, Any] | None) -> Cell
         return Cell(mean, interval)
     low, high = contrast["ci95"]
     difference, around = signed(f"{contrast['mean']:+.3f}"), signed(f"[{low:+.3f}, {high:+.3f}]")
-    return Cell(mean, interval, difference, around, direction(contrast["ci95"]))
+    is_centred = low <= contrast["mean"] <= high
+    outcome = direction(contrast["ci95"]) if is_centred else "unclear"
+    return Cell(mean, interval, difference, around, outcome)
+
+
+def misses_mean(view: View) -> bool:
+    """Whether an interval of the run's headline scores leaves out the score that it is of."""
+    entries = [
+        score[metric]
+        for score in (*view.results["arms"].values(), *view.results["contrasts"].values())
+        for metric in headline_metrics(view.results)
+        if metric in score
+    ]
+    return any(not e["ci95"][0] <= e["mean"] <= e["ci95"][1] for e in entries)

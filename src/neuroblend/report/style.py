@@ -1,4 +1,4 @@
-"""How every figure looks: one colour and one line a role, and SVG that is the same at every call."""
+"""How figures look: one colour and one line a role, and SVG that is the same at every call."""
 
 from __future__ import annotations
 

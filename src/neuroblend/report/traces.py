@@ -63,7 +63,7 @@ def _over_conditions(view: View) -> str:
 
 
 def _trials(view: View) -> list[int]:
-    """Return positions of up to four test trials, even over conditions, with most behavior known."""
+    """Return positions of up to four test trials, even over conditions, most behavior known."""
     trials, test = view.trials, view.shown_split.test
     assert trials.behavior is not None
     known = np.isfinite(trials.behavior[test]).mean(axis=(1, 2))

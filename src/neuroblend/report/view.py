@@ -137,8 +137,8 @@ class View:
         return rates
 
     def _fit(self, arm: str, split: Split) -> Fit:
-        return next(
-            fit
-            for fit in self.folder.fits()
-            if (fit.arm.name, fit.seed, fit.fold) == (arm, split.seed, split.fold)
-        )
+        return self._fits[arm, split.seed, split.fold]
+
+    @cached_property
+    def _fits(self) -> dict[tuple[str, int, int | None], Fit]:
+        return {(fit.arm.name, fit.seed, fit.fold): fit for fit in self.folder.fits()}

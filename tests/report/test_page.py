@@ -1,0 +1,228 @@
+"""The page of a run: complete, honest, self-contained, and the same at every call."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from neuroblend.config import DataConfig, DistillConfig, ModelConfig, RunConfig, TrainingConfig
+from neuroblend.data.trials import Trials
+from neuroblend.errors import InputError
+from neuroblend.report.figures import overview
+from neuroblend.report.page import write_report
+from neuroblend.report.style import signed
+from neuroblend.report.verdict import METRICS, verdict
+from neuroblend.report.view import View
+from neuroblend.study.folder import RunFolder
+from neuroblend.study.run import run
+
+CHANNELS = ["<script>alert(1)</script>", "$x_1$", "paw & tail"]
+NAME = "<b>odd</b> $a_1$"
+
+
+def make_trials(rates_known: bool, conditions: bool, gaps: bool) -> Trials:
+    rng = np.random.default_rng(0)
+    behavior = rng.normal(size=(30, 14, len(CHANNELS)))
+    rates = 0.4 * np.exp(0.4 * behavior @ rng.normal(size=(len(CHANNELS), 8)))
+    spikes = rng.poisson(rates)
+    if gaps:
+        behavior[:, 3:6, 1] = np.nan
+    return Trials.from_arrays(
+        spikes,
+        0.02,
+        behavior,
+        behavior_names=CHANNELS,
+        condition=np.arange(30) % 2 if conditions else None,
+        rates=rates if rates_known else None,
+        name=NAME,
+    )
+
+
+def make_run(
+    out: Path, trials: Trials, seeds: int, strategies: tuple[str, ...], **data
+) -> RunFolder:
+    config = RunConfig(
+        data=DataConfig(**data),
+        model=ModelConfig(name="gru", settings={"width": 8}),
+        distill=DistillConfig(strategies=strategies),
+        training=TrainingConfig(epochs=2, batch_size=16, accelerator="cpu"),
+        seeds=seeds,
+    )
+    return run(trials, out, config)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory) -> RunFolder:
+    """Two seeds, two strategies, truth, conditions, held-out neurons."""
+    trials = make_trials(rates_known=True, conditions=True, gaps=False)
+    out = tmp_path_factory.mktemp("page") / "simulated"
+    return make_run(out, trials, 2, ("hard", "feature+multitask"))
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory) -> RunFolder:
+    """Folds, one seed, one strategy, forward bins, gaps; no held-out, conditions or truth."""
+    trials = make_trials(rates_known=False, conditions=False, gaps=True)
+    out = tmp_path_factory.mktemp("page") / "odd"
+    return make_run(out, trials, 1, ("hard",), held_out=0.0, forward_bins=3, folds=2)
+
+
+@pytest.fixture(scope="module")
+def pages(simulated, odd) -> dict[str, str]:
+    """The page of either run."""
+    runs = {"simulated": simulated, "odd": odd}
+    return {name: write_report(found).read_text(encoding="utf-8") for name, found in runs.items()}
+
+
+@pytest.fixture(scope="module", params=["simulated", "odd"])
+def name(request) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def html(pages, name) -> str:
+    return pages[name]
+
+
+@pytest.fixture(scope="module")
+def folder(name, request) -> RunFolder:
+    found: RunFolder = request.getfixturevalue(name)
+    return found
+
+
+class Page(HTMLParser):
+    """Collects text, tags and what a browser would fetch."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.images: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for key, value in attrs:
+            if key in ("src", "href", "xlink:href", "srcset", "data", "poster", "action"):
+                self.references.append("".join((value or "").split()))
+            self.references += re.findall(r"url\(['\"]?([^)'\"]*)", value or "")
+        if tag == "img":
+            self.images.append(dict(attrs)["src"])
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def svgs(html: str) -> list[str]:
+    """Return the figures of a page as SVG text."""
+    prefix = "data:image/svg+xml;base64,"
+    images = Page(html).images
+    assert all(image.startswith(prefix) for image in images)
+    return [base64.b64decode(image.removeprefix(prefix)).decode() for image in images]
+
+
+def drawn_text(html: str) -> str:
+    """Return the words in all figures."""
+    return " ".join(
+        unescape(t) for svg in svgs(html) for t in re.findall(r"<text[^>]*>([^<]*)", svg)
+    )
+
+
+def test_nothing_is_fetched(html):
+    for document in (html, *svgs(html)):
+        page = Page(document)
+        css = re.findall(r"url\(['\"]?([^)'\"]*)", re.sub(r"base64,[^\"]*", "", document))
+        for reference in (*page.references, *css):
+            assert reference.startswith(("data:", "#")), reference
+        assert "@import" not in document
+        assert not {"script", "link", "iframe", "object"} & set(page.tags)
+
+
+def test_names_arms_metrics_and_channels(folder, html):
+    text, results = Page(html).text, folder.results()
+    assert NAME in text
+    for arm, scores in results["arms"].items():
+        assert arm in text
+        for metric in scores:
+            label = METRICS[metric].label if metric in METRICS else metric.partition("/")[2]
+            assert label in text, metric
+        assert signed(f"{scores['behavior_r2']['mean']:.3f}") in text
+    for absent in set(METRICS) - set(results["arms"]["baseline"]):
+        assert METRICS[absent].label not in text, absent
+
+
+def test_tells_the_verdict_with_its_caveats(folder, html):
+    found, text = verdict(folder.results()), Page(html).text
+    assert f'class="verdict {found.outcome}"' in html
+    for sentence in (found.sentence, *found.caveats):
+        assert signed(sentence) in text
+    assert "not a fair bound" in text
+
+
+def test_names_of_the_users_are_shown_as_they_are(html):
+    assert "<script" not in html
+    assert "<b>" not in html
+    drawn = drawn_text(html)
+    for channel in CHANNELS:
+        assert channel in Page(html).text
+        assert channel.replace(" ", "") in re.sub(r"\s", "", drawn)  # a long one is broken in two
+
+
+def test_says_simulated_only_of_simulated_data(name, html):
+    text, is_simulated = Page(html).text, name == "simulated"
+    assert ("These data are simulated" in text) is is_simulated
+    assert ("oracle" in text) is is_simulated
+    assert ("true rate" in drawn_text(html)) is is_simulated
+
+
+def test_has_the_figures_that_the_run_has_data_for(name, html):
+    titles = ["One test trial", "Behavior decoded from rates", "PSTHs", "Which neurons gain"]
+    titles = [*(t for t in titles if name == "simulated" or t != "PSTHs"), "Training"]
+    assert re.findall(r"<h3>([^<]*)</h3>\s*<figure>", html) == titles
+    assert len(svgs(html)) == len(titles) + 1  # and the forest plot beside the table
+
+
+def test_odd_run_speaks_of_what_it_has(pages):
+    text = Page(pages["odd"]).text
+    assert "One seed" in text
+    assert "2 folds" in text
+    assert "Gaps in the dark line" in text
+    assert "Shaded: the last bins" in text
+    assert "held-out neurons 0 of 8" in text
+    assert "samples are missing (NaN)" in text
+
+
+def test_is_the_same_at_every_call_and_wherever_it_is_called(
+    pages, simulated, tmp_path, monkeypatch
+):
+    shutil.copytree(simulated.path, tmp_path / simulated.path.name)
+    monkeypatch.chdir(tmp_path)
+    again = write_report(RunFolder(Path(simulated.path.name)))
+    assert again.read_bytes() == pages["simulated"].encode()
+
+
+def test_leaves_settings_of_matplotlib_alone(simulated):
+    with mpl.rc_context({"font.size": 31, "text.parse_math": True}):
+        before = dict(mpl.rcParams)
+        overview(View(simulated))
+        assert dict(mpl.rcParams) == before
+
+
+def test_a_run_that_has_not_ended_is_refused(simulated, tmp_path):
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(simulated.path, unfinished)
+    (unfinished / "results.json").unlink()
+    (unfinished / "report.html").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=r"results\.json"):
+        write_report(RunFolder(unfinished))
+    assert not (unfinished / "report.html").exists()
