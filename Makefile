@@ -8,7 +8,7 @@ QUICK  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.run          ## The main job: train, score and draw the built-in recording
-	$(BIN)/neuroblend run simulated --out runs/simulated
+	$(BIN)/neuroblend run simulated --epochs 40 --out runs/simulated
 
 test: $(VENV)/.dev         ## The test suite, without trainings that are marked slow
 	$(QUICK) $(BIN)/python -m pytest -n 2 -m "not slow"

@@ -33,12 +33,13 @@ def main(epochs: int = 30) -> None:
 
     teacher = nb.Teacher(MyNet(spec.n_in + spec.n_behavior, spec.n_out), nb.Concat(spec))
     nb.fit(teacher, task, settings=settings)
-    for name, terms in {
-        "baseline": {},
-        "distilled": {"feature": nb.Feature([("readout:in", "readout:in")])},
+    follow = nb.Feature([("readout:in", "readout:in")])
+    for name, objective in {
+        "baseline": nb.Objective(),
+        "distilled": nb.Objective({"feature": follow}, teacher),
     }.items():
         student = nb.Student(MyNet(spec.n_in, spec.n_out))
-        nb.fit(student, task, nb.Objective(terms, teacher if terms else None), settings)
+        nb.fit(student, task, objective, settings)
         held_out, test = task.split.held_out, task.split.test
         rates = nb.predict(student, task, test)[:, :, held_out]
         bits = nb.bits_per_spike(rates, trials.spikes[test][:, :, held_out])

@@ -13,33 +13,42 @@ from neuroblend._version import __version__
 from neuroblend.errors import InputError
 
 if TYPE_CHECKING:
-    from neuroblend.config import RunConfig, TrainingConfig
-    from neuroblend.data.arrays import read_arrays, read_spikes
-    from neuroblend.data.batch import Batch, Behavior, Task, TaskSpec
-    from neuroblend.data.recording import Recording, Signal
-    from neuroblend.data.simulate import simulate_reaching
-    from neuroblend.data.split import Split, split_trials
-    from neuroblend.data.trials import Trials
-    from neuroblend.distill.correlation import Correlation
-    from neuroblend.distill.feature import Feature
-    from neuroblend.distill.hard import Hard
-    from neuroblend.distill.multitask import Multitask
-    from neuroblend.distill.objective import Objective
-    from neuroblend.distill.pair import DistillLoss, Pair
-    from neuroblend.distill.soft import Soft
-    from neuroblend.evaluation.decode import Decoder
-    from neuroblend.evaluation.metrics import bits_per_spike
-    from neuroblend.evaluation.predict import predict
-    from neuroblend.models.gru import GRU
-    from neuroblend.models.ndt import NDT
-    from neuroblend.privilege.concat import Concat
-    from neuroblend.privilege.roles import Student, Teacher
-    from neuroblend.report.page import write_report
-    from neuroblend.report.verdict import verdict
-    from neuroblend.study.apply import predict_run
-    from neuroblend.study.folder import RunFolder
-    from neuroblend.study.run import run
-    from neuroblend.training.fit import fit
+    from neuroblend.config import RunConfig as RunConfig
+    from neuroblend.config import TrainingConfig as TrainingConfig
+    from neuroblend.data.arrays import read_arrays as read_arrays
+    from neuroblend.data.arrays import read_spikes as read_spikes
+    from neuroblend.data.batch import Batch as Batch
+    from neuroblend.data.batch import Behavior as Behavior
+    from neuroblend.data.batch import Task as Task
+    from neuroblend.data.batch import TaskSpec as TaskSpec
+    from neuroblend.data.recording import Recording as Recording
+    from neuroblend.data.recording import Signal as Signal
+    from neuroblend.data.simulate import simulate_reaching as simulate_reaching
+    from neuroblend.data.split import Split as Split
+    from neuroblend.data.split import split_trials as split_trials
+    from neuroblend.data.trials import Trials as Trials
+    from neuroblend.distill.correlation import Correlation as Correlation
+    from neuroblend.distill.feature import Feature as Feature
+    from neuroblend.distill.hard import Hard as Hard
+    from neuroblend.distill.multitask import Multitask as Multitask
+    from neuroblend.distill.objective import Objective as Objective
+    from neuroblend.distill.pair import DistillLoss as DistillLoss
+    from neuroblend.distill.pair import Pair as Pair
+    from neuroblend.distill.soft import Soft as Soft
+    from neuroblend.evaluation.decode import Decoder as Decoder
+    from neuroblend.evaluation.metrics import bits_per_spike as bits_per_spike
+    from neuroblend.evaluation.predict import predict as predict
+    from neuroblend.models.gru import GRU as GRU
+    from neuroblend.models.ndt import NDT as NDT
+    from neuroblend.privilege.concat import Concat as Concat
+    from neuroblend.privilege.roles import Student as Student
+    from neuroblend.privilege.roles import Teacher as Teacher
+    from neuroblend.report.page import write_report as write_report
+    from neuroblend.report.verdict import verdict as verdict
+    from neuroblend.study.apply import predict_run as predict_run
+    from neuroblend.study.folder import RunFolder as RunFolder
+    from neuroblend.study.run import run as run
+    from neuroblend.training.fit import fit as fit
 
 _HOMES = {
     "config": ("RunConfig", "TrainingConfig"),

@@ -57,8 +57,17 @@ def test_missing_samples_become_a_mask() -> None:
 def test_a_channel_constant_in_training_is_refused() -> None:
     behavior = np.ones((8, 3, 2), dtype=np.float32)
     behavior[0, 0, 0] = 2
-    with pytest.raises(InputError, match="'b' is 1 in every bin of the training trials"):
+    with pytest.raises(InputError, match="'b' is 1 in every bin of the train trials"):
         BehaviorScale.of(behavior, ["a", "b"])
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_a_channel_that_cannot_be_scored_is_refused_before_training(part) -> None:
+    split = split_trials(make_trials(), 0)
+    behavior = make_trials().behavior.copy()
+    behavior[split.trials(part), :, 1] = 0
+    with pytest.raises(InputError, match=f"'behavior_1' is 0 in every bin of the {part} trials"):
+        Task.of(make_trials(behavior=behavior), split)
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_a_selected_strategy_decodes_best_without_losing_co_bps() -> None:
 def test_another_run_is_not_overwritten(finished) -> None:
     before = (finished.path / "results.json").read_bytes()
     changed = finished.config().model_copy(update={"seeds": 1})
-    with pytest.raises(InputError, match="holds another run .seeds is 2 there and 1 here"):
+    with pytest.raises(InputError, match=r"holds another run \(seeds is 2 there and 1 here\)"):
         run(with_conditions(), finished.path, changed)
     with pytest.raises(InputError, match="a run on other data"):
         run(with_conditions(seed=3), finished.path, finished.config())
@@ -276,6 +276,11 @@ class TestPredict:
         spikes = given.pop("spikes", finished.trials().spikes)
         with pytest.raises(InputError, match=message):
             predict_run(finished, spikes, **given)
+
+    def test_bins_of_another_width_are_refused(self, finished, tmp_path) -> None:
+        np.savez(tmp_path / "s.npz", spikes=finished.trials().spikes, bin_s=0.01)
+        with pytest.raises(InputError, match=r"found bins of 0.01 s, wanted 0.02 s"):
+            predict_run(finished, tmp_path / "s.npz")
 
     def test_only_runs_can_predict(self, tmp_path) -> None:
         with pytest.raises(InputError, match="not the folder of a run"):

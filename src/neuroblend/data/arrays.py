@@ -76,15 +76,23 @@ def read_arrays(path: str | Path, behavior: Sequence[str] | None = None) -> Tria
     return trials.take_neurons(np.arange(trials.n_neurons), note)
 
 
-def read_spikes(path: str | Path) -> NDArray[np.unsignedinteger[Any]]:
+def read_spikes(path: str | Path, bin_s: float | None = None) -> NDArray[np.unsignedinteger[Any]]:
     """Read (trial, bin, neuron) counts/bin of every neuron in a file that needs hold no more.
 
+    Args:
+        path: A file as :func:`read_arrays` takes it; ``spikes`` alone is read.
+        bin_s: Width of a bin in seconds that is wanted, where the file tells its own.
+
     Raises:
-        InputError: As :func:`read_arrays`.
+        InputError: As :func:`read_arrays`, or bins are of another width.
     """
     path = Path(path)
     arrays = _load(path)
     _need(arrays, "spikes", path)
+    if bin_s is not None and "bin_s" in arrays:
+        found = float(np.asarray(arrays["bin_s"]).reshape(()))
+        if not np.isclose(found, bin_s, rtol=1e-6):
+            raise InputError(f"{path}: found bins of {found:g} s, wanted {bin_s:g} s")
     try:
         return checked_counts(arrays["spikes"])
     except InputError as error:

@@ -129,8 +129,10 @@ class BehaviorScale:
     std: NDArray[np.float64]
 
     @classmethod
-    def of(cls, behavior: NDArray[np.float32], names: Sequence[str]) -> BehaviorScale:
-        """Measure the scale of (B, T, D) training samples, NaN where missing.
+    def of(
+        cls, behavior: NDArray[np.float32], names: Sequence[str], part: Part = "train"
+    ) -> BehaviorScale:
+        """Measure the scale of (B, T, D) samples of the trials of ``part``, NaN where missing.
 
         Raises:
             InputError: A channel has no samples or is constant there.
@@ -141,8 +143,8 @@ class BehaviorScale:
             if known.size == 0 or known.std() == 0:
                 found = "has no samples" if known.size == 0 else f"is {known[0]:g} in every bin"
                 raise InputError(
-                    f"behavior channel '{name}' {found} of the training trials; leave it out with "
-                    "--behavior, or draw another split"
+                    f"behavior channel '{name}' {found} of the {part} trials of a split; leave it "
+                    "out with --behavior, or draw other splits with --seed"
                 )
             scale.append((known.mean(), known.std()))
         return cls(*np.array(scale).T)
@@ -181,7 +183,10 @@ class Task:
         scale = None
         gaps = False
         if trials.behavior is not None:
-            scale = BehaviorScale.of(trials.behavior[train], trials.behavior_names)
+            names = trials.behavior_names
+            for part in ("valid", "test"):  # a channel that is constant there cannot be scored
+                BehaviorScale.of(trials.behavior[split.trials(part)], names, part)
+            scale = BehaviorScale.of(trials.behavior[train], names)
             gaps = bool(np.isnan(trials.behavior).any())
         counts = trials.spikes[train][:, :, split.order]
         n_samples = counts.shape[0] * counts.shape[1]

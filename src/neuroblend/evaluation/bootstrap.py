@@ -47,7 +47,13 @@ class Draws:
         return means
 
 
-def interval(replicates: NDArray[np.float64]) -> list[float]:
-    """Return the 2.5th and 97.5th percentile of the replicates that exist."""
-    low, high = np.nanpercentile(replicates, [2.5, 97.5])
+def interval(replicates: NDArray[np.float64], score: float) -> list[float]:
+    """Return the 95 % interval around ``score`` that the spread of its replicates gives.
+
+    Replicates are shifted so that their mean is the score. A replicate holds fewer different trials
+    than the recording, so that a score that is not linear in trials (PSTH R² above all, whose
+    condition means are then noisier) is biased in it, by an amount that says nothing of the score.
+    """
+    centred = replicates - np.nanmean(replicates) + score
+    low, high = np.nanpercentile(centred, [2.5, 97.5])
     return [float(low), float(high)]

@@ -76,11 +76,11 @@ class NDT(nn.Module):
         nn.init.uniform_(self.readout.weight, -0.1, 0.1)
         with torch.no_grad():
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
-        reach = [
-            None if s is None else round(s / spec.bin_s)
-            for s in (context_forward_s, context_backward_s)
-        ]
-        window = context_window(spec.t_out, *reach)
+        window = context_window(
+            spec.t_out,
+            None if context_forward_s is None else round(context_forward_s / spec.bin_s),
+            None if context_backward_s is None else round(context_backward_s / spec.bin_s),
+        )
         self.register_buffer("window", window, persistent=False)
         self.window: Tensor | None
 

@@ -103,7 +103,11 @@ def predict_run(
         raise InputError(f"{folder.path}: {fit.label} has not been trained; give the run again")
     task = folder.task(seed, fit.fold)
     where = str(spikes) if isinstance(spikes, (str, Path)) else "spikes"
-    counts = read_spikes(spikes) if isinstance(spikes, (str, Path)) else checked_counts(spikes)
+    counts = (
+        read_spikes(spikes, task.spec.bin_s)
+        if isinstance(spikes, (str, Path))
+        else checked_counts(spikes)
+    )
     if counts.shape[1] not in (task.spec.t_in, task.spec.t_out):
         raise InputError(
             f"{where}: found trials of {counts.shape[1]} bins, wanted {task.spec.t_in} of "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from neuroblend.data.trials import Trials
 from neuroblend.study.folder import RunFolder
@@ -19,7 +20,7 @@ PACKAGES = ("neuroblend", "torch", "lightning", "numpy", "scipy", "scikit-learn"
 
 
 def provenance_of(
-    folder: RunFolder, trials: Trials, wall_s: float, command: list[str]
+    folder: RunFolder, trials: Trials, wall_s: float, command: list[str], jobs: int
 ) -> dict[str, Any]:
     """Return what someone needs to judge or repeat a run.
 
@@ -28,6 +29,7 @@ def provenance_of(
         trials: The recording as used.
         wall_s: Seconds from the start of the last call to its end.
         command: How it was called.
+        jobs: Worker processes of that call.
     """
     costs = {fit.label: fit_scores(folder, fit)["cost"] for fit in folder.fits()}
     config = folder.config()
@@ -41,7 +43,7 @@ def provenance_of(
             "n_neurons": trials.n_neurons,
             "behavior": list(trials.behavior_names),
             "bin_s": trials.bin_s,
-            "median_rate_hz": round(float(sorted(trials.rate_hz)[trials.n_neurons // 2]), 3),
+            "median_rate_hz": round(float(np.median(trials.rate_hz)), 3),
             "n_conditions": 0 if trials.condition is None else len(set(trials.condition)),
             "simulated": trials.rates is not None,
             "notes": list(trials.notes),
@@ -58,7 +60,8 @@ def provenance_of(
         },
         "wall_s": round(wall_s, 1),
         "cpu_s": round(sum(cost["cpu_s"] for cost in costs.values()), 1),
-        "peak_memory_mb": _peak_memory_mb(),
+        "jobs": jobs,
+        "peak_memory_mb": _peak_memory_mb(jobs),
         "fits": costs,
     }
 
@@ -86,8 +89,13 @@ def _git_commit() -> str | None:
     return answer.stdout.strip()
 
 
-def _peak_memory_mb() -> int:
-    """Return the peak of this process plus that of its largest worker."""
+def _peak_memory_mb(jobs: int) -> int | None:
+    """Return the peak of this process plus ``jobs`` times that of its largest worker."""
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415  # there is none on Windows
+
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return int(sum(resource.getrusage(kind).ru_maxrss for kind in kinds) / unit)
+    here = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss if jobs > 1 else 0
+    return int((here + jobs * largest) / unit)

@@ -58,7 +58,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
             arm: {
                 metric: {
                     "mean": float(np.mean(values)),
-                    "ci95": interval(replicates[arm][metric]),
+                    "ci95": interval(replicates[arm][metric], float(np.mean(values))),
                     "per_seed": values,
                 }
                 for metric, values in metrics.items()
@@ -139,7 +139,9 @@ def _contrast(
         each = np.subtract(points[arm][metric], points[control][metric])
         contrast[metric] = {
             "mean": float(each.mean()),
-            "ci95": interval(replicates[arm][metric] - replicates[control][metric]),
+            "ci95": interval(
+                replicates[arm][metric] - replicates[control][metric], float(each.mean())
+            ),
             "per_seed": each.tolist(),
         }
     return contrast

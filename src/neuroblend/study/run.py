@@ -87,7 +87,7 @@ def run(
         run_fits(folder, jobs, tell)
     if not (folder.path / "results.json").is_file():
         write_json(folder.path / "results.json", gather(folder))
-        provenance = provenance_of(folder, trials, time.time() - began, sys.argv)
+        provenance = provenance_of(folder, trials, time.time() - began, sys.argv, jobs)
         write_json(folder.path / "provenance.json", provenance)
     return folder
 

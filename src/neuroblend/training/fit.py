@@ -103,7 +103,8 @@ def fit(
         if trainer.interrupted:
             raise KeyboardInterrupt
     best.restore(model)
-    model.cpu().eval()
+    loop.cpu()  # the objective and its teacher too, for the next student
+    model.eval()
     if resume is not None:
         resume.unlink(missing_ok=True)
     return pd.DataFrame(loop.history)
@@ -187,7 +188,8 @@ class _Loop(pl.LightningModule):
                 f"learning rate ({self.settings.lr:g})"
             )
         valid = self.trainer.callback_metrics.get("valid")
-        is_fresh = (self.current_epoch + 1) % self.trainer.check_val_every_n_epoch == 0
+        every = self.trainer.check_val_every_n_epoch or 1
+        is_fresh = (self.current_epoch + 1) % every == 0
         row["valid"] = float(valid) if valid is not None and is_fresh else math.nan
         self.history.append(row)
 
