@@ -31,7 +31,7 @@ class Feature(nn.Module):
         self, layers: Sequence[tuple[str, str | None]], normalisation: Normalisation = "element"
     ) -> None:
         super().__init__()
-        self.layers = tuple(layers)
+        self.layers: Sequence[tuple[str, str | None]] = tuple(layers)
         self.normalisation = normalisation
         self.maps = nn.ModuleList()
 

@@ -119,7 +119,7 @@ def machine_rows(view: View) -> list[tuple[str, str]]:
         ("accelerator", str(machine["accelerator"])),
         ("wall time", f"{_duration(provenance['wall_s'])} (last call)"),
         ("CPU time", f"{_duration(provenance['cpu_s'])} (all trainings)"),
-        ("peak memory", f"{provenance['peak_memory_mb']} MB"),
+        ("peak memory", f"{provenance['peak_memory_mb']} MB at most"),
     ]
     return [(name, value) for name, value in rows if value]
 
