@@ -86,3 +86,26 @@ def test_the_main_job_helps_decoding(tmp_path) -> None:
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     gain = results["contrasts"][f"{results['selected']} - baseline"]["behavior_r2"]
     assert gain["ci95"][0] > 0
+
+
+def test_the_strategy_of_the_docs_works() -> None:
+    import torch
+    from conftest import make_task
+
+    import neuroblend as nb
+
+    text = (ROOT / "docs" / "extending.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    task = make_task()
+    fusion = nb.Concat(task.spec)
+    torch.manual_seed(0)
+    names = {
+        "nb": nb,
+        "task": task,
+        "student": nb.Student(nb.GRU(task.spec, width=4)),
+        "teacher": nb.Teacher(nb.GRU(fusion.spec, width=4), fusion),
+    }
+    quick = "nb.fit(student, task, objective, nb.TrainingConfig(epochs=1))"
+    exec(block.replace("nb.fit(student, task, objective)", quick), names)
+    losses = names["objective"](names["student"], task.batch("train"))
+    assert losses["variance"] > 0

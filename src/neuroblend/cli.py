@@ -6,6 +6,7 @@ Nothing heavy is imported until a verb needs it, so that ``--help`` answers at o
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -125,15 +126,18 @@ def run(
         "training.precision": precision,
     }
     settings = _settings(config, given, set_ or [])
-    from neuroblend.report.page import write_report
-    from neuroblend.report.table import print_table
-    from neuroblend.study.run import run as run_study
+    with _status("loading", quiet):
+        from neuroblend.report.page import write_report
+        from neuroblend.report.table import print_table
+        from neuroblend.study.run import run as run_study
 
     out = out or Path("runs") / Path(source).stem
     say = (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True))
     folder = run_study(source, out, settings, jobs, quiet, say)
     print_table(folder)
-    typer.echo(f"page: {write_report(folder)}")
+    with _status("drawing the page", quiet):
+        page = write_report(folder)
+    typer.echo(f"page: {page}")
 
 
 @app.command()
@@ -164,13 +168,23 @@ def predict(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that has ended.")],
+    quiet: Quiet = False,
 ) -> None:
     """Build the page of a run anew."""
     from neuroblend.report.page import write_report
     from neuroblend.study.folder import RunFolder
 
     folder: RunFolder = RunFolder.open(run)
-    typer.echo(f"page: {write_report(folder)}")
+    with _status("drawing the page", quiet):
+        page = write_report(folder)
+    typer.echo(f"page: {page}")
+
+
+def _status(what: str, quiet: bool) -> AbstractContextManager[object]:
+    """Show that something is going on, on a terminal."""
+    from rich.console import Console
+
+    return nullcontext() if quiet else Console(stderr=True).status(what)
 
 
 def _names(joined: str | None) -> list[str] | None:

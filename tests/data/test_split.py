@@ -88,5 +88,18 @@ def test_impossible_splits_are_refused(n_trials, given, message) -> None:
         split_trials(make_trials(n_trials=n_trials), 0, **given)
 
 
+def test_a_split_without_spikes_to_score_is_refused() -> None:
+    trials = make_trials(held_out=np.arange(10) == 3)
+    spikes = trials.spikes.copy()
+    spikes[split_trials(trials, 0).test, :, 3] = 0
+    quiet = make_trials(spikes=spikes, held_out=np.arange(10) == 3)
+    with pytest.raises(InputError, match="held-out neurons have no spike in the test trials"):
+        split_trials(quiet, 0)
+    spikes = trials.spikes.copy()
+    spikes[:, -2:] = 0
+    with pytest.raises(InputError, match="forward bins have no spike in the valid trials"):
+        split_trials(make_trials(spikes=spikes), 0, forward_bins=2)
+
+
 def test_no_neuron_need_be_held_out() -> None:
     assert not split_trials(make_trials(), 0, held_out_fraction=0).held_out.any()

@@ -117,7 +117,9 @@ def split_trials(
         held_out = _draw_held_out(trials, held_out_fraction, seed)
     if held_out.all():
         raise InputError("held_out: every neuron is held out, so a student would see none")
-    return Split(**parts, held_out=held_out, forward_bins=forward_bins, seed=seed, fold=fold)
+    split = Split(**parts, held_out=held_out, forward_bins=forward_bins, seed=seed, fold=fold)
+    _check_spikes(trials, split)
+    return split
 
 
 def _shuffled_within_condition(trials: Trials, seed: int) -> NDArray[np.int64]:
@@ -170,6 +172,22 @@ def _check_parts(
                 f"too few trials: {n_trials} leave {parts[part].size} to {part} in a {kind}, "
                 f"wanted {fewest} or more"
             )
+
+
+def _check_spikes(trials: Trials, split: Split) -> None:
+    """Refuse a split in which there are no spikes to score."""
+    t_in = trials.n_bins - split.forward_bins
+    for part in ("valid", "test"):
+        spikes = trials.spikes[split.trials(part)]
+        for what, entries in (
+            ("held-out neurons", spikes[:, :t_in, split.held_out]),
+            ("forward bins", spikes[:, t_in:]),
+        ):
+            if entries.size and not entries.any():
+                raise InputError(
+                    f"{what} have no spike in the {part} trials of seed {split.seed}, so they "
+                    "cannot be scored; leave out neurons that hardly fire with --min-rate"
+                )
 
 
 def _draw_held_out(trials: Trials, fraction: float, seed: int) -> NDArray[np.bool_]:

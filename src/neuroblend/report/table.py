@@ -20,7 +20,8 @@ def print_table(folder: RunFolder, console: Console | None = None) -> None:
     table = Table(
         title=f"{results['dataset']}: test scores (difference to baseline, 95 % interval)"
     )
-    table.add_column("arm")
+    longest = max(len(arm) for arm in results["arms"]) + len(" *")
+    table.add_column("arm", min_width=longest)
     for metric in metrics:
         table.add_column(METRICS[metric].label, justify="right")
     for arm in results["arms"]:

@@ -86,6 +86,7 @@ def run(
                 tell(fit, config.training.epochs, config.training.epochs)
         run_fits(folder, jobs, tell)
     if not (folder.path / "results.json").is_file():
+        say("scoring: 1000 bootstrap replicates of every score")
         write_json(folder.path / "results.json", gather(folder))
         provenance = provenance_of(folder, trials, time.time() - began, sys.argv, jobs)
         write_json(folder.path / "provenance.json", provenance)
