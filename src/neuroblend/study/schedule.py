@@ -7,6 +7,7 @@ numbers the same wherever they run.
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -111,6 +112,7 @@ def _start_worker(news: Any) -> None:
 
 def _work(path: Path, fit: Fit) -> None:
     run_fit(RunFolder(path), fit, lambda done, most: _news.put((fit, done)))
+    gc.collect()  # a trainer and its model hold each other; without this a worker grows
 
 
 @contextlib.contextmanager
