@@ -1,14 +1,18 @@
 """The command line as a user meets it."""
 
 import io
+import os
+import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+import time
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import yaml
 from conftest import make_trials
 
 from neuroblend.cli import main
@@ -117,6 +121,47 @@ def test_a_run_can_be_given_as_a_file_of_settings(finished) -> None:
     (folder / "bad.yaml").write_text("training: {epoch: 3}")
     line = refused("run", "mine.npz", "--config", "bad.yaml", cwd=folder)
     assert "bad.yaml: unknown setting 'training.epoch': did you mean 'epochs'" in line
+
+
+def test_settings_keep_their_source_and_types(finished) -> None:
+    folder, _ = finished
+    done = neuroblend(
+        "run", "--config", "runs/mine/config.yaml", "--out", "runs/again", "--jobs", 1, "-q",
+        "--set", "model.settings.bidirectional=false", "--set", "distill.strategies=[feature]",
+        "--set", "training.lr=2e-3", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    config = yaml.safe_load((folder / "runs/again/config.yaml").read_text())
+    assert config["data"]["source"].endswith("mine.npz")
+    assert config["model"]["settings"] == {"bidirectional": False}
+    assert config["distill"]["strategies"] == ["feature"]
+    assert config["training"]["lr"] == 0.002
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupted_run_says_so_leaves_no_process_and_goes_on(tmp_path, jobs) -> None:
+    np.savez(tmp_path / "a.npz", **GOOD)
+    command = [sys.executable, "-m", "neuroblend", "run", "a.npz", "--jobs", str(jobs)]
+    command += ["--epochs", "100000", "--accelerator", "cpu", "--set", "training.patience=100000"]
+    run = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        folder = tmp_path / "runs/a"
+        while not (folder / "teacher/seed0").is_dir() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(1)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        _, stderr = run.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+    assert run.returncode == 130, stderr
+    assert "error: interrupted; the same command goes on from here" in stderr
+    assert "Traceback" not in stderr
+    assert not (folder / "results.json").exists()
 
 
 def with_silent_neuron() -> dict:

@@ -80,7 +80,8 @@ def test_the_main_job_helps_decoding(tmp_path) -> None:
     """The built-in recording at its real size: the selected student beats the baseline."""
     import json
 
-    command = [sys.executable, "-m", "neuroblend", "run", "simulated", "--out", tmp_path / "run"]
+    (line,) = re.findall(r"neuroblend (run simulated .*)--out", (ROOT / "Makefile").read_text())
+    command = [sys.executable, "-m", "neuroblend", *line.split(), "--out", tmp_path / "run"]
     done = subprocess.run([*map(str, command), "-q"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())

@@ -29,6 +29,8 @@ app = typer.Typer(
 # typer brings its own copy of click from 0.27 on and uses the package before; both name it here
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
+INTERRUPTED = 130  # exit code after Ctrl-C
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results alone, no progress.")]
 
 
@@ -46,8 +48,9 @@ def _root(
 @app.command()
 def run(
     source: Annotated[
-        str, typer.Argument(help="An .npz or .h5 file, or 'simulated'.")
-    ] = "simulated",
+        str | None,
+        typer.Argument(help="An .npz or .h5 file, or 'simulated'.  [default: simulated]"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run.  [default: runs/<source>]")
     ] = None,
@@ -109,6 +112,7 @@ def run(
     The same command goes on with a run that was interrupted.
     """
     given = {
+        "data.source": source,
         "model.name": model,
         "model.layer": layer,
         "distill.strategies": _names(strategies),
@@ -131,6 +135,7 @@ def run(
         from neuroblend.report.table import print_table
         from neuroblend.study.run import run as run_study
 
+    source = settings.data.source
     out = out or Path("runs") / Path(source).stem
     say = (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True))
     folder = run_study(source, out, settings, jobs, quiet, say)
@@ -215,9 +220,13 @@ def _settings(file: Path | None, given: dict[str, Any], assignments: list[str]) 
 
 def _scalar(text: str) -> Any:
     try:
-        return float(text) if "e" in text.lower() else yaml.safe_load(text)  # YAML: 1e-3 is text
-    except (ValueError, yaml.YAMLError):
-        return yaml.safe_load(f'"{text}"')
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set: '{text}' is not YAML ({str(error).splitlines()[0]})") from None
+    try:
+        return float(value) if isinstance(value, str) else value  # to YAML, 1e-3 is text
+    except ValueError:
+        return value
 
 
 def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
@@ -233,14 +242,19 @@ def main() -> NoReturn:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)  # so that --model finds a module beside the data
+    stopped = "interrupted; the same command goes on from here"
     try:
         code = app(standalone_mode=False)
     except InputError as error:
         _fail(str(error), 2)
     except UsageError as error:
         _fail(error.format_message(), 2)  # type: ignore[attr-defined]
+    except OSError as error:
+        _fail(f"{error.filename or ''}: {error.strerror}".removeprefix(": "), 2)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted; the same command goes on from here", 130)
+        _fail(stopped, INTERRUPTED)
+    if code == INTERRUPTED:  # how typer passes an interrupt on
+        _fail(stopped, INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

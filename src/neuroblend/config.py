@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from neuroblend.errors import InputError, nearest
 
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
-Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 DEFAULT_STRATEGIES = ("hard", "soft", "feature", "correlation", "feature+multitask")
 
 
@@ -34,7 +34,7 @@ class TrainingConfig(_Settings):
         mask_ratio: Share of bins hidden from the input.
         mask_span: Longest span of hidden bins.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
-        precision: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
     """
 
     epochs: int = Field(100, ge=1)

@@ -100,6 +100,23 @@ def test_a_student_is_blind_to_behavior_and_targets(name) -> None:
 
 
 @models
+@pytest.mark.parametrize(
+    ("n_bins", "forward_bins", "bin_s"), [(12, 0, 0.02), (40, 30, 0.02), (8, 2, 0.4)]
+)
+def test_every_bin_is_predicted_from_spikes_of_another(name, n_bins, forward_bins, bin_s) -> None:
+    """A masked or forward bin has no counts of its own: what it says must come from elsewhere."""
+    task = make_task(make_trials(n_bins=n_bins, bin_s=bin_s), forward_bins=forward_bins)
+    batch = task.batch("train").take(slice(2))
+    student = build(name, task).eval()
+    spikes = batch.spikes.clone().requires_grad_()
+    log_rates = student(batch._replace(spikes=spikes))
+    for t in range(n_bins):
+        (gradient,) = torch.autograd.grad(log_rates[:, t].sum(), spikes, retain_graph=True)
+        elsewhere = torch.arange(spikes.shape[1]) != t
+        assert gradient[:, elsewhere].abs().sum() > 0, t
+
+
+@models
 def test_trials_do_not_see_each_other(name) -> None:
     task = make_task()
     batch = task.batch("train")

@@ -68,7 +68,14 @@ def test_zero_for_a_student_equal_to_its_teacher_and_positive_otherwise(
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
 @pytest.mark.parametrize(
     "size",
-    [{"n_trials": 256}, {"n_bins": 160}, {"n_neurons": 120}, {"n_features": 64}, {"n_trials": 16}],
+    [
+        {"n_trials": 256},
+        {"n_bins": 160},
+        {"n_neurons": 120},
+        {"n_neurons": 4, "n_trials": 512},
+        {"n_features": 64},
+        {"n_trials": 16},
+    ],
 )
 def test_size_does_not_change_a_loss(name, size) -> None:
     """The same relation of student to teacher costs the same in any batch."""
@@ -80,6 +87,21 @@ def test_size_does_not_change_a_loss(name, size) -> None:
     small = value(make_term(name), make_pair()).item()
     torch.manual_seed(0)
     assert value(make_term(name), make_pair(**size, seed=1)).item() == pytest.approx(small, rel=0.1)
+
+
+def test_trial_length_does_not_change_the_correlation_loss_of_given_correlations() -> None:
+    """Noise in a correlation falls with bins; the loss of true correlations must not."""
+    from neuroblend.distill.correlation import Correlation
+
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(2, 6, 6, generator=generator)
+    losses = []
+    for n_bins in (400, 3200):
+        latents = torch.randn(30, n_bins, 6, generator=generator)
+        student, teacher = (Output(latents @ mix, {}) for mix in mixing)
+        losses.append(Correlation()(Pair(make_pair().batch, student, teacher)).item())
+    assert losses[0] == pytest.approx(losses[1], rel=0.03)
+    assert losses[0] > 0.1
 
 
 def test_the_released_soft_loss_grows_with_trial_length() -> None:
@@ -128,7 +150,7 @@ def test_feature_maps_bridge_different_widths() -> None:
     assert all(weight.grad.abs().sum() > 0 for weight in term.parameters())
 
 
-@pytest.mark.parametrize("name", GUIDED)
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
 def test_a_neuron_that_never_moves_gives_a_finite_loss_and_gradient(name) -> None:
     pair = make_pair()
     flat = pair.student.log_rates.clone()
@@ -137,14 +159,16 @@ def test_a_neuron_that_never_moves_gives_a_finite_loss_and_gradient(name) -> Non
     guide = pair.guide.log_rates.clone()
     guide[:, :, 1] = -20.0
     features = pair.student.features
+    features = {LAYER: pair.student.features[LAYER].clone().requires_grad_()}
     loss = value(
         make_term(name),
         Pair(pair.batch, Output(flat, features), Output(guide, pair.guide.features)),
     )
     assert torch.isfinite(loss)
-    if name != "feature":
-        loss.backward()
-        assert torch.isfinite(flat.grad).all()
+    loss.backward()
+    reached = [x.grad for x in (flat, features[LAYER]) if x.grad is not None]
+    assert reached
+    assert all(torch.isfinite(gradient).all() for gradient in reached)
 
 
 def test_soft_is_blind_to_a_shared_gain_and_hard_is_not() -> None:
@@ -218,6 +242,27 @@ def test_a_teacher_is_frozen_and_in_eval_mode_at_every_call(models) -> None:
     objective(student, batch)["loss"].backward()
     optimiser.step()
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+    teacher.net.train()  # somebody meddles with a part of it
+    guided = [objective(student.eval(), batch)["hard"] for _ in range(2)]
+    assert torch.equal(*guided)
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_same_seed_same_loss_and_gradient(name, models) -> None:
+    student, teacher, task = models
+    batch = task.batch("train")
+    gradients = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        objective = Objective(
+            {name: make_term(name)}, teacher if STRATEGIES[name].wants_teacher else None
+        )
+        objective.prepare(student, batch)
+        student.zero_grad()
+        student.train()
+        objective(student, batch)["loss"].backward()
+        gradients.append([weight.grad.clone() for weight in student.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
 def test_alpha_weighs_the_task_against_guidance(models) -> None:
@@ -242,6 +287,13 @@ def test_objectives_that_do_not_fit_are_refused(models) -> None:
         Objective({"hard": make_term("hard")})
     with pytest.raises(InputError, match="no term wants"):
         Objective({}, teacher)
+    for name in ("hard", "multitaks"):
+        with pytest.raises(InputError, match=f"no term '{name}' to weigh"):
+            Objective(
+                {"hard": make_term("hard"), "multitask": make_term("multitask")},
+                teacher,
+                weights={name: 1.0},
+            )
     with pytest.raises(InputError, match="alpha: found 2"):
         Objective(alpha=2)
     layers = load(STRATEGIES["feature"].target)([("norn", "norm")])

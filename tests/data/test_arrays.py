@@ -75,6 +75,34 @@ def test_an_unknown_channel_names_the_nearest(tmp_path) -> None:
         read_arrays(path, ["vx"])
 
 
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["a", "a"], ["a"]])
+def test_names_that_do_not_fit_the_channels_are_refused(tmp_path, names) -> None:
+    path = write(
+        tmp_path / "a.npz", spikes=SPIKES, bin_s=0.02, behavior=BEHAVIOR, behavior_names=names
+    )
+    for chosen in (None, ["a"]):
+        with pytest.raises(InputError, match="wanted 2 different names"):
+            read_arrays(path, chosen)
+
+
+def test_names_as_bytes_are_names(tmp_path) -> None:
+    path = write(
+        tmp_path / "a.npz",
+        spikes=SPIKES,
+        bin_s=0.02,
+        behavior=BEHAVIOR,
+        behavior_names=np.array([b"vx", b"vy"]),
+    )
+    assert read_arrays(path, ["vy"]).behavior_names == ("vy",)
+
+
+def test_a_single_array_under_the_wrong_name_is_refused(tmp_path) -> None:
+    np.save(tmp_path / "a.npy", SPIKES)
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    with pytest.raises(InputError, match="one array without a name"):
+        read_arrays(tmp_path / "a.npz")
+
+
 def test_a_channel_that_is_left_out_may_be_constant(tmp_path) -> None:
     behavior = BEHAVIOR * [1, 0]
     path = write(tmp_path / "a.npz", spikes=SPIKES, bin_s=0.02, behavior=behavior)

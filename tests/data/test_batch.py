@@ -61,6 +61,21 @@ def test_a_channel_constant_in_training_is_refused() -> None:
         BehaviorScale.of(behavior, ["a", "b"])
 
 
+def test_scales_do_not_depend_on_units() -> None:
+    for unit in (1e-9, 1e9):
+        behavior = (make_trials().behavior * unit).astype(np.float32)
+        values = make_task(make_trials(behavior=behavior)).batch("train").behavior.values
+        torch.testing.assert_close(values, make_task().batch("train").behavior.values)
+
+
+def test_a_channel_with_samples_in_one_training_trial_is_refused() -> None:
+    split = split_trials(make_trials(), 0)
+    behavior = make_trials().behavior.copy()
+    behavior[split.train[1:], :, 0] = np.nan
+    with pytest.raises(InputError, match="'behavior_0' has samples in 1 of the train trials"):
+        Task.of(make_trials(behavior=behavior), split)
+
+
 @pytest.mark.parametrize("part", ["valid", "test"])
 def test_a_channel_that_cannot_be_scored_is_refused_before_training(part) -> None:
     split = split_trials(make_trials(), 0)

@@ -79,6 +79,15 @@ def test_r2_skips_missing_samples_and_is_nan_for_constants() -> None:
     assert np.isnan(r2[2])
 
 
+def test_r2_does_not_depend_on_units() -> None:
+    rng = np.random.default_rng(1)
+    true = rng.normal(size=(10, 8, 1))
+    guess = true + rng.normal(size=true.shape)
+    expected = ErrorSums.of(guess, true).r2()[0]
+    for unit in (1e-9, 1e9):
+        np.testing.assert_allclose(ErrorSums.of(guess * unit, true * unit).r2()[0], expected)
+
+
 def test_psth_score_is_r2_of_condition_means(data) -> None:
     rates, spikes, rng = data
     condition = rng.integers(3, size=30)

@@ -181,8 +181,13 @@ def test_another_run_is_not_overwritten(finished) -> None:
     changed = finished.config().model_copy(update={"seeds": 1})
     with pytest.raises(InputError, match=r"holds another run \(seeds is 2 there and 1 here\)"):
         run(with_conditions(), finished.path, changed)
-    with pytest.raises(InputError, match="a run on other data"):
-        run(with_conditions(seed=3), finished.path, finished.config())
+    for other in (
+        with_conditions(seed=3),
+        with_conditions(bin_s=0.01),
+        with_conditions(behavior_names=["a", "b"]),
+    ):
+        with pytest.raises(InputError, match="a run on other data"):
+            run(other, finished.path, finished.config())
     assert (finished.path / "results.json").read_bytes() == before
 
 
@@ -285,6 +290,47 @@ class TestPredict:
     def test_only_runs_can_predict(self, tmp_path) -> None:
         with pytest.raises(InputError, match="not the folder of a run"):
             predict_run(tmp_path, np.zeros((1, 2, 3)))
+
+
+def test_a_run_killed_before_its_results_goes_on(finished, tmp_path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.path, copy)
+    (copy / "results.json").unlink()
+    again = run(with_conditions(), copy, finished.config())
+    assert again.results() == finished.results()
+    assert again.provenance()["data"]["n_trials"] == 48
+
+
+def test_the_baseline_is_trained_without_any_behavior(finished, tmp_path) -> None:
+    """Other behavior everywhere: the baseline's weights stay bit-identical, students' do not."""
+    behavior = with_conditions().behavior[::-1].copy()
+    config = finished.config().model_copy(update={"seeds": 1})
+    other = run(with_conditions(behavior=behavior), tmp_path / "g", config)
+    weights = [
+        [
+            (folder.path / arm / "seed0/model.safetensors").read_bytes()
+            for folder in (finished, other)
+        ]
+        for arm in ("baseline", "student-hard")
+    ]
+    assert weights[0][0] == weights[0][1]
+    assert weights[1][0] != weights[1][1]
+
+
+def test_spikes_of_test_trials_reach_no_model(tmp_path) -> None:
+    held_out = np.arange(10) % 4 == 0
+    split = np.array(["train"] * 24 + ["valid"] * 12 + ["test"] * 12)
+    spikes = with_conditions().spikes.copy()
+    spikes[36:] = spikes[36:][::-1]
+    models = []
+    for name, counts in (("h", with_conditions().spikes), ("i", spikes)):
+        trials = with_conditions(spikes=counts, held_out=held_out, split=split)
+        folder = run(trials, tmp_path / name, tiny_config())
+        arms = ("teacher", "baseline", "student-hard")
+        models.append([(folder.path / a / "seed0/model.safetensors").read_bytes() for a in arms])
+    assert models[0] == models[1]
 
 
 def test_a_damaged_results_file_is_named(finished, tmp_path) -> None:

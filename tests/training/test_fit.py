@@ -172,6 +172,36 @@ def test_any_callable_is_an_objective() -> None:
     assert len(fit(make_student(task), task, squared, QUICK)) == 6
 
 
+def test_an_objective_of_the_users_own_is_prepared() -> None:
+    task = make_task()
+
+    class Scaled(nn.Module):
+        scale: nn.Parameter | None = None
+
+        def prepare(self, model: nn.Module, batch) -> None:
+            self.scale = nn.Parameter(torch.zeros(()))
+
+        def forward(self, model: nn.Module, batch) -> dict[str, torch.Tensor]:
+            return {"loss": (model(batch) + self.scale).square().mean()}
+
+    objective = Scaled()
+    fit(make_student(task), task, objective, QUICK)
+    assert objective.scale.item() != 0
+
+
+def test_an_interrupt_is_one_and_later_ones_still_work() -> None:
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(done: int, most: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_student(make_task()), make_task(), settings=QUICK, progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_device_that_is_not_there_is_refused() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

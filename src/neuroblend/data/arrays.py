@@ -27,7 +27,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.trials import Trials, channel_index, checked_counts
+from neuroblend.data.trials import (
+    Trials,
+    channel_index,
+    channel_names,
+    checked_bin_width,
+    checked_counts,
+)
 from neuroblend.errors import InputError, nearest, some
 
 KEYS = (
@@ -72,8 +78,7 @@ def read_arrays(path: str | Path, behavior: Sequence[str] | None = None) -> Tria
         raise InputError(f"{path}: {error}") from None
     if not unknown:
         return trials
-    note = f"Keys that mean nothing here were left alone: {some(unknown)}."
-    return trials.take_neurons(np.arange(trials.n_neurons), note)
+    return trials.with_note(f"Keys that mean nothing here were left alone: {some(unknown)}.")
 
 
 def read_spikes(path: str | Path, bin_s: float | None = None) -> NDArray[np.unsignedinteger[Any]]:
@@ -90,7 +95,7 @@ def read_spikes(path: str | Path, bin_s: float | None = None) -> NDArray[np.unsi
     arrays = _load(path)
     _need(arrays, "spikes", path)
     if bin_s is not None and "bin_s" in arrays:
-        found = float(np.asarray(arrays["bin_s"]).reshape(()))
+        found = checked_bin_width(arrays["bin_s"])
         if not np.isclose(found, bin_s, rtol=1e-6):
             raise InputError(f"{path}: found bins of {found:g} s, wanted {bin_s:g} s")
     try:
@@ -111,10 +116,11 @@ def _chosen_channels(
         raise InputError(f"{path}: no key 'behavior', so no channels {some(names)}")
     signals = np.asarray(known["behavior"])
     signals = signals[:, :, None] if signals.ndim == 2 else signals
-    labels = known.get("behavior_names")
-    if labels is None:
-        labels = [f"behavior_{i}" for i in range(signals.shape[-1])]
-    index = channel_index(names, [str(label) for label in np.atleast_1d(labels)])
+    try:
+        labels = channel_names(known.get("behavior_names"), signals.shape[-1])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    index = channel_index(names, labels)
     return {"behavior": signals[..., index], "behavior_names": np.asarray(names)}
 
 
@@ -129,8 +135,13 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _load_npz(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+        with path.open("rb") as handle:
+            file = np.load(handle, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: holds one array without a name (.npy), wanted .npz")
             return {key: file[key] for key in file.files}
+    except InputError:
+        raise
     except ValueError as error:
         if "pickle" in str(error):
             raise InputError(

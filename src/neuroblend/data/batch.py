@@ -81,6 +81,10 @@ class Batch(NamedTuple):
         return self.spikes.shape[0]
 
 
+FEWEST_TRIALS = 2  # trials with samples that a channel needs in each part of a split
+FLAT = 1e-6  # spread relative to size under which float32 samples are constant
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """The sizes of a task, derived from data; what a model's builder is given.
@@ -139,9 +143,13 @@ class BehaviorScale:
         """
         scale = []
         for i, name in enumerate(names):
-            known = behavior[:, :, i][~np.isnan(behavior[:, :, i])].astype(np.float64)
-            if known.size == 0 or known.std() == 0:
-                found = "has no samples" if known.size == 0 else f"is {known[0]:g} in every bin"
+            present = ~np.isnan(behavior[:, :, i])
+            known = behavior[:, :, i][present].astype(np.float64)
+            n_trials = int(present.any(axis=1).sum())
+            if n_trials < FEWEST_TRIALS or known.std() <= FLAT * np.abs(known).max():
+                found = f"has samples in {n_trials}"
+                if n_trials >= FEWEST_TRIALS:
+                    found = f"is {known[0]:g} in every bin"
                 raise InputError(
                     f"behavior channel '{name}' {found} of the {part} trials of a split; leave it "
                     "out with --behavior, or draw other splits with --seed"

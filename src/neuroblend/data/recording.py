@@ -236,8 +236,9 @@ class Recording:
         n_dropped = int((~inside).sum())
         if not n_dropped:
             return trials
-        note = f"{n_dropped} of {inside.size} trials leave the recorded span: dropped."
-        return trials.take_neurons(np.arange(trials.n_neurons), note)
+        return trials.with_note(
+            f"{n_dropped} of {inside.size} trials leave the recorded span: dropped."
+        )
 
     def _chosen(self, names: Sequence[str] | None) -> list[Signal]:
         for name in names or ():

@@ -147,6 +147,10 @@ class Trials:
             f"{self.bin_s * 1000:g} ms x {self.n_neurons} neurons, behavior: {channels})"
         )
 
+    def with_note(self, note: str) -> Trials:
+        """Return the trials with one more note."""
+        return replace(self, notes=(*self.notes, note))
+
     def take_neurons(self, keep: ArrayLike, note: str | None = None) -> Trials:
         """Return the trials with the neurons ``keep`` ((n,) indices or (N,) bool) alone."""
         kept = np.arange(self.n_neurons)[np.asarray(keep)]
@@ -168,7 +172,9 @@ class Trials:
         """
         index = channel_index(names, self.behavior_names)
         behavior = None if self.behavior is None else self.behavior[:, :, index]
-        return replace(self, behavior=behavior, behavior_names=tuple(names))
+        gone = {f"behavior '{name}':" for name in self.behavior_names if name not in names}
+        notes = tuple(note for note in self.notes if not note.startswith(tuple(gone)))
+        return replace(self, behavior=behavior, behavior_names=tuple(names), notes=notes)
 
     def draw_units(self, n_units: int, seed: int) -> Trials:
         """Return the trials with ``n_units`` neurons drawn at random, in their recorded order.
@@ -207,6 +213,7 @@ class Trials:
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file that :meth:`load` reads; it appears whole or not at all."""
         path = Path(path)
+        # as training.checkpoint.write_whole, which data may not import
         partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             with h5py.File(partial, "w") as file:
@@ -346,20 +353,31 @@ def _behavior(
             f"{n_trials} x {n_bins} of spikes"
         )
     n_channels = signals.shape[2]
-    if names is None:
-        labels = tuple(f"behavior_{i}" for i in range(n_channels))
-    else:
-        labels = tuple(str(name) for name in np.atleast_1d(np.asarray(names)))
-    if len(labels) != n_channels or len(set(labels)) != n_channels:
-        raise InputError(
-            f"behavior_names: found {some(labels)}, wanted {n_channels} different names, "
-            "one for each channel of behavior"
-        )
+    labels = channel_names(names, n_channels)
     if np.isinf(signals).any():
         raise InputError("behavior: found infinite values; mark missing samples with NaN")
     signals = signals.astype(np.float32)
     _check_varies(signals, labels)
     return signals, labels
+
+
+def channel_names(names: ArrayLike | None, n_channels: int) -> tuple[str, ...]:
+    """Return the names of behavior channels, ``behavior_0``, ... where none are given.
+
+    Raises:
+        InputError: There are not as many, or one stands twice.
+    """
+    if names is None:
+        return tuple(f"behavior_{i}" for i in range(n_channels))
+    given = np.atleast_1d(np.asarray(names))
+    given = np.char.decode(given) if given.dtype.kind == "S" else given
+    labels = tuple(str(name) for name in given)
+    if len(labels) != n_channels or len(set(labels)) != n_channels:
+        raise InputError(
+            f"behavior_names: found {some(labels)}, wanted {n_channels} different names, "
+            "one for each channel of behavior"
+        )
+    return labels
 
 
 def _check_varies(signals: NDArray[np.float32], labels: tuple[str, ...]) -> None:

@@ -16,10 +16,12 @@ class Correlation:
     """Mean squared difference of the neuron x neuron correlations of log rates, trial by trial.
 
     A neuron whose predicted rate does not move in a trial has no correlation there: its row is 0,
-    where the released code gives NaN.
+    where the released code gives NaN. The mean is over pairs of different neurons. Correlations
+    over few bins are noisier, so that noise between student and teacher costs more in short trials.
 
     Args:
-        normalisation: ``"released"`` adds the hard term, as the released code does.
+        normalisation: ``"released"`` averages over all pairs, a neuron with itself included, and
+            adds the hard term, as the released code does.
     """
 
     layers: Sequence[tuple[str, str | None]] = ()
@@ -31,10 +33,11 @@ class Correlation:
     def __call__(self, pair: Pair) -> Tensor:
         """Return the loss in squared correlation units (plus, if released, the hard term)."""
         student, teacher = pair.student.log_rates, pair.guide.log_rates
-        loss = functional.mse_loss(correlations(student), correlations(teacher))
+        squares = (correlations(student) - correlations(teacher)).square()
         if self.normalisation == "released":
-            loss = loss + functional.mse_loss(student, teacher)
-        return loss
+            return squares.mean() + functional.mse_loss(student, teacher)
+        n_trials, n_neurons, _ = squares.shape
+        return squares.sum() / (n_trials * n_neurons * max(n_neurons - 1, 1))
 
 
 def correlations(log_rates: Tensor) -> Tensor:

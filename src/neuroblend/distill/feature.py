@@ -19,6 +19,9 @@ class Feature(nn.Module):
     teacher's features, so that it is 1 for a student that knows nothing but their mean, whatever
     the layer's scale.
 
+    The paper's term alone. What was measured under this name elsewhere may include the hard term, as
+    the released code does; ``hard+feature`` combines the two here.
+
     Args:
         layers: (student layer, teacher layer) names.
         normalisation: ``"released"`` sums the plain squared differences of the layers and adds the

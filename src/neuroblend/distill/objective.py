@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from neuroblend.data.batch import Batch
-from neuroblend.distill.pair import DistillLoss, Output, Pair
+from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
 from neuroblend.errors import InputError, nearest
 from neuroblend.privilege.roles import Teacher
 
@@ -62,9 +62,11 @@ class Objective(nn.Module):
             )
             raise InputError(f"objective: found {found}")
         self.alpha = alpha
-        self.weights = {name: 0.1 for name in self.terms if name not in guided} | dict(
-            weights or {}
-        )
+        unguided = [name for name in self.terms if name not in guided]
+        for name in weights or {}:
+            if name not in unguided:
+                raise InputError(f"objective: no term '{name}' to weigh: {nearest(name, unguided)}")
+        self.weights = dict.fromkeys(unguided, 0.1) | dict(weights or {})
         self.guided = tuple(guided)
         self.modules_of_terms = nn.ModuleDict(
             {name: term for name, term in self.terms.items() if isinstance(term, nn.Module)}
@@ -89,7 +91,8 @@ class Objective(nn.Module):
             pair = self._pair(model, batch)
         model.train(was_training)
         for term in self.modules_of_terms.values():
-            term.prepare(pair)  # type: ignore[operator]
+            if isinstance(term, Prepared):
+                term.prepare(pair)
 
     def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the loss to follow, the task's and each term's, all scalars."""
@@ -112,6 +115,7 @@ class Objective(nn.Module):
         teacher = None
         if self.teacher is not None:
             wanted = [teacher for _, teacher in layers if teacher is not None]
+            self.teacher.eval()  # whatever was done to its parts since it was frozen
             with torch.no_grad():
                 teacher = output_of(self.teacher, batch, wanted)
         return Pair(batch, student, teacher)

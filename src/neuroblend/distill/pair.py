@@ -54,6 +54,15 @@ class Pair:
 
 
 @runtime_checkable
+class Prepared(Protocol):
+    """A term that makes weights of its own."""
+
+    def prepare(self, pair: Pair) -> None:
+        """Make them, for the sizes found in ``pair``."""
+        ...
+
+
+@runtime_checkable
 class DistillLoss(Protocol):
     """A term of the objective: a plain callable, O(1) in ``B``, ``T`` and ``N``.
 

@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 
 SMALLEST_RATE = 1e-9  # counts/bin that stand for a rate of 0, as in nlb_tools
 PSTH_SMOOTHING_S = 0.05
+FLAT = 1e-12  # share of the sum of squares under which a spread is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,8 @@ class ErrorSums:
         w = _weights(weights, self.n.shape[0])
         with np.errstate(invalid="ignore", divide="ignore"):
             spread = w @ self.squares - (w @ self.total) ** 2 / (w @ self.n)
-            r2: Floats = 1 - (w @ self.errors) / np.where(spread > 1e-12, spread, np.nan)
+            varies = spread > FLAT * (w @ self.squares)
+            r2: Floats = 1 - (w @ self.errors) / np.where(varies, spread, np.nan)
         return r2
 
 

@@ -78,8 +78,9 @@ class NDT(nn.Module):
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
         window = context_window(
             spec.t_out,
-            None if context_forward_s is None else round(context_forward_s / spec.bin_s),
-            None if context_backward_s is None else round(context_backward_s / spec.bin_s),
+            _bins(context_forward_s, spec.bin_s),
+            _bins(context_backward_s, spec.bin_s),
+            self.n_forward,
         )
         self.register_buffer("window", window, persistent=False)
         self.window: Tensor | None
@@ -130,8 +131,19 @@ class _Layer(nn.Module):
         return tokens + self.drop(self.contract(self.drop(hidden)))
 
 
-def context_window(n_bins: int, forward: int | None, backward: int | None) -> Tensor | None:
+def _bins(seconds: float | None, bin_s: float) -> int | None:
+    """Return a reach in bins, at least one where it is not 0."""
+    if seconds is None:
+        return None
+    return max(1, round(seconds / bin_s)) if seconds > 0 else 0
+
+
+def context_window(
+    n_bins: int, forward: int | None, backward: int | None, n_unseen: int = 0
+) -> Tensor | None:
     """Return (T, T) bool, True where bin i (row) may attend to bin j, or ``None`` for everywhere.
+
+    The last ``n_unseen`` bins hold no counts; they may attend to every bin that does.
 
     >>> context_window(3, 0, 1).int().tolist()
     [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
@@ -144,4 +156,5 @@ def context_window(n_bins: int, forward: int | None, backward: int | None) -> Te
         allowed &= ahead <= forward
     if backward is not None:
         allowed &= ahead >= -backward
+    allowed[n_bins - n_unseen :, : n_bins - n_unseen] = True
     return allowed

@@ -114,7 +114,11 @@ def machine_rows(view: View) -> list[tuple[str, str]]:
     rows = [
         ("command", shlex.join(provenance["command"])),
         ("versions", ", ".join(versions)),
-        ("source commit", provenance["git_commit"] or ""),
+        (
+            "source commit",
+            (provenance["git_commit"] or "none: not a checkout")
+            + (" (files changed since)" if provenance["git_changed"] else ""),
+        ),
         ("machine", f"{machine['system']}, {machine['architecture']}, {machine['cores']} cores"),
         ("accelerator", str(machine["accelerator"])),
         ("wall time", f"{_duration(provenance['wall_s'])} (last call)"),

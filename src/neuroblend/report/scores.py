@@ -14,8 +14,8 @@ from neuroblend.study.results import ORACLE
 STRATEGIES = {
     "hard": "matches the teacher's log rates",
     "soft": "matches how the teacher spreads a bin's activity over neurons",
-    "feature": "matches the teacher's internal features (through a learned map) and log rates",
-    "correlation": "matches the correlations between neurons in the teacher's rates, and log rates",
+    "feature": "matches the teacher's internal features, through a learned map",
+    "correlation": "matches the correlations between neurons in the teacher's log rates",
     "multitask": "has a behavior read-out",
 }
 

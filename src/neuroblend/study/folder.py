@@ -24,12 +24,14 @@ from typing import Any
 
 import yaml
 
+from neuroblend._version import __version__
 from neuroblend.config import RunConfig, parse_config
 from neuroblend.data.batch import Task
 from neuroblend.data.split import Split
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
 from neuroblend.study.arms import Arm, arms_of
+from neuroblend.study.source import source_state
 from neuroblend.training.checkpoint import write_json
 
 
@@ -85,7 +87,7 @@ class RunFolder:
             )
             trials.save(partial / "trials.h5")
             write_json(partial / "splits.json", [split.to_json() for split in splits])
-            write_json(partial / "provenance.json", {"data_hash": origin})
+            write_json(partial / "provenance.json", {"data_hash": origin, **source_state()})
             if path.is_dir():
                 path.rmdir()  # an empty one may stand there
             os.replace(partial, path)
@@ -119,6 +121,12 @@ class RunFolder:
                     f"{self.path}: holds another run ({key} is {_shown(there)} there and "
                     f"{_shown(here)} here); choose another --out"
                 )
+        version = self.provenance().get("version")
+        if version != __version__:
+            raise InputError(
+                f"{self.path}: holds a run of version {version}, and this is {__version__}; choose "
+                "another --out"
+            )
         if self.provenance().get("data_hash") != origin:
             raise InputError(f"{self.path}: holds a run on other data; choose another --out")
 

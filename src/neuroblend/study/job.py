@@ -64,7 +64,7 @@ def run_fit(folder: RunFolder, fit: Fit, progress: Callable[[int, int], None]) -
     objective = build_objective(config, fit.arm, layer, teacher)
     history = train(model, task, objective, config.training, seed, out, progress)
     scored, valid = score_model(model, task)
-    save_weights(model.net, out / "model.safetensors")
+    save_weights(model, out / "model.safetensors")
     write_whole(out / "history.csv", lambda path: history.to_csv(path, index=False))
     scored.save(out / "test.h5")
     cost = {
@@ -91,7 +91,7 @@ def load_model(folder: RunFolder, fit: Fit, config: RunConfig, task: Task) -> St
     """
     build = build_teacher if fit.arm.name == TEACHER else build_student
     model = build(config, task, fit_seed(fit))
-    load_weights(model.net, folder.of(fit) / "model.safetensors")
+    load_weights(model, folder.of(fit) / "model.safetensors")
     model.eval()
     return model
 

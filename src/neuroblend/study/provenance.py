@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +15,7 @@ from neuroblend.data.trials import Trials
 from neuroblend.study.folder import RunFolder
 from neuroblend.study.results import fit_scores
 
+AT_START = ("data_hash", "version", "git_commit", "git_changed")
 PACKAGES = ("neuroblend", "torch", "lightning", "numpy", "scipy", "scikit-learn", "h5py", "pandas")
 
 
@@ -34,7 +34,7 @@ def provenance_of(
     costs = {fit.label: fit_scores(folder, fit)["cost"] for fit in folder.fits()}
     config = folder.config()
     return {
-        "data_hash": folder.provenance()["data_hash"],
+        **{key: folder.provenance().get(key) for key in AT_START},
         "data": {
             "name": trials.name,
             "source": config.data.source,
@@ -51,7 +51,6 @@ def provenance_of(
         "seeds": config.all_seeds,
         "command": [Path(command[0]).name, *command[1:]] if command else [],
         "versions": {"python": platform.python_version()} | {p: _version(p) for p in PACKAGES},
-        "git_commit": _git_commit(),
         "machine": {
             "system": platform.system(),
             "architecture": platform.machine(),
@@ -71,22 +70,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _git_commit() -> str | None:
-    """Return the commit of the source that runs, where it is a git checkout."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
 
 
 def _peak_memory_mb(jobs: int) -> int | None:

@@ -6,6 +6,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def run(
     """
     began = time.time()
     say = say or (lambda line: None)
-    out = Path(out)
+    out = Path(out).resolve()
     config = config or RunConfig()
     name = source.name if isinstance(source, Trials) else str(source)
     if isinstance(source, (str, Path)) and str(source) != SIMULATED:
@@ -87,9 +88,10 @@ def run(
         run_fits(folder, jobs, tell)
     if not (folder.path / "results.json").is_file():
         say("scoring: 1000 bootstrap replicates of every score")
-        write_json(folder.path / "results.json", gather(folder))
+        results = gather(folder)
         provenance = provenance_of(folder, trials, time.time() - began, sys.argv, jobs)
         write_json(folder.path / "provenance.json", provenance)
+        write_json(folder.path / "results.json", results)  # last: it marks a run that has ended
     return folder
 
 
@@ -144,12 +146,14 @@ def _opened(out: Path, config: RunConfig, trials: Trials, splits: list[Split]) -
 
 
 def content_hash(trials: Trials) -> str:
-    """Return a SHA-256 over spikes, behavior and what decides the split."""
+    """Return a SHA-256 over every field of the recording but its name and notes."""
     digest = hashlib.sha256()
-    for key in ("spikes", "behavior", "condition", "split", "held_out", "rates"):
-        value = getattr(trials, key)
-        digest.update(key.encode())
-        if value is not None:
+    for entry in fields(trials):
+        value = getattr(trials, entry.name)
+        digest.update(entry.name.encode())
+        if isinstance(value, np.ndarray):
             digest.update(f"{value.dtype.str}{value.shape}".encode())
             digest.update(np.ascontiguousarray(value).tobytes())
+        elif entry.name not in ("name", "notes"):
+            digest.update(repr(value).encode())
     return f"sha256:{digest.hexdigest()}"

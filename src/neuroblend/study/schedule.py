@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -21,6 +23,7 @@ import torch
 from neuroblend.study.arms import TEACHER
 from neuroblend.study.folder import Fit, RunFolder
 from neuroblend.study.job import run_fit
+from neuroblend.training.checkpoint import as_device
 
 Tell = Callable[[Fit, int, int], None]
 """``tell(fit, epochs done, most epochs)``; epochs done equal most when a fit has ended."""
@@ -30,7 +33,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MKL_NUM_THR
 
 def default_jobs(accelerator: str) -> int:
     """Return one worker a core (eight at most); one where a GPU does the work."""
-    if accelerator != "cpu" and torch.cuda.is_available():
+    if as_device(accelerator).type != "cpu":
         return 1
     with contextlib.suppress(AttributeError):
         return min(8, len(os.sched_getaffinity(0)))
@@ -108,6 +111,15 @@ def _start_worker(news: Any) -> None:
     global _news  # noqa: PLW0603
     _news = news
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End a worker whose run was killed, so that it does not write beside the next one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _work(path: Path, fit: Fit) -> None:

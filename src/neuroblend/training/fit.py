@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 import pandas as pd
@@ -27,6 +29,15 @@ from neuroblend.training.masking import TimeMask
 RESUME_FILE = "resume.safetensors"
 SAVE_EVERY_S = 15.0
 N_VALID_MASKS = 2  # masks that a validation score is averaged over, the same ones in every epoch
+
+
+@runtime_checkable
+class NeedsData(Protocol):
+    """An objective that makes weights of its own before training."""
+
+    def prepare(self, model: nn.Module, batch: Batch) -> None:
+        """Make them, from the first trials."""
+        ...
 
 
 def fit(
@@ -69,7 +80,7 @@ def fit(
     device = as_device(settings.accelerator)
     with _quiet(), torch.random.fork_rng(enabled=True):
         torch.manual_seed(mixed_seed(seed, 11))
-        if isinstance(objective, Objective):
+        if isinstance(objective, NeedsData):
             objective.prepare(model, task.batch("train").take(slice(2)))
         batches = Batches(task.batch("train").to(device), settings.batch_size, seed)
         loop = _Loop(model, objective, task, settings, seed, len(batches), device)
@@ -99,9 +110,8 @@ def fit(
             deterministic="warn" if device.type == "cuda" else None,
         )
         found = resume is not None and resume.is_file()
-        trainer.fit(loop, batches, [0], ckpt_path=str(resume) if found else None)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        with _interruptible():
+            trainer.fit(loop, batches, [0], ckpt_path=str(resume) if found else None)
     best.restore(model)
     loop.cpu()  # the objective and its teacher too, for the next student
     model.eval()
@@ -245,7 +255,8 @@ class _Resume(Checkpoint):
         self._last = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if time.monotonic() - self._last >= SAVE_EVERY_S:
+        # a training that is about to stop is not saved: going on from there would miss the stop
+        if time.monotonic() - self._last >= SAVE_EVERY_S and not trainer.should_stop:
             trainer.save_checkpoint(self.path)
             self._last = time.monotonic()
 
@@ -259,6 +270,20 @@ class _Progress(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.tell(trainer.current_epoch + 1, self.n_epochs)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let an interrupt be one: Lightning turns it into an exit, and then ignores further ones."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if in_main_thread else None
+    try:
+        yield
+    except SystemExit as end:
+        raise KeyboardInterrupt from end
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

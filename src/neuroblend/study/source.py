@@ -1,0 +1,42 @@
+"""Which code runs: the version, and the commit where it is a checkout."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from neuroblend._version import __version__
+
+
+def source_state() -> dict[str, Any]:
+    """Return version, git commit and whether files differ from it.
+
+    Commit and difference are ``None`` where the package does not run from a checkout of its own.
+    """
+    package = Path(__file__).parents[1]
+    top = _git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != package.parents[1].resolve():
+        return {"version": __version__, "git_commit": None, "git_changed": None}
+    changed = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "version": __version__,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changed": None if changed is None else bool(changed),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what git answers about the folder of the package; ``None`` where it does not."""
+    try:
+        answer = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
