@@ -35,8 +35,8 @@ def main(epochs: int = 30) -> None:
     nb.fit(teacher, task, settings=settings)
     follow = nb.Feature([("readout:in", "readout:in")])
     for name, objective in {
-        "baseline": nb.Objective(),
-        "distilled": nb.Objective({"feature": follow}, teacher),
+        "baseline": nb.Objective(counts_per_entry=spec.mean_count),
+        "distilled": nb.Objective({"feature": follow}, teacher, counts_per_entry=spec.mean_count),
     }.items():
         student = nb.Student(MyNet(spec.n_in, spec.n_out))
         nb.fit(student, task, objective, settings)

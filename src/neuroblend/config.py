@@ -77,7 +77,7 @@ class DistillConfig(_Settings):
 
     strategies: tuple[str, ...] = DEFAULT_STRATEGIES
     alpha: float = Field(0.5, ge=0, le=1)
-    multitask_weight: float = Field(0.1, gt=0)
+    multitask_weight: float = Field(0.5, gt=0)
     normalisation: Literal["element", "released"] = "element"
 
 

@@ -66,7 +66,7 @@ def test_the_history_has_a_row_an_epoch_and_every_term() -> None:
     assert set(history.columns) == columns
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert history["valid"].isna().tolist() == [True, False] * 3
-    expected = 0.5 * history["task"] + 0.5 * history["feature"] + 0.1 * history["multitask"]
+    expected = 0.5 * (history["task"] + 0.5 * history["multitask"] + history["feature"])
     np.testing.assert_allclose(history["loss"], expected, rtol=1e-4)
     assert history["lr"].idxmax() == 0
     assert history["lr"].iloc[-1] < 0.1 * history["lr"].max()
@@ -176,7 +176,9 @@ def test_an_objective_of_the_users_own_is_prepared() -> None:
     task = make_task()
 
     class Scaled(nn.Module):
-        scale: nn.Parameter | None = None
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_parameter("scale", None)
 
         def prepare(self, model: nn.Module, batch) -> None:
             self.scale = nn.Parameter(torch.zeros(()))

@@ -115,6 +115,11 @@ class TaskSpec:
         """Number of behavior channels, ``D``."""
         return len(self.behavior)
 
+    @property
+    def mean_count(self) -> float:
+        """Mean counts/bin over neurons in training trials."""
+        return float(np.exp(self.log_rate).mean())
+
     def widened(self, n_features: int) -> TaskSpec:
         """Return the spec of a network that sees ``n_features`` more in each bin."""
         return replace(self, n_in=self.n_in + n_features)

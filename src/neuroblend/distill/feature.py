@@ -19,8 +19,7 @@ class Feature(nn.Module):
     teacher's features, so that it is 1 for a student that knows nothing but their mean, whatever
     the layer's scale.
 
-    The paper's term alone. What was measured under this name elsewhere may include the hard term, as
-    the released code does; ``hard+feature`` combines the two here.
+    The paper's term alone; the released code adds the hard term, which ``hard+feature`` does here.
 
     Args:
         layers: (student layer, teacher layer) names.

@@ -17,6 +17,8 @@ from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
 from neuroblend.errors import InputError, nearest
 from neuroblend.privilege.roles import Teacher
 
+MULTITASK_WEIGHT = 0.5  # of a term that wants no teacher, against a task in nats/spike
+
 
 def poisson_nll(log_rates: Tensor, target: Tensor, scored: Tensor) -> Tensor:
     """Return the mean Poisson negative log-likelihood in nats of the scored entries.
@@ -28,17 +30,21 @@ def poisson_nll(log_rates: Tensor, target: Tensor, scored: Tensor) -> Tensor:
 
 
 class Objective(nn.Module):
-    """``alpha * task + (1 - alpha) * mean(distillation terms) + sum(weight * other terms)``.
+    """``alpha * (task / counts_per_entry + sum(weight * other terms)) + (1 - alpha) * guidance``.
 
-    The task is the Poisson loss of the scored entries. Without distillation terms the task has
-    weight 1. A plain callable:
+    The task is the Poisson loss of the scored entries in nats/entry, and guidance the mean of the
+    distillation terms. Divided by the mean counts of an entry, the task is in nats/spike: in nats
+    per entry it shrinks with rates and bin width, and alpha would mean something else on every
+    recording. Without distillation terms, alpha takes no part. A plain callable:
     ``objective(model, batch) -> {"loss": ..., "task": ..., name: ...}``.
 
     Args:
         terms: Loss terms by name; none for a baseline or a teacher.
         teacher: A trained teacher, which is frozen; wanted if and only if a term wants it.
         alpha: Weight of the task against the distillation terms, 0 to 1 (0.5 in the released code).
-        weights: Weight of each term that wants no teacher, by name; 0.1 where not given.
+        weights: Weight of each term that wants no teacher, by name; 0.5 where not given.
+        counts_per_entry: Mean counts/bin in training trials (``TaskSpec.mean_count``); 1 leaves the
+            task in nats/entry, as in the released code.
 
     Raises:
         InputError: ``alpha`` is out of range, or teacher and terms do not go together.
@@ -50,6 +56,7 @@ class Objective(nn.Module):
         teacher: Teacher | None = None,
         alpha: float = 0.5,
         weights: Mapping[str, float] | None = None,
+        counts_per_entry: float = 1.0,
     ) -> None:
         super().__init__()
         self.terms = dict(terms or {})
@@ -62,11 +69,12 @@ class Objective(nn.Module):
             )
             raise InputError(f"objective: found {found}")
         self.alpha = alpha
+        self.counts_per_entry = counts_per_entry
         unguided = [name for name in self.terms if name not in guided]
         for name in weights or {}:
             if name not in unguided:
                 raise InputError(f"objective: no term '{name}' to weigh: {nearest(name, unguided)}")
-        self.weights = dict.fromkeys(unguided, 0.1) | dict(weights or {})
+        self.weights = dict.fromkeys(unguided, MULTITASK_WEIGHT) | dict(weights or {})
         self.guided = tuple(guided)
         self.modules_of_terms = nn.ModuleDict(
             {name: term for name, term in self.terms.items() if isinstance(term, nn.Module)}
@@ -101,12 +109,12 @@ class Objective(nn.Module):
             raise ValueError("an objective was called on a batch without targets")
         parts = {"task": poisson_nll(pair.student.log_rates, batch.target, batch.scored)}
         parts |= {name: term(pair) for name, term in self.terms.items()}
-        loss = parts["task"]
+        loss = parts["task"] / self.counts_per_entry
+        for name, weight in self.weights.items():
+            loss = loss + weight * parts[name]
         if self.guided:
             guidance = torch.stack([parts[name] for name in self.guided]).mean()
             loss = self.alpha * loss + (1 - self.alpha) * guidance
-        for name, weight in self.weights.items():
-            loss = loss + weight * parts[name]
         return {"loss": loss, **parts}
 
     def _pair(self, model: nn.Module, batch: Batch) -> Pair:

@@ -13,12 +13,14 @@ class Soft:
     """Divergence of the student's distribution over neurons from the teacher's, in each bin.
 
     ``temperature**2 * KL(softmax(teacher / temperature) || softmax(student / temperature))``, the
-    softmax over neurons, averaged over trials and bins. It is blind to a gain that all neurons
-    share: adding a number to every log rate changes nothing.
+    softmax over neurons, averaged over trials and bins, and multiplied by N / (N - 1) for the degree
+    of freedom that the softmax takes. It is blind to a gain that all neurons share: adding a number
+    to every log rate changes nothing.
 
     Args:
         temperature: Softens both distributions; 2 in the released code.
-        normalisation: ``"released"`` sums over bins, so that it grows with trial length.
+        normalisation: ``"released"`` sums over bins, so that it grows with trial length, and
+            leaves the factor out.
     """
 
     layers: Sequence[tuple[str, str | None]] = ()
@@ -34,4 +36,7 @@ class Soft:
         teacher = (pair.guide.log_rates / self.temperature).log_softmax(dim=2)
         divergence = (teacher.exp() * (teacher - student)).sum(dim=2)
         per_bin = divergence.mean() * self.temperature**2
-        return per_bin * divergence.shape[1] if self.normalisation == "released" else per_bin
+        n_bins, n_neurons = student.shape[1:]
+        if self.normalisation == "released":
+            return per_bin * n_bins
+        return per_bin * n_neurons / max(n_neurons - 1, 1)

@@ -95,7 +95,9 @@ def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
         return Teacher(build_network(config.model, fusion.spec), fusion)
 
 
-def build_objective(config: RunConfig, arm: Arm, layer: str, teacher: Teacher | None) -> Objective:
+def build_objective(
+    config: RunConfig, arm: Arm, spec: TaskSpec, layer: str, teacher: Teacher | None
+) -> Objective:
     """Build what ``arm`` is trained on; weights of its terms are made by its ``prepare``."""
     given = {
         "layer": layer,
@@ -106,7 +108,8 @@ def build_objective(config: RunConfig, arm: Arm, layer: str, teacher: Teacher | 
     for name, strategy in find_strategies("+".join(arm.terms)).items() if arm.terms else ():
         terms[name] = load(strategy.target)(**{key: given[key] for key in strategy.takes})
     weights = {MULTITASK: config.distill.multitask_weight} if MULTITASK in terms else None
-    return Objective(terms, teacher, config.distill.alpha, weights)
+    counts = 1.0 if config.distill.normalisation == "released" else spec.mean_count
+    return Objective(terms, teacher, config.distill.alpha, weights, counts)
 
 
 def feature_layer(config: ModelConfig, net: nn.Module) -> str:

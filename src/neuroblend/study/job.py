@@ -61,7 +61,7 @@ def run_fit(folder: RunFolder, fit: Fit, progress: Callable[[int, int], None]) -
     if fit.arm.wants_teacher:
         teacher = load_teacher(folder, fit, config, task)
     layer = feature_layer(config.model, model.net)
-    objective = build_objective(config, fit.arm, layer, teacher)
+    objective = build_objective(config, fit.arm, task.spec, layer, teacher)
     history = train(model, task, objective, config.training, seed, out, progress)
     scored, valid = score_model(model, task)
     save_weights(model, out / "model.safetensors")
