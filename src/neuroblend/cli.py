@@ -87,7 +87,7 @@ def run(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Most epochs of a fit.")] = None,
     alpha: Annotated[
-        float | None, typer.Option(help="Weight of spikes against the teacher.  [default: 0.5]")
+        float | None, typer.Option(help="Weight of spikes against the teacher.  [default: 0.2]")
     ] = None,
     accelerator: Annotated[
         str | None, typer.Option(help="auto, cpu, gpu, cuda or mps.  [default: auto]")

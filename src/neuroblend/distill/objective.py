@@ -41,7 +41,7 @@ class Objective(nn.Module):
     Args:
         terms: Loss terms by name; none for a baseline or a teacher.
         teacher: A trained teacher, which is frozen; wanted if and only if a term wants it.
-        alpha: Weight of the task against the distillation terms, 0 to 1 (0.5 in the released code).
+        alpha: Weight of the task against the distillation terms, 0 to 1.
         weights: Weight of each term that wants no teacher, by name; 0.5 where not given.
         counts_per_entry: Mean counts/bin in training trials (``TaskSpec.mean_count``); 1 leaves the
             task in nats/entry, as in the released code.
@@ -54,7 +54,7 @@ class Objective(nn.Module):
         self,
         terms: Mapping[str, DistillLoss] | None = None,
         teacher: Teacher | None = None,
-        alpha: float = 0.5,
+        alpha: float = 0.2,
         weights: Mapping[str, float] | None = None,
         counts_per_entry: float = 1.0,
     ) -> None:
