@@ -142,7 +142,7 @@ def run(
     print_table(folder)
     with _status("drawing the page", quiet):
         page = write_report(folder)
-    typer.echo(f"page: {page}")
+    typer.echo(f"page: {out / page.name}")
 
 
 @app.command()

@@ -13,9 +13,9 @@ class Soft:
     """Divergence of the student's distribution over neurons from the teacher's, in each bin.
 
     ``temperature**2 * KL(softmax(teacher / temperature) || softmax(student / temperature))``, the
-    softmax over neurons, averaged over trials and bins, and multiplied by N / (N - 1) for the degree
-    of freedom that the softmax takes. It is blind to a gain that all neurons share: adding a number
-    to every log rate changes nothing.
+    softmax over neurons, averaged over trials and bins, and multiplied by N / (N - 1) for the
+    degree of freedom that the softmax takes. It is blind to a gain that all neurons share: adding
+    a number to every log rate changes nothing.
 
     Args:
         temperature: Softens both distributions; 2 in the released code.

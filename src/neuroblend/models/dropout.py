@@ -1,7 +1,7 @@
 """Dropout (Srivastava et al. 2014) that draws one random byte an element.
 
-``nn.Dropout`` draws a double for each element on a CPU, which there takes a third of a training
-step of a small transformer; bytes take a fifth of that. The probability is rounded to the nearest
+``nn.Dropout`` draws a double for each element on a CPU, which there takes a good part of a training
+step of a small transformer (``benchmarks/training.py``). The probability is rounded to the nearest
 1/256, and kept elements are scaled by exactly what that leaves, so that expectations stay the same.
 """
 

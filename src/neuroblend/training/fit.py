@@ -155,7 +155,7 @@ class _Loop(pl.LightningModule):
             weights,
             lr=self.settings.lr,
             weight_decay=self.settings.weight_decay,
-            # a fused step takes half the time; Lightning cannot clip with it in mixed precision
+            # a fused step is faster; Lightning cannot clip with it in mixed precision
             fused=self.settings.precision.endswith("true"),
         )
         n_warm = max(1, round(self.settings.warmup * self.n_steps))
