@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+import neuroblend
 from neuroblend.config import RunConfig, parse_config
 from neuroblend.data.batch import Task
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
-from neuroblend.training import fit  # noqa: F401  # Lightning sets environment variables
+
+for _name in neuroblend.__all__:  # libraries set environment variables when they are imported
+    getattr(neuroblend, _name)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
