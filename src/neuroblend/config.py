@@ -39,7 +39,7 @@ class TrainingConfig(_Settings):
 
     epochs: int = Field(60, ge=1)
     batch_size: int = Field(16, ge=1)
-    lr: float = Field(1e-3, gt=0)
+    lr: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     warmup: float = Field(0.1, ge=0, le=1)
     clip: float = Field(1.0, gt=0)
@@ -72,15 +72,15 @@ class DistillConfig(_Settings):
         strategies: Arms: names of strategies, combined by ``+``.
         alpha: Weight of the task, in nats/spike, against distillation. The released code has 0.5
             with a task in nats/entry, which at a mean of 0.1 counts/bin is 0.09 here.
-        multitask_weight: Weight of the behavior read-out, where ``multitask`` takes part, against
-            the task.
+        multitask_weight: Weight of the behavior read-out, where ``multitask`` takes part, beside
+            task and distillation, whose weights sum to one.
         normalisation: ``element``, or ``released`` for the published code's forms, the task in
             nats/entry among them.
     """
 
     strategies: tuple[str, ...] = DEFAULT_STRATEGIES
     alpha: float = Field(0.2, ge=0, le=1)
-    multitask_weight: float = Field(0.5, gt=0)
+    multitask_weight: float = Field(0.1, gt=0)
     normalisation: Literal["element", "released"] = "element"
 
 

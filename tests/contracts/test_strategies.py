@@ -267,7 +267,7 @@ def test_same_seed_same_loss_and_gradient(name, models) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
-def test_alpha_weighs_the_task_against_guidance(models) -> None:
+def test_alpha_weighs_the_task_against_guidance_and_other_terms_stand_beside(models) -> None:
     student, teacher, task = models
     student.eval()
     batch = task.batch("train")
@@ -277,8 +277,7 @@ def test_alpha_weighs_the_task_against_guidance(models) -> None:
         objective.prepare(student, batch)
         parts = objective(student, batch)
         guidance = (parts["hard"] + parts["soft"]) / 2
-        public = 10 * parts["task"] + 0.2 * parts["multitask"]
-        expected = alpha * public + (1 - alpha) * guidance
+        expected = alpha * 10 * parts["task"] + (1 - alpha) * guidance + 0.2 * parts["multitask"]
         assert parts["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
     plain = Objective()(student, batch)
     assert plain["loss"] == plain["task"]

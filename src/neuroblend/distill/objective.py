@@ -17,7 +17,7 @@ from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
 from neuroblend.errors import InputError, nearest
 from neuroblend.privilege.roles import Teacher
 
-MULTITASK_WEIGHT = 0.5  # of a term that wants no teacher, against a task in nats/spike
+OWN_WEIGHT = 0.1  # of a term that wants no teacher, against task and guidance of weight one
 
 
 def poisson_nll(log_rates: Tensor, target: Tensor, scored: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def poisson_nll(log_rates: Tensor, target: Tensor, scored: Tensor) -> Tensor:
 
 
 class Objective(nn.Module):
-    """``alpha * (task / counts_per_entry + sum(weight * other terms)) + (1 - alpha) * guidance``.
+    """``alpha * task / counts_per_entry + (1 - alpha) * guidance + sum(weight * other terms)``.
 
     The task is the Poisson loss of the scored entries in nats/entry, and guidance the mean of the
     distillation terms. Divided by the mean counts of an entry, the task is in nats/spike: in nats
@@ -42,7 +42,7 @@ class Objective(nn.Module):
         terms: Loss terms by name; none for a baseline or a teacher.
         teacher: A trained teacher, which is frozen; wanted if and only if a term wants it.
         alpha: Weight of the task against the distillation terms, 0 to 1.
-        weights: Weight of each term that wants no teacher, by name; 0.5 where not given.
+        weights: Weight of each term that wants no teacher, by name; 0.1 where not given.
         counts_per_entry: Mean counts/bin in training trials (``TaskSpec.mean_count``); 1 leaves the
             task in nats/entry, as in the released code.
 
@@ -74,7 +74,7 @@ class Objective(nn.Module):
         for name in weights or {}:
             if name not in unguided:
                 raise InputError(f"objective: no term '{name}' to weigh: {nearest(name, unguided)}")
-        self.weights = dict.fromkeys(unguided, MULTITASK_WEIGHT) | dict(weights or {})
+        self.weights = dict.fromkeys(unguided, OWN_WEIGHT) | dict(weights or {})
         self.guided = tuple(guided)
         self.modules_of_terms = nn.ModuleDict(
             {name: term for name, term in self.terms.items() if isinstance(term, nn.Module)}
@@ -110,11 +110,11 @@ class Objective(nn.Module):
         parts = {"task": poisson_nll(pair.student.log_rates, batch.target, batch.scored)}
         parts |= {name: term(pair) for name, term in self.terms.items()}
         loss = parts["task"] / self.counts_per_entry
-        for name, weight in self.weights.items():
-            loss = loss + weight * parts[name]
         if self.guided:
             guidance = torch.stack([parts[name] for name in self.guided]).mean()
             loss = self.alpha * loss + (1 - self.alpha) * guidance
+        for name, weight in self.weights.items():
+            loss = loss + weight * parts[name]
         return {"loss": loss, **parts}
 
     def _pair(self, model: nn.Module, batch: Batch) -> Pair:
