@@ -4,6 +4,7 @@ import pytest
 from conftest import make_trials
 
 from neuroblend.data.arrays import read_arrays, read_spikes
+from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
 
 SPIKES = np.random.default_rng(0).poisson(1.0, size=(6, 5, 4))
@@ -140,3 +141,17 @@ def test_the_real_recording_reads(shared_data) -> None:
     assert (trials.n_trials, trials.n_bins, trials.n_source_neurons) == (367, 50, 449)
     assert trials.behavior_names == ("wheel_speed", "motion_energy", "pupil_diameter", "paw_speed")
     assert trials.bin_s == 0.02
+
+
+def test_a_file_that_trials_wrote_keeps_its_notes(tmp_path) -> None:
+    behavior = BEHAVIOR.copy()
+    behavior[0, 0] = np.nan
+    trials = Trials.from_arrays(SPIKES, 0.02, behavior, ["x", "y"]).with_note("2 trials dropped.")
+    trials.take_neurons([0, 2, 3], "1 neuron left out.").save(tmp_path / "mine.h5")
+    again = read_arrays(tmp_path / "mine.h5", ["y"])
+    assert [note for note in again.notes if not note.startswith("behavior")] == [
+        "2 trials dropped.",
+        "1 neuron left out.",
+    ]
+    assert [note[:12] for note in again.notes if note.startswith("behavior")] == ["behavior 'y'"]
+    assert again.unit_id.tolist() == [0, 1, 2]

@@ -47,7 +47,7 @@ KEYS = (
     "held_out",
     "rates",
 )
-_BOOKKEEPING = {"trial_id", "unit_id"}  # written by Trials.save, rebuilt on reading
+_BOOKKEEPING = {"trial_id", "unit_id", "notes"}  # written by Trials.save
 
 
 def read_arrays(path: str | Path, behavior: Sequence[str] | None = None) -> Trials:
@@ -59,7 +59,8 @@ def read_arrays(path: str | Path, behavior: Sequence[str] | None = None) -> Tria
         behavior: Names of the channels to keep, in order; all of them where ``None``.
 
     Returns:
-        The trials, named after the file.
+        The trials, named after the file, trials and neurons numbered as they stand in it. Notes
+        that ``Trials.save`` wrote are kept.
 
     Raises:
         InputError: The file cannot be read, lacks a key, or holds what it must not.
@@ -76,6 +77,9 @@ def read_arrays(path: str | Path, behavior: Sequence[str] | None = None) -> Tria
         trials = Trials.from_arrays(**known, name=path.stem)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    for note in map(str, np.atleast_1d(arrays.get("notes", []))):
+        if note not in trials.notes and not note.startswith("behavior '"):  # gaps: counted anew
+            trials = trials.with_note(note)
     if not unknown:
         return trials
     return trials.with_note(f"Keys that mean nothing here were left alone: {some(unknown)}.")

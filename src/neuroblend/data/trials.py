@@ -218,10 +218,10 @@ class Trials:
         try:
             with h5py.File(partial, "w") as file:
                 file.attrs.update(format=FORMAT, version=1, name=self.name, bin_s=self.bin_s)
-                file.attrs["notes"] = list(self.notes)
                 file.attrs["n_source_neurons"] = self.n_source_neurons
                 file["bin_s"] = self.bin_s
                 file["behavior_names"] = list(self.behavior_names)
+                file["notes"] = list(self.notes)
                 for key in ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id"):
                     if (value := getattr(self, key)) is not None:
                         file.create_dataset(key, data=value, compression="gzip", compression_opts=1)
@@ -250,13 +250,14 @@ class Trials:
                 def text(key: str) -> Any:
                     return file[key].asstr()[()].astype(str) if key in file else None
 
+                def names(key: str) -> tuple[str, ...]:
+                    return tuple(map(str, file[key].asstr()[()])) if file[key].size else ()
+
                 return cls(
                     spikes=array("spikes"),
                     bin_s=float(file.attrs["bin_s"]),
                     behavior=array("behavior"),
-                    behavior_names=tuple(str(n) for n in file["behavior_names"].asstr()[()])
-                    if file["behavior_names"].size
-                    else (),
+                    behavior_names=names("behavior_names"),
                     condition=text("condition"),
                     region=text("region"),
                     split=text("split"),
@@ -266,7 +267,7 @@ class Trials:
                     unit_id=array("unit_id"),
                     n_source_neurons=int(file.attrs["n_source_neurons"]),
                     name=str(file.attrs["name"]),
-                    notes=tuple(str(note) for note in file.attrs["notes"]),
+                    notes=names("notes"),
                 )
         except OSError as error:
             raise InputError(f"{path}: cannot be read as HDF5 ({error})") from None
