@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from neuroblend.data.trials import Trials
 
 for _name in neuroblend.__all__:  # libraries set environment variables when they are imported
     getattr(neuroblend, _name)
+
+# a shell that starts tests in the background has them ignore Ctrl-C, and their children with them
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
