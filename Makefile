@@ -10,6 +10,7 @@ QUICK  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 run: $(VENV)/.run          ## The main job: train, score and draw the built-in recording
 	$(BIN)/neuroblend run simulated --epochs 40 --out runs/simulated
 
+# nlb_tools pins a pandas that this Python does not have; tests compare with it, nothing needs it
 test: $(VENV)/.dev         ## The test suite, without trainings that are marked slow
 	$(QUICK) $(BIN)/python -m pytest -n 2 -m "not slow"
 
@@ -36,4 +37,5 @@ $(VENV)/.run: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps nlb_tools==0.0.4
 	@touch $@ $(VENV)/.run

@@ -128,7 +128,7 @@ def test_settings_keep_their_source_and_types(finished) -> None:
     done = neuroblend(
         "run", "--config", "runs/mine/config.yaml", "--out", "runs/again", "--jobs", 1, "-q",
         "--set", "model.settings.bidirectional=false", "--set", "distill.strategies=[feature]",
-        "--set", "training.lr=2e-3", cwd=folder,
+        "--set", "training.lr=2e-3", "--set", "data.behavior=null", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     config = yaml.safe_load((folder / "runs/again/config.yaml").read_text())
@@ -136,11 +136,12 @@ def test_settings_keep_their_source_and_types(finished) -> None:
     assert config["model"]["settings"] == {"bidirectional": False}
     assert config["distill"]["strategies"] == ["feature"]
     assert config["training"]["lr"] == 0.002
+    assert config["data"]["behavior"] is None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_an_interrupted_run_says_so_leaves_no_process_and_goes_on(tmp_path, jobs) -> None:
+def test_an_interrupted_run_says_so_and_leaves_no_process(tmp_path, jobs) -> None:
     np.savez(tmp_path / "a.npz", **GOOD)
     command = [sys.executable, "-m", "neuroblend", "run", "a.npz", "--jobs", str(jobs)]
     command += ["--epochs", "100000", "--accelerator", "cpu", "--set", "training.patience=100000"]
@@ -152,6 +153,7 @@ def test_an_interrupted_run_says_so_leaves_no_process_and_goes_on(tmp_path, jobs
         folder = tmp_path / "runs/a"
         while not (folder / "teacher/seed0").is_dir() and time.monotonic() < deadline:
             time.sleep(0.2)
+        assert (folder / "teacher/seed0").is_dir(), "no training began in two minutes"
         time.sleep(1)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does
         _, stderr = run.communicate(timeout=60)
@@ -241,6 +243,10 @@ def test_a_truncated_file_is_refused(tmp_path) -> None:
         (["--jobs", "0"], "--jobs 0: wanted 1 or more"),
         (["--config", "none.yaml"], "none.yaml: cannot be read"),
         (["--precision", "16"], "training.precision"),
+        (["--set", "model.settings.n_heads=0"], "not a positive multiple"),
+        (["--model", ":x"], "wanted package.module:attribute"),
+        (["--model", "..a:b"], "wanted package.module:attribute"),
+        (["--config", "a.npz"], "a.npz: not YAML"),
     ],
 )
 def test_a_bad_option_names_the_nearest(tmp_path, args, message) -> None:

@@ -204,17 +204,17 @@ def _settings(file: Path | None, given: dict[str, Any], assignments: list[str]) 
             content = yaml.safe_load(file.read_text()) or {}
         except OSError as error:
             raise InputError(f"{file}: cannot be read ({error.strerror})") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
         parse_config(content, str(file))
+    for key, value in given.items():
+        if value is not None:
+            _put(content, key.split("."), value)
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment}: wanted name=value, e.g. training.lr=0.001")
-        given = given | {key.strip(): _scalar(value)}
-    for key, value in given.items():
-        if value is not None:
-            _put(content, key.split("."), value)
+        _put(content, key.strip().split("."), _scalar(value))  # null too, which lifts a default
     return parse_config(content, "settings")
 
 
@@ -250,7 +250,7 @@ def main() -> NoReturn:
     except UsageError as error:
         _fail(error.format_message(), 2)  # type: ignore[attr-defined]
     except OSError as error:
-        _fail(f"{error.filename or ''}: {error.strerror}".removeprefix(": "), 2)
+        _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), 2)
     except (typer.Abort, KeyboardInterrupt):
         _fail(stopped, INTERRUPTED)
     if code == INTERRUPTED:  # how typer passes an interrupt on

@@ -92,6 +92,8 @@ def load(target: str) -> Callable[..., Any]:
         InputError: The module or attribute is not there, or cannot be called.
     """
     module_name, _, attribute = target.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), attribute]):
+        raise InputError(f"'{target}': wanted package.module:attribute")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:

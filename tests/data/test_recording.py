@@ -41,7 +41,7 @@ def test_trials_that_leave_the_recording_are_dropped_and_counted() -> None:
     trials = make().align([0.2, 2.0, 5.5, 9.9], (-0.5, 0.5), 0.1, condition=list("abcd"))
     assert trials.n_trials == 2
     assert trials.condition.tolist() == ["b", "c"]
-    assert "2 of 4 trials leave the recorded span: dropped" in trials.notes[-1]
+    assert "2 of 4 trials leave what was recorded: dropped" in trials.notes[-1]
     with pytest.raises(InputError, match="none of 1 trials"):
         make().align([11.0], (0, 1), 0.1)
 
@@ -87,3 +87,11 @@ def test_a_real_session_without_trials(shared_data) -> None:
     assert np.isnan(trials.behavior).mean() < 0.05
     low, high = np.nanmin(trials.behavior), np.nanmax(trials.behavior)
     assert position.values.min() <= low < high <= position.values.max()
+
+
+def test_infinite_samples_and_bins_of_no_width_are_refused() -> None:
+    with pytest.raises(InputError, match="1 samples are infinite"):
+        Signal.of([0.0, 0.1, 0.2], [1.0, np.inf, 2.0], ["x"])
+    recording = Recording.of([[0.1, 0.5]], {"x": Signal.of([0.0, 1.0], [0.0, 1.0], ["x"])})
+    with pytest.raises(InputError, match="bin_s: found 0 s"):
+        recording.windows(1.0, 0.0)

@@ -103,3 +103,20 @@ def test_a_split_without_spikes_to_score_is_refused() -> None:
 
 def test_no_neuron_need_be_held_out() -> None:
     assert not split_trials(make_trials(), 0, held_out_fraction=0).held_out.any()
+
+
+def test_a_file_that_names_no_validation_trials_has_a_quarter_of_training_drawn() -> None:
+    labels = np.array(["train"] * 40 + ["test"] * 10)
+    trials = make_trials(n_trials=50, split=labels)
+    a, b = split_trials(trials, 0), split_trials(trials, 1)
+    for split in (a, b):
+        assert split.test.tolist() == list(range(40, 50))
+        assert split.valid.size == 10
+        assert sorted([*split.train, *split.valid]) == list(range(40))
+    assert not np.array_equal(a.valid, b.valid)
+
+
+def test_too_few_trials_of_a_split_that_the_file_gives_are_not_called_a_random_one() -> None:
+    labels = np.array(["train"] * 48 + ["valid"] + ["test"])
+    with pytest.raises(InputError, match="leave 1 to valid in the split that the file gives"):
+        split_trials(make_trials(n_trials=50, split=labels), 0)

@@ -323,7 +323,7 @@ def test_spikes_of_test_trials_reach_no_model(tmp_path) -> None:
     held_out = np.arange(10) % 4 == 0
     split = np.array(["train"] * 24 + ["valid"] * 12 + ["test"] * 12)
     spikes = with_conditions().spikes.copy()
-    spikes[36:] = spikes[36:][::-1]
+    spikes[36:] = np.minimum(spikes[36:] * 3 + 1, 9)
     models = []
     for name, counts in (("h", with_conditions().spikes), ("i", spikes)):
         trials = with_conditions(spikes=counts, held_out=held_out, split=split)

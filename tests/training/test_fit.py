@@ -66,8 +66,7 @@ def test_the_history_has_a_row_an_epoch_and_every_term() -> None:
     assert set(history.columns) == columns
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert history["valid"].isna().tolist() == [True, False] * 3
-    public = history["task"] + 0.5 * history["multitask"]
-    expected = 0.2 * public + 0.8 * history["feature"]
+    expected = 0.2 * history["task"] + 0.8 * history["feature"] + 0.1 * history["multitask"]
     np.testing.assert_allclose(history["loss"], expected, rtol=1e-4)
     assert history["lr"].idxmax() == 0
     assert history["lr"].iloc[-1] < 0.1 * history["lr"].max()

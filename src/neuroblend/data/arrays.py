@@ -120,6 +120,10 @@ def _chosen_channels(
         raise InputError(f"{path}: no key 'behavior', so no channels {some(names)}")
     signals = np.asarray(known["behavior"])
     signals = signals[:, :, None] if signals.ndim == 2 else signals
+    if signals.ndim != 3:
+        raise InputError(
+            f"{path}: behavior: found shape {signals.shape}, wanted (trial, bin, channel)"
+        )
     try:
         labels = channel_names(known.get("behavior_names"), signals.shape[-1])
     except InputError as error:

@@ -47,6 +47,11 @@ class Signal:
                 f"signal {', '.join(names)}: found {samples.shape} values at {clock.shape} times, "
                 f"wanted (sample, {len(names)}) at (sample,)"
             )
+        if np.isinf(samples).any():
+            raise InputError(
+                f"signal {', '.join(names)}: {int(np.isinf(samples).sum())} samples are infinite; "
+                "mark missing ones with NaN"
+            )
         if not np.isfinite(clock).all() or (np.diff(clock) < 0).any():
             raise InputError(f"signal {', '.join(names)}: times are not finite and ascending")
         return cls(clock, samples, tuple(names))
@@ -58,22 +63,22 @@ class Signal:
         ``LONGEST_GAP_S`` apart, and missing otherwise.
 
         Args:
-            edges: (T + 1,) ascending seconds.
+            edges: (..., T + 1) seconds, ascending along the last axis.
 
         Returns:
-            (T, D) samples, NaN where missing.
+            (..., T, D) samples, NaN where missing.
         """
         first = np.searchsorted(self.times, edges)
-        n_samples = np.diff(first)[:, None]
+        n_samples = np.diff(first)[..., None]
         total = np.vstack([np.zeros(self.values.shape[1]), np.cumsum(self.values, axis=0)])
         if np.isnan(self.values).any():
             known = ~np.isnan(self.values)
             total = np.vstack([total[:1], np.cumsum(np.where(known, self.values, 0), axis=0)])
             n_known = np.vstack([total[:1] * 0, np.cumsum(known, axis=0)])
-            n_samples = n_known[first[1:]] - n_known[first[:-1]]
+            n_samples = n_known[first[..., 1:]] - n_known[first[..., :-1]]
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = (total[first[1:]] - total[first[:-1]]) / n_samples
-        centres = (edges[:-1] + edges[1:]) / 2
+            mean = (total[first[..., 1:]] - total[first[..., :-1]]) / n_samples
+        centres = (edges[..., :-1] + edges[..., 1:]) / 2
         return np.where(n_samples > 0, mean, self._between(centres)).astype(np.float32)
 
     def _between(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -81,7 +86,7 @@ class Signal:
         near = self.times[after] - self.times[after - 1] <= LONGEST_GAP_S
         inside = (at >= self.times[0]) & (at <= self.times[-1])
         columns = [np.interp(at, self.times, column) for column in self.values.T]
-        return np.where((near & inside)[:, None], np.stack(columns, axis=1), np.nan)
+        return np.where((near & inside)[..., None], np.stack(columns, axis=-1), np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +100,8 @@ class Recording:
         trials: One row a trial, times in seconds.
         span: First and last second of the recording.
         name: What to call it.
+        observed: (n, 2) ascending seconds in which spikes were recorded; the whole span where
+            ``None``.
     """
 
     spike_times: tuple[NDArray[np.float64], ...]
@@ -103,6 +110,7 @@ class Recording:
     units: pd.DataFrame = field(default_factory=pd.DataFrame)
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
     name: str = "recording"
+    observed: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -113,6 +121,7 @@ class Recording:
         units: pd.DataFrame | None = None,
         trials: pd.DataFrame | None = None,
         name: str = "recording",
+        observed: NDArray[np.float64] | None = None,
     ) -> Recording:
         """Check arrays and make a recording of them.
 
@@ -141,6 +150,7 @@ class Recording:
             pd.DataFrame(index=range(len(per_neuron))) if units is None else units,
             pd.DataFrame() if trials is None else trials,
             name,
+            observed,
         )
 
     def windows(
@@ -163,7 +173,7 @@ class Recording:
         Raises:
             InputError: A window is longer than the span, or :meth:`align` complains.
         """
-        width = round(width_s / bin_s) * bin_s
+        width = round(width_s / checked_bin_width(bin_s)) * bin_s
         start, stop = self.span
         n_windows = int((stop - max(lag_s, 0.0) - start) / width + 1e-9) if width > 0 else 0
         if n_windows < 1:
@@ -196,7 +206,8 @@ class Recording:
             condition: (B,) labels.
 
         Returns:
-            The trials; those that leave the recorded span are dropped, and a note says how many.
+            The trials; those that leave the recorded span, or the intervals in which spikes were
+            observed, are dropped, and a note says how many.
 
         Raises:
             InputError: A signal is unknown, or no trial is left, or :meth:`Trials.from_arrays`
@@ -209,21 +220,23 @@ class Recording:
         starts = np.asarray(events, dtype=np.float64) + window[0]
         latest = self.span[1] - max(lag_s, 0.0)
         # a micro-bin of tolerance, so that rounding never drops the last window of a span
-        inside = (starts >= self.span[0] - 1e-6 * bin_s) & (
-            starts + n_bins * bin_s <= latest + 1e-6 * bin_s
-        )
+        ends = starts + n_bins * bin_s
+        inside = (starts >= self.span[0] - 1e-6 * bin_s) & (ends <= latest + 1e-6 * bin_s)
+        if self.observed is not None:
+            within = np.searchsorted(self.observed[:, 0], starts + 1e-6 * bin_s) - 1
+            inside &= (within >= 0) & (ends <= self.observed[within, 1] + 1e-6 * bin_s)
         starts = starts[inside]
         if not starts.size:
-            raise InputError(f"none of {inside.size} trials lies within the recorded {self.span} s")
+            raise InputError(
+                f"none of {inside.size} trials lies within the recorded {self.span[0]:.6g} to "
+                f"{self.span[1]:.6g} s (and where spikes were observed)"
+            )
         edges = starts[:, None] + bin_s * np.arange(n_bins + 1)
         spikes = np.stack(
             [np.diff(np.searchsorted(times, edges), axis=1) for times in self.spike_times], axis=2
         )
         signals = self._chosen(behavior)
-        samples = [
-            np.stack([signal.in_bins(trial_edges + lag_s) for trial_edges in edges])
-            for signal in signals
-        ]
+        samples = [signal.in_bins(edges + lag_s) for signal in signals]
         trials = Trials.from_arrays(
             spikes,
             bin_s,
@@ -237,7 +250,7 @@ class Recording:
         if not n_dropped:
             return trials
         return trials.with_note(
-            f"{n_dropped} of {inside.size} trials leave the recorded span: dropped."
+            f"{n_dropped} of {inside.size} trials leave what was recorded: dropped."
         )
 
     def _chosen(self, names: Sequence[str] | None) -> list[Signal]:

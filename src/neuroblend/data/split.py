@@ -15,6 +15,7 @@ from neuroblend.errors import InputError
 Part = Literal["train", "valid", "test"]
 
 TRAIN_VALID_TEST = (0.6, 0.2, 0.2)
+TRAIN_VALID = (0.75, 0.25)  # of trials that are not tested
 FEWEST = {"train": 4, "valid": 2, "test": 2}
 
 
@@ -87,7 +88,8 @@ def split_trials(
     rest trains and validates 3 to 1; in proportion within each condition where conditions are
     known. Held-out neurons are drawn one from each of as many groups of neurons of neighbouring
     rate. Where the file fixes a split (and no folds are asked for) or its held-out neurons, those
-    are kept.
+    are kept; a file that names training and test trials alone has a quarter of the former, drawn by
+    seed, validate.
 
     Args:
         trials: What to split.
@@ -108,10 +110,10 @@ def split_trials(
     if n_folds is not None:
         parts = _fold_parts(trials, seed, int(fold or 0), n_folds)
     elif trials.split is not None:
-        parts = {part: np.flatnonzero(trials.split == part) for part in SPLIT_NAMES}
+        parts = _given_parts(trials, trials.split, seed)
     else:
         parts = _random_parts(trials, seed)
-    _check_parts(parts, trials.n_trials, n_folds)
+    _check_parts(parts, trials, n_folds)
     held_out = trials.held_out
     if held_out is None:
         held_out = _draw_held_out(trials, held_out_fraction, seed)
@@ -148,13 +150,25 @@ def _random_parts(trials: Trials, seed: int) -> dict[str, NDArray[np.int64]]:
     return {part: np.sort(order[share == i]) for i, part in enumerate(SPLIT_NAMES)}
 
 
+def _given_parts(
+    trials: Trials, split: NDArray[np.str_], seed: int
+) -> dict[str, NDArray[np.int64]]:
+    parts = {part: np.flatnonzero(split == part) for part in SPLIT_NAMES}
+    if parts["valid"].size:
+        return parts
+    order = _shuffled_within_condition(trials, seed)
+    order = order[split[order] == "train"]
+    share = _deal(order.size, TRAIN_VALID, np.random.default_rng([seed, 3]).random())
+    return parts | {"train": np.sort(order[share == 0]), "valid": np.sort(order[share == 1])}
+
+
 def _fold_parts(trials: Trials, seed: int, fold: int, n_folds: int) -> dict[str, NDArray[np.int64]]:
     if not 2 <= n_folds <= trials.n_trials:
         raise InputError(f"--folds {n_folds}: wanted 2 to the {trials.n_trials} trials there are")
     order = _shuffled_within_condition(trials, seed)
     in_fold = np.arange(order.size) % n_folds == fold
     rest = order[~in_fold]
-    share = _deal(rest.size, (0.75, 0.25), np.random.default_rng([seed, 3, fold]).random())
+    share = _deal(rest.size, TRAIN_VALID, np.random.default_rng([seed, 3, fold]).random())
     return {
         "train": np.sort(rest[share == 0]),
         "valid": np.sort(rest[share == 1]),
@@ -163,14 +177,15 @@ def _fold_parts(trials: Trials, seed: int, fold: int, n_folds: int) -> dict[str,
 
 
 def _check_parts(
-    parts: Mapping[str, NDArray[np.int64]], n_trials: int, n_folds: int | None
+    parts: Mapping[str, NDArray[np.int64]], trials: Trials, n_folds: int | None
 ) -> None:
     for part, fewest in FEWEST.items():
         if parts[part].size < fewest:
-            kind = "60/20/20 split" if n_folds is None else f"split into {n_folds} folds"
+            kind = "60/20/20 split" if trials.split is None else "split that the file gives"
+            kind = kind if n_folds is None else f"split into {n_folds} folds"
             raise InputError(
-                f"too few trials: {n_trials} leave {parts[part].size} to {part} in a {kind}, "
-                f"wanted {fewest} or more"
+                f"too few trials: {trials.n_trials} leave {parts[part].size} to {part} in the {kind}"
+                f", wanted {fewest} or more"
             )
 
 

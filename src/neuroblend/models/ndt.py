@@ -57,7 +57,7 @@ class NDT(nn.Module):
         context_forward_s: float | None = 0.16,
         context_backward_s: float | None = 0.16,
     ) -> None:
-        if width % n_heads or min(n_layers, width, n_heads, feedforward) < 1:
+        if min(n_layers, width, n_heads, feedforward) < 1 or width % n_heads:
             raise InputError(f"ndt: width {width} is not a positive multiple of n_heads {n_heads}")
         for name, reach in (("forward", context_forward_s), ("backward", context_backward_s)):
             if reach is not None and reach < 0:

@@ -71,8 +71,10 @@ def build_network(config: ModelConfig, spec: TaskSpec) -> nn.Module:
             )
     try:
         net = builder(spec, **config.settings)
-    except TypeError as error:
-        raise InputError(f"model {config.name}: {error}") from None
+    except InputError:
+        raise
+    except Exception as error:  # a user's builder may raise anything
+        raise InputError(f"model {config.name}: {type(error).__name__}: {error}") from error
     if not isinstance(net, nn.Module):
         raise InputError(
             f"model {config.name}: the builder gave {type(net).__name__}, not a module"
@@ -153,11 +155,14 @@ def check_network(config: RunConfig, task: Task) -> str:
         with torch.no_grad():
             try:
                 output = output_of(model, batch, [layer])
-            except RuntimeError as error:
+            except InputError:
+                raise
+            except Exception as error:  # a user's module may raise anything
+                why = (str(error).splitlines() or [""])[0]
                 raise InputError(
                     f"model {config.model.name}: as a {role} on spikes of shape "
-                    f"{tuple(batch.spikes.shape)} it fails ({str(error).splitlines()[0]})"
-                ) from None
+                    f"{tuple(batch.spikes.shape)} it fails ({type(error).__name__}: {why})"
+                ) from error
         if tuple(output.log_rates.shape) != wanted:
             raise InputError(
                 f"model {config.model.name}: found output {tuple(output.log_rates.shape)}, "

@@ -127,6 +127,12 @@ class RunFolder:
                 f"{self.path}: holds a run of version {version}, and this is {__version__}; choose "
                 "another --out"
             )
+        commit, here = self.provenance().get("git_commit"), source_state()["git_commit"]
+        if commit != here and not (self.path / "results.json").is_file():
+            raise InputError(
+                f"{self.path}: holds an unfinished run of commit {str(commit)[:10]}, and this is "
+                f"{str(here)[:10]}; one run is of one code: choose another --out"
+            )
         if self.provenance().get("data_hash") != origin:
             raise InputError(f"{self.path}: holds a run on other data; choose another --out")
 

@@ -187,7 +187,9 @@ def scores_on_test(
     scores["behavior_r2"] = per_channel.mean(axis=1)
     for i, channel in enumerate(task.trials.behavior_names):
         scores[f"behavior_r2/{channel}"] = per_channel[:, i]
-    psth = [fold.psth_r2 for fold in folds if fold.psth_r2 is not None]
+    # where PSTHs do not vary there is nothing to explain, and no score
+    known = [fold.psth_r2 for fold in folds if fold.psth_r2 is not None]
+    psth = [fold for fold in known if np.isfinite(fold[0])]
     truth = [fold.truth for fold in folds if fold.truth is not None]
     if psth:
         mean = np.mean(psth, axis=0)

@@ -14,12 +14,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
 import torch
 
+from neuroblend.errors import InputError
 from neuroblend.study.arms import TEACHER
 from neuroblend.study.folder import Fit, RunFolder
 from neuroblend.study.job import run_fit
@@ -86,6 +88,11 @@ def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell) -> N
                     fit = running.pop(future)
                     future.result()
                     tell(fit, n_epochs, n_epochs)
+        except BrokenProcessPool:
+            raise InputError(
+                "a worker process was ended from outside, as happens where memory runs out; the "
+                "same command goes on, with --jobs 1 if need be"
+            ) from None
         except BaseException:
             for process in list((pool._processes or {}).values()):
                 process.terminate()  # they go on from their last training state

@@ -72,7 +72,7 @@ def fit(
         One row an epoch: ``epoch``, ``lr``, mean ``loss`` and terms in training, ``valid``.
 
     Raises:
-        InputError: The device or precision is not to be had, or the loss is not finite.
+        InputError: The device is not to be had, or the loss is not finite.
     """
     settings = settings or TrainingConfig()
     objective = objective if objective is not None else Objective()
