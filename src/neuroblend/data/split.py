@@ -184,8 +184,8 @@ def _check_parts(
             kind = "60/20/20 split" if trials.split is None else "split that the file gives"
             kind = kind if n_folds is None else f"split into {n_folds} folds"
             raise InputError(
-                f"too few trials: {trials.n_trials} leave {parts[part].size} to {part} in the {kind}"
-                f", wanted {fewest} or more"
+                f"too few trials: {trials.n_trials} leave {parts[part].size} to {part} in the "
+                f"{kind}, wanted {fewest} or more"
             )
 
 
