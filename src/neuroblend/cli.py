@@ -49,7 +49,9 @@ def _root(
 def run(
     source: Annotated[
         str | None,
-        typer.Argument(help="An .npz or .h5 file, or 'simulated'.  [default: simulated]"),
+        typer.Argument(
+            help="An .npz or .h5 file, NWB with --dataset, or 'simulated'.  [default: simulated]"
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run.  [default: runs/<source>]")
@@ -69,6 +71,12 @@ def run(
     ] = None,
     behavior: Annotated[
         str | None, typer.Option(help="Channels, joined by commas.  [default: all]")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset of the Neural Latents Benchmark '21, for NWB.")
+    ] = None,
+    bin_ms: Annotated[
+        float | None, typer.Option(help="Width of its bins: 5 or 20 ms.  [default: 5]")
     ] = None,
     units: Annotated[int | None, typer.Option(help="How many neurons to draw by seed.")] = None,
     min_rate: Annotated[
@@ -118,6 +126,8 @@ def run(
         "distill.strategies": _names(strategies),
         "distill.alpha": alpha,
         "data.behavior": _names(behavior),
+        "data.dataset": dataset,
+        "data.bin_ms": bin_ms,
         "data.units": units,
         "data.min_rate_hz": min_rate,
         "data.held_out": held_out,
@@ -183,6 +193,149 @@ def report(
     with _status("drawing the page", quiet):
         page = write_report(folder)
     typer.echo(f"page: {page}")
+
+
+@app.command()
+def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", help="An NWB file.")]) -> None:
+    """Show what an NWB file holds: units, trials, columns, signals, gaps."""
+    from neuroblend.data.inspect import inspect_nwb
+    from neuroblend.report.contents import print_contents
+
+    print_contents(inspect_nwb(file))
+
+
+@app.command()
+def prepare(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="NWB files, or a folder.")],
+    out: Annotated[Path, typer.Option(help="HDF5 file to write.")] = Path("trials.h5"),
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset of the Neural Latents Benchmark '21.")
+    ] = None,
+    align: Annotated[str | None, typer.Option(help="Column of the trial table, in s.")] = None,
+    window: Annotated[
+        tuple[float, float] | None, typer.Option(help="Start and end around it, in ms.")
+    ] = None,
+    bin_ms: Annotated[
+        float | None, typer.Option(help="Width of a bin.  [default: 5 with --dataset]")
+    ] = None,
+    lag_ms: Annotated[float, typer.Option(help="How much later behavior is read.")] = 0.0,
+    behavior: Annotated[
+        str | None, typer.Option(help="Time series, joined by commas.  [default: none]")
+    ] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="Columns that make up a condition, joined by commas.")
+    ] = None,
+    overlap: Annotated[bool, typer.Option(help="Whether trials may overlap.")] = False,
+    layout: Annotated[
+        str,
+        typer.Option(help="trials, or with --dataset nlb (tensors to train on) or targets."),
+    ] = "trials",
+) -> None:
+    """Cut NWB files into trials, by your own window or as the benchmark does."""
+    from neuroblend.study.prepare import Cut, prepare_dataset, prepare_nwb
+
+    if dataset is not None:
+        own = (("--align", align), ("--behavior", behavior), ("--condition", condition))
+        for option, given in (*own, ("--window", window)):
+            if given is not None:
+                raise InputError(f"{option}: --dataset {dataset} sets it; give one or the other")
+        said = prepare_dataset(files, dataset, bin_ms, layout, out)
+    else:
+        for option, wanted in (("--align", align), ("--window", window), ("--bin-ms", bin_ms)):
+            if wanted is None:
+                raise InputError(f"{option} is missing (or --dataset for a benchmark dataset)")
+        if layout != "trials":
+            raise InputError(f"--layout {layout}: only with --dataset")
+        assert align is not None and window is not None and bin_ms is not None
+        cut = Cut(
+            align, window, bin_ms, lag_ms, tuple(_names(behavior) or ()),
+            tuple(_names(condition) or ()), overlap,
+        )  # fmt: skip
+        said = prepare_nwb(files, cut, out)
+    for line in said:
+        typer.echo(line)
+
+
+@app.command()
+def simulate(
+    dataset: Annotated[str, typer.Argument(help="Dataset of the benchmark, e.g. mc_maze_small.")],
+    out: Annotated[Path, typer.Option(help="NWB file to write.")] = Path("simulated.nwb"),
+    trials: Annotated[int | None, typer.Option(help="How many.  [default: as published]")] = None,
+    units: Annotated[int | None, typer.Option(help="How many.  [default: as published]")] = None,
+    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
+    test_part: Annotated[
+        bool, typer.Option(help="Write the benchmark's test file: held-in spikes alone.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write an NWB file as the benchmark's, whose true rates are known (kept beside it)."""
+    with _status("simulating", quiet):
+        from neuroblend.data.simulate.nlb import simulate_nlb, truth_path
+
+        simulate_nlb(dataset, out, trials, units, seed, "test" if test_part else "train")
+    typer.echo(f"{out}: simulated {dataset}; true rates in {truth_path(out)}")
+
+
+@app.command()
+def download(
+    dataset: Annotated[str, typer.Argument(help="Dataset of the benchmark, or a dandiset number.")],
+    out: Annotated[Path | None, typer.Option(help="Folder.  [default: data/<dataset>]")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Download a dataset from the DANDI archive; goes on where it was cut off."""
+    from neuroblend.data.download import download_dandiset, download_dataset
+    from neuroblend.study.progress import bytes_progress
+
+    folder = out or Path("data") / dataset
+    fetch = download_dandiset if dataset.isdigit() else download_dataset
+    with bytes_progress(quiet) as tell:
+        files = fetch(dataset, folder, progress=tell)
+    for file in files:
+        typer.echo(str(file))
+
+
+@app.command()
+def submit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with --dataset.")],
+    out: Annotated[Path, typer.Option(help="HDF5 file to write.")] = Path("submission.h5"),
+    arm: Annotated[
+        str, typer.Option(help="selected, baseline, or a strategy of the run.")
+    ] = "selected",
+    seed: Annotated[int | None, typer.Option(help="Which seed.  [default: the first]")] = None,
+) -> None:
+    """Write the rates of a run's student in the benchmark's submission layout, and check them."""
+    from neuroblend.evaluation.nlb_files import check_submission, write_nlb_h5
+    from neuroblend.study.submission import submission_of
+
+    groups = submission_of(run, arm, seed)
+    for note in check_submission(groups):
+        typer.echo(f"note: {note}")
+    write_nlb_h5(out, groups)
+    for name, group in groups.items():
+        shapes = ", ".join(f"{key} {tuple(value.shape)}" for key, value in group.items())
+        typer.echo(f"{out}: {name}: {shapes}")
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Option(help="HDF5 file in the submission layout.")],
+    targets: Annotated[Path, typer.Option(help="NWB file or folder, or .h5 of targets.")],
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the scores to.")] = None,
+    split: Annotated[str, typer.Option(help="Split that was predicted.")] = "val",
+) -> None:
+    """Score predictions as the Neural Latents Benchmark '21 does."""
+    from neuroblend.evaluation.nlb_files import read_nlb_h5
+    from neuroblend.report.contents import print_scores
+    from neuroblend.study.submission import scored_submission, targets_for
+    from neuroblend.training.checkpoint import write_json
+
+    given = read_nlb_h5(predictions)
+    scores, notes = scored_submission(given, targets_for(targets, list(given), split))
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    print_scores(scores)
+    if out is not None:
+        write_json(out, scores)
 
 
 def _status(what: str, quiet: bool) -> AbstractContextManager[object]:

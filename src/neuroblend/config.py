@@ -88,7 +88,11 @@ class DataConfig(_Settings):
     """Which data, and how they are divided.
 
     Attributes:
-        source: A file, or ``simulated`` for the built-in reaching recording.
+        source: A file, a folder of NWB files, or ``simulated`` for the built-in reaching recording.
+        dataset: A dataset of the Neural Latents Benchmark '21, which tells how NWB files are cut
+            into trials; its forward period, split and held-out units are then used.
+        bin_ms: Width of a bin of that dataset, 5 or 20 ms; of tensor files that do not tell theirs,
+            any.
         behavior: Channels to use; all of them where ``None``.
         units: How many neurons to draw; all of them where ``None``.
         min_rate_hz: Neurons that fire less are left out.
@@ -98,6 +102,8 @@ class DataConfig(_Settings):
     """
 
     source: str = "simulated"
+    dataset: str | None = None
+    bin_ms: float | None = Field(None, gt=0)
     behavior: tuple[str, ...] | None = None
     units: int | None = Field(None, ge=2)
     min_rate_hz: float = Field(0.0, ge=0)

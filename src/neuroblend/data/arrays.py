@@ -27,6 +27,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroblend.data.nlb_layout import from_tensors
 from neuroblend.data.trials import (
     Trials,
     channel_index,
@@ -50,13 +51,17 @@ KEYS = (
 _BOOKKEEPING = {"trial_id", "unit_id", "notes"}  # written by Trials.save
 
 
-def read_arrays(path: str | Path, behavior: Sequence[str] | None = None) -> Trials:
+def read_arrays(
+    path: str | Path, behavior: Sequence[str] | None = None, bin_s: float | None = None
+) -> Trials:
     """Read the trials of an array file.
 
     Args:
-        path: A ``.npz`` or ``.h5``/``.hdf5`` file with the keys above. Keys that are not in the
-            table are left alone, and a note says which.
+        path: A ``.npz`` or ``.h5``/``.hdf5`` file with the keys above, or with those of benchmark
+            tensors (:mod:`neuroblend.data.nlb_layout`). Keys that are not in the table are left
+            alone, and a note says which.
         behavior: Names of the channels to keep, in order; all of them where ``None``.
+        bin_s: Width of a bin in seconds, for a file that does not tell.
 
     Returns:
         The trials, named after the file, trials and neurons numbered as they stand in it. Notes
@@ -67,8 +72,15 @@ def read_arrays(path: str | Path, behavior: Sequence[str] | None = None) -> Tria
     """
     path = Path(path)
     arrays = _load(path)
-    for key in ("spikes", "bin_s"):
-        _need(arrays, key, path)
+    try:
+        arrays = from_tensors(arrays)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    _need(arrays, "spikes", path)
+    if bin_s is not None:
+        _check_bins(arrays, bin_s, path)
+        arrays["bin_s"] = bin_s
+    _need(arrays, "bin_s", path)
     unknown = [key for key in arrays if key not in KEYS and key not in _BOOKKEEPING]
     known = {key: value for key, value in arrays.items() if key in KEYS}
     if behavior is not None:
@@ -98,14 +110,20 @@ def read_spikes(path: str | Path, bin_s: float | None = None) -> NDArray[np.unsi
     path = Path(path)
     arrays = _load(path)
     _need(arrays, "spikes", path)
-    if bin_s is not None and "bin_s" in arrays:
-        found = checked_bin_width(arrays["bin_s"])
-        if not np.isclose(found, bin_s, rtol=1e-6):
-            raise InputError(f"{path}: found bins of {found:g} s, wanted {bin_s:g} s")
+    if bin_s is not None:
+        _check_bins(arrays, bin_s, path)
     try:
         return checked_counts(arrays["spikes"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _check_bins(arrays: dict[str, Any], bin_s: float, path: Path) -> None:
+    """Refuse bins of another width than ``bin_s``, where the file tells."""
+    if "bin_s" in arrays:
+        found = checked_bin_width(arrays["bin_s"])
+        if not np.isclose(found, bin_s, rtol=1e-6):
+            raise InputError(f"{path}: found bins of {found:g} s, wanted {bin_s:g} s")
 
 
 def _need(arrays: dict[str, Any], key: str, path: Path) -> None:

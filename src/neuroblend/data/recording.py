@@ -96,7 +96,8 @@ class Recording:
     Attributes:
         spike_times: One ascending (n_spikes,) array a neuron.
         signals: Behavior signals by name.
-        units: One row a neuron; a column ``region`` is carried into trials.
+        units: One row a neuron; columns ``region`` and ``heldout`` are carried into
+            trials.
         trials: One row a trial, times in seconds.
         span: First and last second of the recording.
         name: What to call it.
@@ -194,6 +195,7 @@ class Recording:
         behavior: Sequence[str] | None = None,
         lag_s: float = 0.0,
         condition: ArrayLike | None = None,
+        split: ArrayLike | None = None,
     ) -> Trials:
         """Cut one trial around each event.
 
@@ -204,6 +206,7 @@ class Recording:
             behavior: Signals to take, all of them where ``None``.
             lag_s: How much later than spikes behavior is read, in seconds.
             condition: (B,) labels.
+            split: (B,) of ``"train"``, ``"valid"``, ``"test"``.
 
         Returns:
             The trials; those that leave the recorded span, or the intervals in which spikes were
@@ -244,6 +247,8 @@ class Recording:
             [name for signal in signals for name in signal.names] if samples else None,
             None if condition is None else np.asarray(condition)[inside],
             self.units["region"].to_numpy() if "region" in self.units else None,
+            None if split is None else np.asarray(split)[inside],
+            self.units["heldout"].to_numpy(dtype=bool) if "heldout" in self.units else None,
             name=self.name,
         )
         n_dropped = int((~inside).sum())

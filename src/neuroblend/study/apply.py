@@ -20,7 +20,7 @@ from neuroblend.data.trials import checked_counts
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.predict import in_recorded_order, rates_of
 from neuroblend.study.arms import TEACHER
-from neuroblend.study.folder import RunFolder
+from neuroblend.study.folder import Fit, RunFolder
 from neuroblend.study.job import load_model
 from neuroblend.study.stored import Scored
 from neuroblend.training.checkpoint import write_whole
@@ -88,20 +88,8 @@ def predict_run(
     """
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
     config = folder.config()
-    if arm == SELECTED:
-        arm = folder.results()["selected"]
-    known = {fit.arm.name for fit in folder.fits()} - {TEACHER}
-    if arm not in known:
-        why = "; a teacher needs behavior" if arm == TEACHER else ""
-        raise InputError(f"no student '{arm}' in this run{why}: {nearest(arm, [SELECTED, *known])}")
-    seeds = config.all_seeds
-    seed = seeds[0] if seed is None else seed
-    if seed not in seeds:
-        raise InputError(f"no seed {seed} in this run; there are {seeds[0]} to {seeds[-1]}")
-    fit = next(fit for fit in folder.fits() if (fit.arm.name, fit.seed) == (arm, seed))
-    if not folder.is_done(fit):
-        raise InputError(f"{folder.path}: {fit.label} has not been trained; give the run again")
-    task = folder.task(seed, fit.fold)
+    fit = find_fit(folder, arm, seed)
+    task = folder.task(fit.seed, fit.fold)
     where = str(spikes) if isinstance(spikes, (str, Path)) else "spikes"
     counts = (
         read_spikes(spikes, task.spec.bin_s)
@@ -124,9 +112,31 @@ def predict_run(
         behavior_names=task.trials.behavior_names,
         unit_id=task.trials.unit_id,
         bin_s=task.spec.bin_s,
-        arm=arm,
-        seed=seed,
+        arm=fit.arm.name,
+        seed=fit.seed,
     )
+
+
+def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) -> Fit:
+    """Return the training of a student of a run; see :func:`predict_run`.
+
+    Raises:
+        InputError: There is no such arm or seed, or it has not been trained.
+    """
+    if arm == SELECTED:
+        arm = folder.results()["selected"]
+    known = {fit.arm.name for fit in folder.fits()} - {TEACHER}
+    if arm not in known:
+        why = "; a teacher needs behavior" if arm == TEACHER else ""
+        raise InputError(f"no student '{arm}' in this run{why}: {nearest(arm, [SELECTED, *known])}")
+    seeds = folder.config().all_seeds
+    seed = seeds[0] if seed is None else seed
+    if seed not in seeds:
+        raise InputError(f"no seed {seed} in this run; there are {seeds[0]} to {seeds[-1]}")
+    fit = next(fit for fit in folder.fits() if (fit.arm.name, fit.seed) == (arm, seed))
+    if not folder.is_done(fit):
+        raise InputError(f"{folder.path}: {fit.label} has not been trained; give the run again")
+    return fit
 
 
 def _held_in(counts: NDArray[Any], task: Task, where: str) -> NDArray[Any]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from neuroblend.study.folder import Fit
 from neuroblend.study.schedule import Tell
@@ -38,5 +46,31 @@ def fits_progress(fits: list[Fit], quiet: bool) -> Iterator[Tell]:
             bar.update(
                 row, completed=sum(share.values()), description=", ".join(running), ended=ended
             )
+
+        yield tell
+
+
+@contextmanager
+def bytes_progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each file that is downloaded; nothing if quiet.
+
+    What is yielded is told (file, bytes done, bytes in all).
+    """
+    if quiet:
+        yield lambda file, done, most: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        rows: dict[str, TaskID] = {}
+
+        def tell(file: str, done: int, most: int) -> None:
+            if file not in rows:
+                rows[file] = bar.add_task(file, total=most)
+            bar.update(rows[file], completed=done, total=most)
 
         yield tell

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ import numpy as np
 from neuroblend.config import RunConfig
 from neuroblend.data.arrays import read_arrays
 from neuroblend.data.batch import Task
+from neuroblend.data.nlb import BIN_WIDTHS_MS, check_bin_ms, find_dataset
+from neuroblend.data.nlb_trials import read_nlb
 from neuroblend.data.simulate import simulate_reaching
+from neuroblend.data.simulate.nlb import true_rates, truth_path
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError, nearest
@@ -66,6 +70,7 @@ def run(
     if isinstance(source, (str, Path)) and str(source) != SIMULATED:
         name = str(Path(source).resolve())
     config = config.model_copy(update={"data": config.data.model_copy(update={"source": name})})
+    config = of_benchmark(config)
     as_device(config.training.accelerator)
     arms = arms_of(config)
     if jobs is not None and jobs < 1:
@@ -95,6 +100,25 @@ def run(
     return folder
 
 
+def of_benchmark(config: RunConfig) -> RunConfig:
+    """Return settings with the bin width and forward bins of the benchmark's dataset, if any.
+
+    Raises:
+        InputError: There is no such dataset or bin width.
+    """
+    if config.data.dataset is None:
+        return config
+    dataset = find_dataset(config.data.dataset)
+    bin_ms = check_bin_ms(config.data.bin_ms or BIN_WIDTHS_MS[0])
+    if config.data.forward_bins not in (0, dataset.forward_ms // bin_ms):
+        raise InputError(
+            f"--forward-bins {config.data.forward_bins}: {dataset.name} has a forward period of "
+            f"{dataset.forward_ms} ms, {dataset.forward_ms // bin_ms} bins of {bin_ms} ms"
+        )
+    update = {"bin_ms": float(bin_ms), "forward_bins": dataset.forward_ms // bin_ms}
+    return config.model_copy(update={"data": config.data.model_copy(update=update)})
+
+
 def prepared(source: str | Path | Trials, config: RunConfig) -> Trials:
     """Read trials and keep the channels and neurons that the settings ask for.
 
@@ -109,8 +133,17 @@ def prepared(source: str | Path | Trials, config: RunConfig) -> Trials:
         trials = trials if data.behavior is None else trials.take_channels(data.behavior)
     elif not Path(source).suffix and not Path(source).exists():
         raise InputError(f"no file '{source}': {nearest(str(source), [SIMULATED])}; or a file")
+    elif data.dataset is not None:
+        trials = _of_dataset(source, data.dataset, round(data.bin_ms or 0))
+        trials = trials if data.behavior is None else trials.take_channels(data.behavior)
+    elif Path(source).suffix == ".nwb" or Path(source).is_dir():
+        raise InputError(
+            f"{source}: NWB has no trials of one length; name the benchmark's dataset with "
+            "--dataset, or cut trials with `neuroblend prepare` and run what that writes"
+        )
     else:
-        trials = read_arrays(source, data.behavior)
+        bin_s = None if data.bin_ms is None else data.bin_ms / 1000
+        trials = read_arrays(source, data.behavior, bin_s)
     if trials.behavior is None:
         raise InputError(
             f"{trials.name}: no behavior, so there is nothing for a teacher to know; a run needs "
@@ -118,6 +151,14 @@ def prepared(source: str | Path | Trials, config: RunConfig) -> Trials:
         )
     trials = trials.above_rate(data.min_rate_hz)
     return trials if data.units is None else trials.draw_units(data.units, config.first_seed)
+
+
+def _of_dataset(source: str | Path, name: str, bin_ms: int) -> Trials:
+    """Read a dataset of the benchmark, with its true rates where it was simulated."""
+    truth = None
+    if Path(source).is_file() and truth_path(source).is_file():
+        truth = partial(true_rates, Path(source))
+    return read_nlb(source, find_dataset(name), bin_ms, truth)
 
 
 def draw_splits(trials: Trials, config: RunConfig) -> list[Split]:

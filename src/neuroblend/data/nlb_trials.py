@@ -1,0 +1,87 @@
+"""Files of the Neural Latents Benchmark '21 -> trials that models are trained on.
+
+Trials of the benchmark's training split train and validate (drawn by seed), those of its validation
+split are the test: they are scored once. Each trial is followed by its forward period, whose bins
+no model sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroblend.data.nlb import NLBDataset, load_session
+from neuroblend.data.nlb_tensors import TensorMaker
+from neuroblend.data.trials import Trials
+from neuroblend.errors import InputError
+
+PARTS = {"train": "train", "val": "test"}
+
+TrueRates = Callable[[NDArray[np.int64], int, int], NDArray[np.float32]]
+
+
+def read_nlb(
+    source: str | Path | Sequence[str | Path],
+    dataset: NLBDataset,
+    bin_ms: int,
+    true_rates: TrueRates | None = None,
+) -> Trials:
+    """Read the trials of a dataset, forward periods included.
+
+    Args:
+        source: A file, a folder of files, or several files.
+        dataset: Which dataset.
+        bin_ms: 5 or 20.
+        true_rates: Gives (B, T, N) expected counts/bin from the (B,) ms at which trials begin, the
+            number of bins and their width in ms, where they are known.
+
+    Returns:
+        The trials; neurons in ascending order of their ids, ``held_out`` as the file has it,
+        behavior read at the dataset's lag (by trial: the same in every bin), conditions as for its
+        PSTHs.
+
+    Raises:
+        InputError: A file cannot be used.
+    """
+    maker = TensorMaker(load_session(source, dataset), dataset, bin_ms)
+    spikes, behavior, condition, split, starts = [], [], [], [], []
+    for part, role in PARTS.items():
+        counts, signals = maker.whole(part)
+        spikes.append(counts)
+        behavior.append(signals)
+        condition.append(maker.condition(part))
+        split.append(np.full(len(counts), role))
+        starts.append(maker.start_ms(part))
+    every = np.concatenate(spikes)
+    if np.isnan(every).any():
+        raise InputError(
+            f"{dataset.name}: {int(np.isnan(every).any(axis=(1, 2)).sum())} trials hold bins that "
+            "were not observed, which cannot be trained on"
+        )
+    rates = None
+    if true_rates is not None:
+        rates = true_rates(np.concatenate(starts), every.shape[1], bin_ms)
+    trials = Trials.from_arrays(
+        every,
+        bin_ms / 1000,
+        np.concatenate(behavior),
+        behavior_names(maker),
+        None if dataset.psth is None else np.concatenate([c for c in condition if c is not None]),
+        None,
+        np.concatenate(split),
+        maker.grid.held_out,
+        rates,
+        name=dataset.name,
+    )
+    for note in maker.notes:
+        trials = trials.with_note(note)
+    return trials
+
+
+def behavior_names(maker: TensorMaker) -> list[str]:
+    """Return the names of a dataset's behavior channels."""
+    behavior = maker.dataset.behavior
+    return list(maker.grid.channels(behavior) if isinstance(behavior, str) else behavior)

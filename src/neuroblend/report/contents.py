@@ -1,0 +1,53 @@
+"""Tables on the terminal: what a file holds, and scores of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from neuroblend.data.inspect import Contents
+
+NEVER_CUT = {"column", "signal", "span (s)", "samples"}
+
+
+def print_contents(contents: Contents) -> None:
+    """Print what an NWB file holds."""
+    console = Console()
+    console.print(_pairs(f"{contents.name}: units", contents.units))
+    console.print(_pairs("trials", contents.trials))
+    console.print(_frame("columns of the trial table", contents.columns))
+    console.print(_frame("time series", contents.signals))
+
+
+def print_scores(scores: Sequence[dict[str, dict[str, float]]]) -> None:
+    """Print the benchmark's result structure, a table a split."""
+    for result in scores:
+        for name, values in result.items():
+            table = Table(title=name, title_justify="left")
+            table.add_column("score")
+            table.add_column("value", justify="right")
+            for key, value in values.items():
+                table.add_row(key, f"{value:.6f}")
+            Console(markup=False).print(table)
+
+
+def _pairs(title: str, lines: Sequence[tuple[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for what, value in lines:
+        table.add_row(what, value)
+    return table
+
+
+def _frame(title: str, frame: pd.DataFrame) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in frame:
+        table.add_column(str(column), overflow="fold", no_wrap=str(column) in NEVER_CUT)
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(str, row))
+    return table
