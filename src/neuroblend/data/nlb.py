@@ -201,11 +201,11 @@ def load_session(
     series = [dataset.behavior] if behavior and isinstance(dataset.behavior, str) else []
     recordings = []
     for path in nwb_files(source):
-        recording = read_nwb(path, [])
+        recording = read_nwb(path, series, need_signals=False)
         _check_tables(recording.trials, recording.units, dataset, path)
-        has_spikes_alone = (recording.trials["split"] == "test").all()
-        if series and not has_spikes_alone:
-            recording = read_nwb(path, series)
+        of_test = (recording.trials["split"] == "test").all()
+        if not of_test and not set(series) <= set(recording.signals):
+            recording = read_nwb(path, series)  # which names what there is
         recordings.append(recording)
     return join_sessions(recordings)
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.signal import decimate
 
 from neuroblend.data.nwb import HELD_OUT, ID, OBSERVED
 from neuroblend.data.recording import Recording, Signal
@@ -83,9 +82,33 @@ class Grid:
             if known.size < column.size and known.size:
                 gaps = np.flatnonzero(np.isnan(column))
                 column[gaps] = np.interp(gaps, known, column[known])
-        slow: NDArray[np.float64] = decimate(grid, bin_ms, n=FILTER_ORDER, ftype="fir", axis=0)
+        slow = np.stack([decimated(column, bin_ms) for column in grid.T], axis=1)
         slow[missing] = np.nan
         return slow
+
+
+def decimated(values: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+    """Return every ``step``-th of (S,) values after a low-pass filter that shifts no phase.
+
+    The filter is that of ``scipy.signal.decimate`` with ``ftype="fir"`` (a Hamming window of
+    ``FILTER_ORDER`` + 1 taps, zeros beyond the ends), whose import would cost more than the
+    filtering of most sessions.
+    """
+    half = FILTER_ORDER // 2
+    taps = np.sinc((np.arange(FILTER_ORDER + 1) - half) / step) * np.hamming(FILTER_ORDER + 1)
+    taps /= taps.sum()
+    n_out = -(-values.size // step)
+    padded = np.zeros((n_out + 2 * -(-half // step) + 1) * step)
+    lead = -(-half // step) * step  # a multiple of the step, so that phases stay as they are
+    padded[lead : lead + values.size] = values
+    slow = np.zeros(n_out)
+    for phase in range(step):  # each tap meets one phase of the samples alone
+        of_phase = taps[(half - phase) % step :: step]
+        first = (half - (half - phase) % step - phase) // step  # samples ahead of its first tap
+        every = np.convolve(padded[phase::step], of_phase)
+        begin = lead // step + first
+        slow += every[begin : begin + n_out]
+    return slow
 
 
 def join_sessions(recordings: Sequence[Recording]) -> Grid:
@@ -163,11 +186,13 @@ def _on_grid(
         notes.append(
             f"{name}: {key} is up to {off:.2g} ms off the 1 ms grid; moved to the nearest."
         )
-    inside = (at >= 0) & (at < n_ms)
-    if not inside.all():
+    if at[0] < 0 or at[-1] >= n_ms:
+        inside = (at >= 0) & (at < n_ms)
         n_out = int((~inside).sum())
         notes.append(f"{name}: {n_out} samples of {key} lie outside of the clock; left out.")
-    return at[inside], signal.values[inside], signal.names
+        at, values = at[inside], signal.values[inside]
+        return at, values, signal.names
+    return at, signal.values, signal.names
 
 
 def to_nanoseconds(seconds: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal.windows import gaussian
 
 from neuroblend.data.nlb import Jitter, NLBDataset, check_bin_ms
 from neuroblend.data.nlb_grid import NO_TIME, NS_PER_MS, Grid
@@ -86,6 +85,7 @@ class TensorMaker:
         self.notes: list[str] = list(grid.notes)
         self.n_bins = -(-grid.n_ms // bin_ms)
         self._resampled: NDArray[np.float64] | None = None
+        self._counts: dict[bool, NDArray[np.uint8]] = {}
         self._rows: dict[str, NDArray[np.int64]] = {}
 
     @property
@@ -173,20 +173,33 @@ class TensorMaker:
     ) -> NDArray[np.float32]:
         """Return (B, n_bins, N) counts/bin from bin ``first`` (B,) on, NaN where not observed."""
         index = first[:, None] + np.arange(n_bins)
-        chosen = np.flatnonzero(neurons)
-        counts = np.empty((*index.shape, chosen.size), dtype=np.float32)
         inside = np.clip(index, 0, self.n_bins - 1)
-        for i, neuron in enumerate(chosen):
-            in_bin = np.bincount(self.grid.spike_ms[neuron] // self.bin_ms, minlength=self.n_bins)
-            counts[:, :, i] = in_bin[inside]
-        for kind in np.unique(self.grid.held_out[chosen]):
-            seen = self._seen(bool(kind))[inside] & (inside == index)
-            if not seen.all():
-                of_kind = self.grid.held_out[chosen] == kind
-                counts[np.ix_(*map(np.arange, index.shape), np.flatnonzero(of_kind))] = np.where(
-                    seen[:, :, None], counts[:, :, of_kind], np.nan
-                )
+        counts = np.empty((*index.shape, int(neurons.sum())), dtype=np.float32)
+        for kind in (False, True):
+            of_kind = self.grid.held_out == kind
+            chosen = neurons[of_kind]
+            if not chosen.any():
+                continue
+            taken = self._binned(kind)[inside]
+            place = of_kind[neurons]
+            counts[:, :, slice(None) if place.all() else place] = (
+                taken if chosen.all() else taken[:, :, chosen]
+            )
+            unseen = ~self._seen(kind)[inside] | (inside != index)
+            if unseen.any():
+                counts[unseen[:, :, None] & place] = np.nan
         return counts
+
+    def _binned(self, held_out: bool) -> NDArray[np.uint8]:
+        """Return (n_bins, N) counts/bin of the whole session, held-in or held-out neurons."""
+        if held_out not in self._counts:
+            neurons = np.flatnonzero(self.grid.held_out == held_out)
+            counts = np.zeros(self.n_bins * neurons.size, dtype=np.uint8)
+            for i, neuron in enumerate(neurons):
+                ms = self.grid.spike_ms[neuron]
+                np.add.at(counts, ms // self.bin_ms * neurons.size + i, np.uint8(1))
+            self._counts[held_out] = counts.reshape(self.n_bins, neurons.size)
+        return self._counts[held_out]
 
     def behavior(
         self,
@@ -455,14 +468,15 @@ class TensorMaker:
         skipped = np.zeros(len(table), dtype=bool)
         if self.dataset.outliers is not None:
             skipped = table[self.dataset.outliers].to_numpy() == 1
+        code = {label: i for i, label in enumerate(labels)}
+        of_trial = np.array([code.get(row, -1) for row in table[keys].itertuples(False, None)])
+        used &= ~skipped & (self._times(self.dataset.align, None) != NO_TIME)
         smoother = _Smoother(self, psth.kernel_ms)
         means: list[NDArray[np.float64]] = []
         members: dict[str, list[NDArray[np.int64]]] = {part: [] for part in rows}
         n_bins = self._n(self.dataset.length_ms)
-        for label in labels:
-            of_label = (table[keys] == label).all(axis=1).to_numpy() & used & ~skipped
-            of_label &= self._times(self.dataset.align, None) != NO_TIME
-            chosen = np.flatnonzero(of_label)
+        for label in range(len(labels)):
+            chosen = np.flatnonzero((of_trial == label) & used)
             if not chosen.size:
                 continue
             windows = self._psth_windows(chosen)
@@ -492,7 +506,8 @@ class _Smoother:
 
     def __init__(self, maker: TensorMaker, kernel_ms: int) -> None:
         self.maker = maker
-        self.kernel = gaussian(6 * kernel_ms, kernel_ms, sym=True)
+        ms = np.arange(6 * kernel_ms) - (6 * kernel_ms - 1) / 2
+        self.kernel = np.exp(-0.5 * (ms / kernel_ms) ** 2)
         self.kernel /= self.kernel.sum()
         self.before = self.kernel.size - 1 - (self.kernel.size - 1) // 2
         self.after = (self.kernel.size - 1) // 2
@@ -543,7 +558,7 @@ class _Smoother:
         total = np.zeros((n_rows, n_neurons))
         n_seen = np.zeros((n_rows, 1))
         seen_bin = self.maker._seen(held_out)
-        summed = np.zeros((span, n_neurons))
+        together: list[NDArray[np.int64]] = []
         bins = np.arange(n_rows)
         for first, last, origin in zip(windows.first, windows.last, windows.origin, strict=True):
             start = (int(origin) + low) * bin_ms  # of row 0
@@ -553,12 +568,13 @@ class _Smoother:
             n_seen += known[:, None]
             for run_start, run_end in self._runs_in(first, last, held_out):
                 inside = (max(run_start - start, 0), min(run_end - start, n_ms))
-                counts = self._counts(start, span, (run_start, run_end), held_out)
+                spikes = self._spikes(start, span, (run_start, run_end), held_out)
                 if known.all() and inside == (0, n_ms):
-                    summed += counts
+                    together.append(spikes)
                 else:
-                    total += np.where(known[:, None], self._binned(counts, inside), 0.0)
-        total += self._binned(summed, (0, n_ms))
+                    smooth = self._smoothed([spikes], n_neurons, span, inside)
+                    total += np.where(known[:, None], smooth, 0.0)
+        total += self._smoothed(together, n_neurons, span, (0, n_ms))
         with np.errstate(invalid="ignore", divide="ignore"):
             return total / np.where(n_seen > 0, n_seen, np.nan)
 
@@ -569,26 +585,35 @@ class _Smoother:
         touched = slice(np.searchsorted(ends, low, side="right"), np.searchsorted(starts, high))
         return list(zip(starts[touched].tolist(), ends[touched].tolist(), strict=True))
 
-    def _counts(
+    def _spikes(
         self, start: int, span: int, run: tuple[int, int], held_out: bool
-    ) -> NDArray[np.float64]:
-        """Return (span, N) spikes of each ms, from as long before ``start`` as the kernel sees."""
+    ) -> NDArray[np.int64]:
+        """Return spikes as places in a (span, N) array.
+
+        Its first ms is as long before ``start`` as the kernel sees.
+        """
         ms, of = self.spikes[held_out]
         n_neurons = self.order.size - self.n_in if held_out else self.n_in
         begin = start - self.before
         low, high = np.searchsorted(ms, [max(begin, run[0]), min(begin + span, run[1])])
-        index = (ms[low:high] - begin) * n_neurons + of[low:high]
-        counts = np.bincount(index, minlength=span * n_neurons)
-        return counts.reshape(span, n_neurons).astype(np.float64)
+        return (ms[low:high] - begin) * n_neurons + of[low:high]
 
-    def _binned(self, counts: NDArray[np.float64], inside: tuple[int, int]) -> NDArray[np.float64]:
-        """Smooth (span, N) counts and return (rows, N) sums over the bins' ms within ``inside``."""
-        n_ms = counts.shape[0] - self.kernel.size + 1
-        if inside == (0, n_ms):
-            if n_ms not in self._matrices:
-                self._matrices[n_ms] = self._matrix(n_ms, inside)
-            return self._matrices[n_ms] @ counts
-        return self._matrix(n_ms, inside) @ counts
+    def _smoothed(
+        self,
+        spikes: Sequence[NDArray[np.int64]],
+        n_neurons: int,
+        span: int,
+        inside: tuple[int, int],
+    ) -> NDArray[np.float64]:
+        """Sum spikes of trials, smooth, and return (rows, N) sums over bins' ms ``inside``."""
+        places = np.concatenate([*spikes, np.empty(0, dtype=np.int64)])
+        counts = np.bincount(places, minlength=span * n_neurons).reshape(span, n_neurons)
+        n_ms = span - self.kernel.size + 1
+        if inside != (0, n_ms):
+            return self._matrix(n_ms, inside) @ counts.astype(np.float64)
+        if n_ms not in self._matrices:
+            self._matrices[n_ms] = self._matrix(n_ms, inside)
+        return self._matrices[n_ms] @ counts.astype(np.float64)
 
     def _matrix(self, n_ms: int, inside: tuple[int, int]) -> NDArray[np.float64]:
         """Return (rows, span) weight of a spike at each ms in each bin.

@@ -62,12 +62,15 @@ def open_nwb(path: str | Path) -> Iterator[NWBFile]:
         io.close()
 
 
-def read_nwb(path: str | Path, signals: Sequence[str] | None = None) -> Recording:
+def read_nwb(
+    path: str | Path, signals: Sequence[str] | None = None, need_signals: bool = True
+) -> Recording:
     """Read a recording.
 
     Args:
         path: An NWB file.
         signals: Names of the time series to read; every numeric one where ``None``.
+        need_signals: Whether a file that lacks one of them is refused.
 
     Returns:
         The recording. ``units`` has one row a unit with ``id``, ``obs_intervals`` ((n, 2) s) and
@@ -82,9 +85,10 @@ def read_nwb(path: str | Path, signals: Sequence[str] | None = None) -> Recordin
         units, spike_times = read_units(file, path)
         found = find_series(file)
         for name in signals or ():
-            if name not in found:
+            if name not in found and need_signals:
                 raise InputError(f"{path}: no time series '{name}': {nearest(name, found)}")
-        chosen = {name: found[name] for name in (found if signals is None else signals)}
+        wanted = found if signals is None else signals
+        chosen = {name: found[name] for name in wanted if name in found}
         read = {name: read_signal(series, name, path) for name, series in chosen.items()}
         trials = read_trials(file)
     return Recording.of(

@@ -83,9 +83,8 @@ def cut_trials(path: Path, cut: Cut) -> Trials:
         raise InputError(f"{path}: no trials, so nothing to align to")
     for column in (cut.align, *cut.condition):
         if column not in table:
-            raise InputError(
-                f"{path}: the trial table has no column '{column}': {nearest(column, map(str, table))}"
-            )
+            there = nearest(column, map(str, table))
+            raise InputError(f"{path}: the trial table has no column '{column}': {there}")
     if table[cut.align].dtype.kind not in "fiu":
         raise InputError(f"{path}: column '{cut.align}' holds no times")
     start, end = (edge / 1000 for edge in cut.window_ms)
