@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from neuroblend.data.batch import Behavior as Behavior
     from neuroblend.data.batch import Task as Task
     from neuroblend.data.batch import TaskSpec as TaskSpec
+    from neuroblend.data.nlb_trials import read_nlb as read_nlb
+    from neuroblend.data.nwb import read_nwb as read_nwb
     from neuroblend.data.recording import Recording as Recording
     from neuroblend.data.recording import Signal as Signal
     from neuroblend.data.simulate import simulate_reaching as simulate_reaching
+    from neuroblend.data.simulate.nlb import simulate_nlb as simulate_nlb
     from neuroblend.data.split import Split as Split
     from neuroblend.data.split import split_trials as split_trials
     from neuroblend.data.trials import Trials as Trials
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from neuroblend.distill.soft import Soft as Soft
     from neuroblend.evaluation.decode import Decoder as Decoder
     from neuroblend.evaluation.metrics import bits_per_spike as bits_per_spike
+    from neuroblend.evaluation.nlb import evaluate_nlb as evaluate_nlb
     from neuroblend.evaluation.predict import predict as predict
     from neuroblend.models.gru import GRU as GRU
     from neuroblend.models.ndt import NDT as NDT
@@ -48,14 +52,18 @@ if TYPE_CHECKING:
     from neuroblend.study.apply import predict_run as predict_run
     from neuroblend.study.folder import RunFolder as RunFolder
     from neuroblend.study.run import run as run
+    from neuroblend.study.submission import submission_of as submission_of
     from neuroblend.training.fit import fit as fit
 
 _HOMES = {
     "config": ("RunConfig", "TrainingConfig"),
     "data.arrays": ("read_arrays", "read_spikes"),
     "data.batch": ("Batch", "Behavior", "Task", "TaskSpec"),
+    "data.nlb_trials": ("read_nlb",),
+    "data.nwb": ("read_nwb",),
     "data.recording": ("Recording", "Signal"),
     "data.simulate": ("simulate_reaching",),
+    "data.simulate.nlb": ("simulate_nlb",),
     "data.split": ("Split", "split_trials"),
     "data.trials": ("Trials",),
     "distill.correlation": ("Correlation",),
@@ -67,6 +75,7 @@ _HOMES = {
     "distill.soft": ("Soft",),
     "evaluation.decode": ("Decoder",),
     "evaluation.metrics": ("bits_per_spike",),
+    "evaluation.nlb": ("evaluate_nlb",),
     "evaluation.predict": ("predict",),
     "models.gru": ("GRU",),
     "models.ndt": ("NDT",),
@@ -77,6 +86,7 @@ _HOMES = {
     "study.apply": ("predict_run",),
     "study.folder": ("RunFolder",),
     "study.run": ("run",),
+    "study.submission": ("submission_of",),
     "training.fit": ("fit",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.nlb import NLBDataset, load_session
+from neuroblend.data.nlb import NLBDataset, find_dataset, load_session
 from neuroblend.data.nlb_tensors import TensorMaker
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
@@ -25,7 +25,7 @@ TrueRates = Callable[[NDArray[np.int64], int, int], NDArray[np.float32]]
 
 def read_nlb(
     source: str | Path | Sequence[str | Path],
-    dataset: NLBDataset,
+    dataset: NLBDataset | str,
     bin_ms: int,
     true_rates: TrueRates | None = None,
 ) -> Trials:
@@ -33,7 +33,7 @@ def read_nlb(
 
     Args:
         source: A file, a folder of files, or several files.
-        dataset: Which dataset.
+        dataset: Which dataset, or its name.
         bin_ms: 5 or 20.
         true_rates: Gives (B, T, N) expected counts/bin from the (B,) ms at which trials begin, the
             number of bins and their width in ms, where they are known.
@@ -46,6 +46,7 @@ def read_nlb(
     Raises:
         InputError: A file cannot be used.
     """
+    dataset = find_dataset(dataset) if isinstance(dataset, str) else dataset
     maker = TensorMaker(load_session(source, dataset), dataset, bin_ms)
     spikes, behavior, condition, split, starts = [], [], [], [], []
     for part, role in PARTS.items():

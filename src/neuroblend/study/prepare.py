@@ -156,7 +156,10 @@ def prepare_dataset(
         write_nlb_h5(out, {maker.group: targets})
         shown = targets
     else:
-        shown = maker.train() | maker.eval() | {"bin_s": np.array(width / 1000)}
+        targets = maker.targets(psth=False)
+        kept = [key for key in targets if key.endswith("_forward") or key == "eval_behavior"]
+        shown = maker.train() | maker.eval() | {key: targets[key] for key in kept}
+        shown["bin_s"] = np.array(width / 1000)
         save_tensors(shown, out)
     shapes = ", ".join(f"{key} {np.shape(value)}" for key, value in shown.items())
     return [*(f"note: {note}" for note in maker.notes), f"{out}: {shapes}"]
