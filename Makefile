@@ -22,7 +22,7 @@ lint: $(VENV)/.dev         ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.run        ## Benchmarks, side by side with what one would use instead
+bench: $(VENV)/.dev        ## Benchmarks, side by side with what one would use instead
 	@for file in benchmarks/*.py; do echo "== $$file"; $(QUICK) $(BIN)/python $$file || exit 1; done
 
 clean:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -121,6 +122,7 @@ def main(sizes: list[int], full: int) -> None:
         folder = Path(name)
         print("trials     file   ours              nlb_tools          ratio         largest")
         print("             MB    s       GB        s        GB      time  memory   difference")
+        took: list[tuple[int, float, float]] = []
         for n_trials in sizes:
             path = simulate_nlb(NAME, folder / f"{n_trials}.nwb", n_trials, N_UNITS)
             mine = in_process("ours", path, folder / "ours.npz")
@@ -132,7 +134,12 @@ def main(sizes: list[int], full: int) -> None:
                 f"{other[0]:10.1f} {other[1]:8.2f} {ratio} {worst:11.1e}",
                 flush=True,
             )
+            took.append((n_trials, mine[0], other[0]))
             path.unlink()
+        for (n0, ours0, theirs0), (n1, ours1, theirs1) in pairwise(took):
+            per = 1000 / (n1 - n0)
+            print(f"from {n0} to {n1} trials, a trial costs {per * (ours1 - ours0):.1f} ms, "
+                  f"nlb_tools {per * (theirs1 - theirs0):.0f} ms")  # fmt: skip
         mine, other, worst = scoring(folder / "theirs.npz")
         print(f"scores: ours {mine:.2f} s, nlb_tools {other:.2f} s: {other / mine:.1f}x; largest "
               f"difference {worst:.1e}")  # fmt: skip

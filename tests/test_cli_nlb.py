@@ -35,7 +35,9 @@ def test_a_submission_has_the_benchmarks_layout(submitted) -> None:
         assert group["train_rates_heldin"].shape == (30, 35, 9)
         assert group["eval_rates_heldout"].shape == (10, 35, 3)
         assert group["eval_rates_heldin_forward"].shape == (10, 10, 9)
-        assert all((item[()] > 0).all() and item.dtype == np.float32 for item in group.values())
+        rates = [item for key, item in group.items() if key != "unit_id"]
+        assert all((item[()] > 0).all() and item.dtype == np.float32 for item in rates)
+        assert group["unit_id"].shape == (12,)
     results = json.loads((folder / "run/results.json").read_text())
     assert results["arms"]["oracle"]["rate_r2"]["mean"] == pytest.approx(1)
     assert "fp_bps" in results["arms"]["baseline"]
@@ -108,6 +110,16 @@ def test_what_cannot_be_done_is_said_in_one_line(submitted, command, message) ->
     before = sorted(path.name for path in folder.iterdir())
     assert message in refused(*command, cwd=folder)
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_predictions_of_neurons_in_another_order_are_refused(submitted) -> None:
+    folder, _ = submitted
+    with h5py.File(folder / "submission.h5") as file, h5py.File(folder / "order.h5", "w") as other:
+        for key, item in file["mc_maze_small_20"].items():
+            values = item[()]
+            other[f"mc_maze_small_20/{key}"] = values[::-1] if key == "unit_id" else values
+    line = refused("evaluate", "--predictions", "order.h5", "--targets", "maze.nwb", cwd=folder)
+    assert "predictions are of another order than the targets" in line
 
 
 def test_predictions_that_cannot_be_scored_are_refused(submitted) -> None:

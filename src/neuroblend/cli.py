@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -280,16 +281,18 @@ def simulate(
 def download(
     dataset: Annotated[str, typer.Argument(help="Dataset of the benchmark, or a dandiset number.")],
     out: Annotated[Path | None, typer.Option(help="Folder.  [default: data/<dataset>]")] = None,
+    asset: Annotated[str, typer.Option(help="Which files; * stands for anything.")] = "*.nwb",
     quiet: Quiet = False,
 ) -> None:
     """Download a dataset from the DANDI archive; goes on where it was cut off."""
-    from neuroblend.data.download import download_dandiset, download_dataset
+    from neuroblend.data.download import download_dandiset
+    from neuroblend.data.nlb import find_dataset
     from neuroblend.study.progress import bytes_progress
 
     folder = out or Path("data") / dataset
-    fetch = download_dandiset if dataset.isdigit() else download_dataset
+    number = dataset if dataset.isdigit() else find_dataset(dataset).dandiset
     with bytes_progress(quiet) as tell:
-        files = fetch(dataset, folder, progress=tell)
+        files = download_dandiset(number, folder, asset, progress=tell)
     for file in files:
         typer.echo(str(file))
 
@@ -302,12 +305,13 @@ def submit(
         str, typer.Option(help="selected, baseline, or a strategy of the run.")
     ] = "selected",
     seed: Annotated[int | None, typer.Option(help="Which seed.  [default: the first]")] = None,
+    split: Annotated[str, typer.Option(help="Split to predict: val or test.")] = "val",
 ) -> None:
     """Write the rates of a run's student in the benchmark's submission layout, and check them."""
     from neuroblend.evaluation.nlb_files import check_submission, write_nlb_h5
     from neuroblend.study.submission import submission_of
 
-    groups = submission_of(run, arm, seed)
+    groups = submission_of(run, arm, seed, split)
     for note in check_submission(groups):
         typer.echo(f"note: {note}")
     write_nlb_h5(out, groups)
@@ -335,7 +339,13 @@ def evaluate(
         typer.echo(f"note: {note}", err=True)
     print_scores(scores)
     if out is not None:
-        write_json(out, scores)
+        # JSON has no NaN, which a score is where there is nothing to score
+        written = [
+            {name: {key: value if isfinite(value) else None for key, value in values.items()}}
+            for result in scores
+            for name, values in result.items()
+        ]
+        write_json(out, written)
 
 
 def _status(what: str, quiet: bool) -> AbstractContextManager[object]:

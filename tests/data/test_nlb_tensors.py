@@ -184,7 +184,7 @@ def test_overlapping_trials_are_refused_where_they_may_not_overlap(files, tmp_pa
         times[3] = times[2] + 0.3
         file["intervals/trials/split"][2:4] = ["train", "train"]
 
-    with pytest.raises(InputError, match="1 train trials reach into the next"):
+    with pytest.raises(InputError, match="1 trials reach into the next"):
         edited(files, tmp_path, edit).train()
 
 

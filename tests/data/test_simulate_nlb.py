@@ -300,7 +300,7 @@ def test_the_truth_names_the_units_of_the_file(name: str, path: Path, contents: 
         np.testing.assert_array_equal(file["unit_id"][()], contents.unit_id)
         assert file.attrs["dataset"] == name
         assert len(file["latents"]) == len(contents.seen())
-        assert 8 <= file["latents"].shape[1] <= 12
+        assert 8 <= file["latents"].shape[1] <= 14
 
 
 def test_a_test_file_shares_units_and_hides_the_rest(

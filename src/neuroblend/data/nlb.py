@@ -59,7 +59,6 @@ class NLBDataset:
         window_ms: Start and end of a trial, relative to that.
         behavior: A time series, or columns of the trial table.
         dandiset: Number in the DANDI archive.
-        subject: Folder of the archive, which tells datasets of one dandiset apart.
         lag_ms: How much later than spikes behavior is read; ``None`` for behavior by trial.
         overlap: Whether training trials may overlap.
         eval_overlap: Whether evaluated trials may.
@@ -78,7 +77,6 @@ class NLBDataset:
     window_ms: tuple[int, int]
     behavior: str | tuple[str, ...]
     dandiset: str
-    subject: str
     lag_ms: int | None = None
     overlap: bool = False
     eval_overlap: bool = False
@@ -110,7 +108,6 @@ _MAZE = NLBDataset(
     window_ms=(-250, 450),
     behavior="hand_vel",
     dandiset="000128",
-    subject="sub-Jenkins",
     lag_ms=100,
     psth=Psth(("trial_type", "trial_version"), 70),
 )
@@ -126,7 +123,6 @@ DATASETS = {
             window_ms=(0, 600),
             behavior="finger_vel",
             dandiset="000129",
-            subject="sub-Indy",
             lag_ms=140,
             overlap=True,
             eval_overlap=True,
@@ -137,7 +133,6 @@ DATASETS = {
             window_ms=(-100, 500),
             behavior="hand_vel",
             dandiset="000127",
-            subject="sub-Han",
             lag_ms=-20,
             eval_overlap=True,
             psth=Psth(("cond_dir", "ctr_hold_bump"), 40),
@@ -149,7 +144,6 @@ DATASETS = {
             window_ms=(-1500, 0),
             behavior=("is_eye", "theta", "is_short", "ts", "tp"),
             dandiset="000130",
-            subject="sub-Haydn",
             overlap=True,
             psth=Psth(("is_eye", "theta", "is_short", "ts"), 70),
             eval_start="set_time",

@@ -131,7 +131,9 @@ def _grid_of(recording: Recording) -> Grid:
     notes: list[str] = []
     if OBSERVED in units:
         intervals = [units[OBSERVED].iloc[i] for i in order]
-        n_ms = round(max(float(rows[-1, -1]) for rows in intervals) * 1000)
+        if not any(len(rows) for rows in intervals):
+            raise InputError(f"{name}: no unit was observed (obs_intervals are empty)")
+        n_ms = round(max(float(rows[-1, -1]) for rows in intervals if len(rows)) * 1000)
     else:
         notes.append(f"{name}: no obs_intervals, so every millisecond counts as observed.")
         latest = recording.trials["stop_time"].max()
@@ -207,7 +209,7 @@ def to_nanoseconds(seconds: NDArray[np.floating]) -> NDArray[np.int64]:
 def _with_nanoseconds(trials: pd.DataFrame) -> pd.DataFrame:
     table = trials.rename(columns={"stop_time": "end_time"}).reset_index(drop=True)
     for column in table:
-        if str(column).endswith("_time"):
+        if str(column).endswith("_time") and table[column].dtype.kind in "fiu":
             table[column] = to_nanoseconds(table[column].to_numpy(dtype=np.float64))
     return table
 
@@ -242,9 +244,16 @@ def _joined(first: Grid, second: Grid) -> Grid:
     for name, (at, values, names) in second.signals.items():
         if name in signals:
             old_at, old_values, _ = signals[name]
+            if old_values.shape[1:] != values.shape[1:]:
+                raise InputError(f"files to join have {name} of unlike numbers of channels")
             signals[name] = np.r_[old_at, at + start], np.r_[old_values, values], names
         else:
             signals[name] = at + start, values, names
+    trials = pd.concat([first.trials, _shifted(second.trials, start)], ignore_index=True)
+    for grid in (first, second):
+        for column in set(trials) - set(grid.trials):
+            if str(column).endswith("_time"):  # published test files lack some
+                trials[column] = trials[column].fillna(NO_TIME).astype(np.int64)
     return Grid(
         total,
         tuple(np.concatenate(parts) for parts in spikes),
@@ -252,7 +261,7 @@ def _joined(first: Grid, second: Grid) -> Grid:
         held_out,
         both(first.observed_in, second.observed_in),
         both(first.observed_out, second.observed_out),
-        pd.concat([first.trials, _shifted(second.trials, start)], ignore_index=True),
+        trials,
         signals,
         first.notes + second.notes,
     )
@@ -261,7 +270,7 @@ def _joined(first: Grid, second: Grid) -> Grid:
 def _shifted(trials: pd.DataFrame, shift_ms: int) -> pd.DataFrame:
     table = trials.copy()
     for column in table:
-        if str(column).endswith("_time"):
+        if table[column].dtype == np.int64 and str(column).endswith("_time"):
             ns = table[column].to_numpy()
             table[column] = np.where(ns == NO_TIME, NO_TIME, ns + shift_ms * NS_PER_MS)
     return table

@@ -102,7 +102,7 @@ class TensorMaker:
         """Return the rows of the trial table that ``split`` has and that can be used.
 
         Raises:
-            InputError: There are none, or trials overlap that may not.
+            InputError: There are none.
         """
         if split not in self._rows:
             self._rows[split] = self._usable(split)
@@ -114,7 +114,11 @@ class TensorMaker:
         Returns:
             ``train_spikes_heldin`` and ``train_spikes_heldout`` (B, T, N) counts/bin; with
             ``behavior``, ``train_behavior`` (B, T, D), or (B, D) for behavior by trial; with
-            ``forward``, both spikes once more as ``..._forward`` (B, T_fp, N).
+            ``forward``, both spikes once more as ``..._forward`` (B, T_fp, N), NaN where not
+            observed.
+
+        Raises:
+            InputError: Trials overlap that may not.
         """
         rows = self.rows(split)
         return self._inputs("train", rows, self._jitter_ms(split), True, behavior, forward)
@@ -256,6 +260,8 @@ class TensorMaker:
         """
         rows, jitter = self.rows(split), self._jitter_ms(split)
         windows = self._windows(rows, jitter, self.dataset.window_ms, True)
+        if split == "train" or not self.dataset.eval_overlap:
+            self._check_apart(windows)
         n_bins = self._n(self.dataset.length_ms) + self.n_forward
         spikes = self.count(windows.first, n_bins, np.ones(self.grid.held_out.size, dtype=bool))
         behavior = self.behavior(rows, True, self.n_forward, jitter)
@@ -292,7 +298,8 @@ class TensorMaker:
         behavior: bool,
         forward: bool,
     ) -> Tensors:
-        windows = self._windows(rows, jitter, self.dataset.window_ms, self.dataset.overlap)
+        windows = self._windows(rows, jitter, self.dataset.window_ms, True)
+        self._check_apart(windows)
         kinds = {"heldin": ~self.grid.held_out} | (
             {"heldout": self.grid.held_out} if held_out else {}
         )
@@ -403,8 +410,8 @@ class TensorMaker:
         else:
             drawn = np.zeros(rows.size)
         windows = self._windows(rows, drawn, dataset.window_ms, True)
-        # published test files end with the window, so there is no forward period to ask for
-        n_bins = self._n(dataset.length_ms) + (0 if split == "test" else self.n_forward)
+        # of evaluated trials the forward period is scored, so it must have been observed
+        n_bins = self._n(dataset.length_ms) + (self.n_forward if split == "val" else 0)
         index = windows.first[:, None] + np.arange(n_bins)
         inside = (index < self.n_bins).all(axis=1) & (windows.length == self._n(dataset.length_ms))
         seen = self._seen(False)
@@ -424,15 +431,18 @@ class TensorMaker:
             )
         if not keep.any():
             raise InputError(f"{dataset.name}: no {split} trial is left ({self.notes[-1]})")
-        allowed = dataset.overlap if split != "val" else dataset.overlap or dataset.eval_overlap
-        within = self._windows(rows[keep], drawn[keep], dataset.window_ms, True)
-        if within.overlaps.any() and not allowed:
-            raise InputError(
-                f"{dataset.name}: {int(within.overlaps.sum())} {split} trials reach into the next "
-                f"within {dataset.window_ms} ms of '{dataset.align}', which may not overlap here "
-                f"(trials {some(within.row[within.overlaps])})"
-            )
         return rows[keep]
+
+    def _check_apart(self, windows: Windows) -> None:
+        """Refuse trials to train on that reach into the next, where they may not."""
+        dataset = self.dataset
+        if dataset.overlap or not windows.overlaps.any():
+            return
+        raise InputError(
+            f"{dataset.name}: {int(windows.overlaps.sum())} trials reach into the next within "
+            f"{dataset.window_ms} ms of '{dataset.align}', which may not overlap here (trials "
+            f"{some(windows.row[windows.overlaps])})"
+        )
 
     def _from_start(
         self, windows: Windows, rows: NDArray[np.int64], jitter: NDArray[np.float64]
@@ -486,6 +496,9 @@ class TensorMaker:
             )
             for part, of_part in rows.items():
                 members[part].append(np.flatnonzero(np.isin(of_part, windows.row)))
+        if not means:
+            self.notes.append("No trial has a condition, so there are no PSTHs.")
+            return {}
         return {
             "psth": np.stack(means),
             **{f"{part}_cond_idx": _ragged(members[part]) for part in rows},

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from neuroblend.data.nlb import NLBDataset, find_dataset, load_session
 from neuroblend.data.nlb_tensors import TensorMaker
 from neuroblend.data.trials import Trials
-from neuroblend.errors import InputError
 
 PARTS = {"train": "train", "val": "test"}
 
@@ -51,17 +50,19 @@ def read_nlb(
     spikes, behavior, condition, split, starts = [], [], [], [], []
     for part, role in PARTS.items():
         counts, signals = maker.whole(part)
-        spikes.append(counts)
-        behavior.append(signals)
-        condition.append(maker.condition(part))
-        split.append(np.full(len(counts), role))
-        starts.append(maker.start_ms(part))
+        seen = ~np.isnan(counts).any(axis=(1, 2))
+        if not seen.all():
+            maker.notes.append(
+                f"{int((~seen).sum())} of {seen.size} {part} trials left out of the run: they, or "
+                "their forward period, were not observed throughout."
+            )
+        spikes.append(counts[seen])
+        behavior.append(signals[seen])
+        labels = maker.condition(part)
+        condition.append(None if labels is None else labels[seen])
+        split.append(np.full(int(seen.sum()), role))
+        starts.append(maker.start_ms(part)[seen])
     every = np.concatenate(spikes)
-    if np.isnan(every).any():
-        raise InputError(
-            f"{dataset.name}: {int(np.isnan(every).any(axis=(1, 2)).sum())} trials hold bins that "
-            "were not observed, which cannot be trained on"
-        )
     rates = None
     if true_rates is not None:
         rates = true_rates(np.concatenate(starts), every.shape[1], bin_ms)

@@ -243,9 +243,26 @@ def _observed(units: pd.DataFrame) -> NDArray[np.float64] | None:
         return None
     seen: NDArray[np.float64] | None = None
     for intervals in units[OBSERVED]:
-        if seen is None or seen.shape != intervals.shape or (seen != intervals).any():
-            seen = intervals if seen is None else intersected(seen, intervals)
+        if seen is None:
+            seen = merged(intervals)
+        elif seen.shape != intervals.shape or (seen != intervals).any():
+            seen = intersected(seen, merged(intervals))
     return seen
+
+
+def merged(intervals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (n, 2) ascending intervals, those that touch or overlap as one.
+
+    >>> merged(np.array([[2.0, 3.0], [0.0, 1.0], [1.0, 2.0], [5.0, 6.0]])).tolist()
+    [[0.0, 3.0], [5.0, 6.0]]
+    """
+    ordered = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    ends = np.maximum.accumulate(ordered[:, 1])
+    apart = np.flatnonzero(ordered[1:, 0] > ends[:-1] + 1e-9)
+    first, last = np.r_[0, apart + 1], np.r_[apart, len(ordered) - 1]
+    if not len(ordered):
+        return ordered
+    return np.stack([ordered[first, 0], ends[last]], axis=1)
 
 
 def intersected(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -262,7 +279,7 @@ def intersected(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.fl
 def _span(
     units: pd.DataFrame, trials: pd.DataFrame, spike_times: Sequence[NDArray[np.float64]]
 ) -> tuple[float, float]:
-    if OBSERVED in units:
+    if OBSERVED in units and any(len(rows) for rows in units[OBSERVED]):
         everything = np.concatenate(list(units[OBSERVED]))
         return float(everything.min()), float(everything.max())
     ends = [times[[0, -1]] for times in spike_times if times.size]

@@ -225,6 +225,8 @@ class Recording:
         # a micro-bin of tolerance, so that rounding never drops the last window of a span
         ends = starts + n_bins * bin_s
         inside = (starts >= self.span[0] - 1e-6 * bin_s) & (ends <= latest + 1e-6 * bin_s)
+        if self.observed is not None and not len(self.observed):
+            raise InputError(f"{self.name}: there is no time in which every unit was observed")
         if self.observed is not None:
             within = np.searchsorted(self.observed[:, 0], starts + 1e-6 * bin_s) - 1
             inside &= (within >= 0) & (ends <= self.observed[within, 1] + 1e-6 * bin_s)

@@ -220,7 +220,7 @@ def _rates(predictions: Group, dataset: str) -> tuple[dict[str, NDArray[Any]], l
     for key, value in rates.items():
         if value.dtype.kind not in "buif":
             raise InputError(f"{key}: found {value.dtype} values, wanted numbers: counts per bin")
-    unknown = [key for key in predictions if key not in RATE_KEYS]
+    unknown = [key for key in predictions if key not in (*RATE_KEYS, "unit_id")]
     note = f"Keys that mean nothing here were left alone: {some(unknown)}."
     return rates, [note] if unknown else []
 

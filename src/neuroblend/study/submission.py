@@ -10,25 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from neuroblend.data.batch import Batch, Task
 from neuroblend.data.nlb import find_dataset, load_session
 from neuroblend.data.nlb_tensors import TensorMaker
 from neuroblend.errors import InputError
 from neuroblend.evaluation.nlb import evaluate_nlb, parse_name
 from neuroblend.evaluation.nlb_files import check_predictions, read_nlb_h5
-from neuroblend.evaluation.predict import predict
+from neuroblend.evaluation.predict import in_recorded_order, rates_of
 from neuroblend.study.apply import SELECTED, find_fit
 from neuroblend.study.folder import RunFolder
 from neuroblend.study.job import load_model
 
+UNIT_ID = "unit_id"  # of held-in, then held-out neurons; the benchmark's evaluator leaves it alone
 LEAST_RATE = 1e-9  # counts/bin of a neuron that never fired where the run could see it
 
 Groups = dict[str, dict[str, Any]]
 
 
 def submission_of(
-    run: str | Path | RunFolder, arm: str = SELECTED, seed: int | None = None
+    run: str | Path | RunFolder,
+    arm: str = SELECTED,
+    seed: int | None = None,
+    evaluated: str = "val",
 ) -> Groups:
     """Return the rates that a student of a run predicts for the benchmark.
 
@@ -36,11 +43,13 @@ def submission_of(
         run: A run that has ended, on a dataset of the benchmark; its files must still be there.
         arm: As for :func:`~neuroblend.study.apply.predict_run`.
         seed: As there.
+        evaluated: Split of the trial table that is predicted, ``val`` or ``test``.
 
     Returns:
         One group, named as the benchmark does, of float32 arrays (B, T, N): ``train_rates_heldin``,
         ``train_rates_heldout`` of its training split, ``eval_rates_heldin``,
-        ``eval_rates_heldout`` and the same two ``..._forward`` of its validation split.
+        ``eval_rates_heldout`` and the same two ``..._forward`` of the split ``evaluated``; and
+        ``unit_id`` (N,), held-in units first.
 
     Raises:
         InputError: The run is not on such a dataset or not on all of its neurons, or its files are
@@ -54,26 +63,41 @@ def submission_of(
         raise InputError(f"{folder.path}: the run left neurons out; a submission needs them all")
     fit = find_fit(folder, arm, seed)
     task = folder.task(fit.seed, fit.fold)
-    trials = task.trials
     dataset = find_dataset(config.data.dataset)
     grid = load_session(config.data.source, dataset, behavior=False)
-    maker = TensorMaker(grid, dataset, round(trials.bin_s * 1000))
-    if grid.held_out.size != trials.n_source_neurons or trials.n_trials != sum(
-        maker.rows(split).size for split in ("train", "val")
-    ):
+    maker = TensorMaker(grid, dataset, round(task.spec.bin_s * 1000))
+    if grid.held_out.size != task.trials.n_source_neurons:
         raise InputError(f"{config.data.source}: has changed since the run {folder.path}")
     model = load_model(folder, fit, config, task)
-    rates = np.full((trials.n_trials, trials.n_bins, grid.held_out.size), LEAST_RATE, np.float32)
-    rates[:, :, trials.unit_id] = predict(model, task, np.arange(trials.n_trials))
-    assert trials.split is not None
-    of_eval = trials.split == "test"
-    t_in = task.spec.t_in
-    group: dict[str, NDArray[np.float32]] = {}
-    for kind, neurons in (("heldin", ~grid.held_out), ("heldout", grid.held_out)):
-        group[f"train_rates_{kind}"] = rates[~of_eval][:, :t_in, neurons]
-        group[f"eval_rates_{kind}"] = rates[of_eval][:, :t_in, neurons]
-        group[f"eval_rates_{kind}_forward"] = rates[of_eval][:, t_in:, neurons]
+    order = np.concatenate([np.flatnonzero(~grid.held_out), np.flatnonzero(grid.held_out)])
+    group: dict[str, NDArray[Any]] = {UNIT_ID: grid.unit_id[order]}
+    for part, given in (
+        ("train", maker.train(behavior=False, forward=False)),
+        ("eval", maker.eval(evaluated)),
+    ):
+        rates = _rates(model, task, given[f"{part}_spikes_heldin"], grid.held_out)
+        t_in = task.spec.t_in
+        for kind, neurons in (("heldin", ~grid.held_out), ("heldout", grid.held_out)):
+            group[f"{part}_rates_{kind}"] = rates[:, :t_in, neurons]
+            if part == "eval":
+                group[f"eval_rates_{kind}_forward"] = rates[:, t_in:, neurons]
     return {maker.group: group}
+
+
+def _rates(
+    model: nn.Module, task: Task, spikes: NDArray[np.float32], held_out: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return (B, T, N) rates of all N neurons of a file from (B, T_in, N_in) of its held-in ones.
+
+    Neurons that the run left out, because they never fired, get the smallest rate that counts.
+    """
+    place = np.full(held_out.size, -1)
+    place[~held_out] = np.arange(int((~held_out).sum()))
+    seen = spikes[:, :, place[task.trials.unit_id[~task.split.held_out]]]
+    known = rates_of(model, Batch(torch.from_numpy(seen), None, None, None))
+    rates = np.full((*known.shape[:2], held_out.size), LEAST_RATE, dtype=np.float32)
+    rates[:, :, task.trials.unit_id] = in_recorded_order(known, task.split.order)
+    return rates
 
 
 def targets_for(source: str | Path, names: list[str], evaluated: str = "val") -> Groups:
@@ -101,7 +125,10 @@ def targets_for(source: str | Path, names: list[str], evaluated: str = "val") ->
         dataset, bin_ms = parse_name(name)
         declared = find_dataset(dataset)
         maker = TensorMaker(load_session(path, declared), declared, bin_ms)
-        groups[maker.group] = maker.targets("train", evaluated)
+        held_out = maker.grid.held_out
+        order = np.concatenate([np.flatnonzero(~held_out), np.flatnonzero(held_out)])
+        targets = maker.targets("train", evaluated)
+        groups[maker.group] = targets | {UNIT_ID: maker.grid.unit_id[order]}
     return groups
 
 
@@ -120,5 +147,20 @@ def scored_submission(
     for name, group in predictions.items():
         if name not in targets:
             raise InputError(f"predictions of {name}: targets have {', '.join(targets) or 'none'}")
-        notes += check_predictions(targets[name], group, name)
+        _check_order(targets[name], group, name)
+        rates = {key: value for key, value in group.items() if key != UNIT_ID}
+        notes += check_predictions(targets[name], rates, name)
     return evaluate_nlb(targets, predictions), notes
+
+
+def _check_order(targets: Mapping[str, Any], predictions: Mapping[str, Any], name: str) -> None:
+    """Refuse predictions of other neurons, or in another order, where both sides tell."""
+    if UNIT_ID not in targets or UNIT_ID not in predictions:
+        return
+    wanted, found = (np.asarray(side[UNIT_ID]) for side in (targets, predictions))
+    if not np.array_equal(wanted, found):
+        why = "other units" if set(wanted.tolist()) != set(found.tolist()) else "another order"
+        raise InputError(
+            f"{name}: predictions are of {why} than the targets (unit_id begins {found[:4]}, "
+            f"wanted {wanted[:4]})"
+        )
