@@ -84,12 +84,12 @@ def test_every_tensor_is_that_of_nlb_tools(files, name, bin_ms) -> None:
     assert np.nansum(theirs["eval_spikes_heldout"]) > 0
 
 
-def test_train_and_test_files_are_joined_as_there(files, tmp_path) -> None:
-    name = "mc_maze_small"
+@pytest.mark.parametrize("name", ["mc_maze_small", "area2_bump", "dmfc_rsg"])
+def test_train_and_test_files_are_joined_as_there(files, tmp_path, name) -> None:
     shutil.copy(files(name), tmp_path / "b_train.nwb")
     simulate_nlb(name, tmp_path / "a_test.nwb", n_trials=24, n_units=12, seed=1, part="test")
     for evaluated in ("val", "test"):
-        assert_same(ours(tmp_path, name, 5, evaluated), oracle(tmp_path, name, 5, evaluated))
+        assert_same(ours(tmp_path, name, 20, evaluated), oracle(tmp_path, name, 20, evaluated))
 
 
 def test_times_off_the_grid_fall_into_the_same_bins(files, tmp_path) -> None:
