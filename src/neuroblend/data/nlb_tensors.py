@@ -270,16 +270,11 @@ class TensorMaker:
         return spikes, behavior
 
     def condition(self, split: str) -> NDArray[np.str_] | None:
-        """Return (B,) labels of the conditions that PSTHs are made of."""
+        """Return (B,) labels of the conditions that PSTHs are made of, such as ``"2/0"``."""
         if self.dataset.psth is None:
             return None
         table = self.grid.trials.loc[self.rows(split), list(self.dataset.psth.conditions)]
-        return np.array(
-            [
-                ", ".join(f"{key} {value}" for key, value in row.items())
-                for row in table.to_dict("records")
-            ]
-        )
+        return np.array(["/".join(map(str, row)) for row in table.itertuples(False, None)])
 
     def _n(self, ms: int) -> int:
         return round(ms / self.bin_ms)
