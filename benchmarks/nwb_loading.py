@@ -27,7 +27,8 @@ NAME, BIN_MS, N_UNITS = "mc_maze", 5, 182
 
 
 def ours(path: Path) -> dict:
-    from neuroblend.data.nlb import DATASETS, load_session
+    from neuroblend.data.nlb import DATASETS
+    from neuroblend.data.nlb_session import load_session
     from neuroblend.data.nlb_tensors import TensorMaker
 
     maker = TensorMaker(load_session(path, DATASETS[NAME]), DATASETS[NAME], BIN_MS)

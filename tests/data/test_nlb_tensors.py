@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from neuroblend.data.nlb import DATASETS, find_dataset, load_session
+from neuroblend.data.nlb import DATASETS, find_dataset
+from neuroblend.data.nlb_session import load_session
 from neuroblend.data.nlb_tensors import TensorMaker
 from neuroblend.data.nlb_trials import read_nlb
 from neuroblend.data.simulate.nlb import simulate_nlb

@@ -12,13 +12,12 @@ from sklearn.model_selection import GridSearchCV
 from neuroblend.errors import InputError
 from neuroblend.evaluation.nlb import (
     DATASETS,
-    PENALTIES,
     bits_per_spike,
     evaluate_nlb,
     psth_r2,
     speed_tp_correlation,
-    velocity_r2,
 )
+from neuroblend.evaluation.nlb_decoding import PENALTIES, velocity_r2
 from neuroblend.evaluation.nlb_files import (
     check_predictions,
     check_submission,

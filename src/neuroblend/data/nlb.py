@@ -6,19 +6,12 @@ tensors of :mod:`neuroblend.data.nlb_tensors` agree; ``docs/nlb.md`` tells where
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from neuroblend.data.nlb_grid import Grid, join_sessions
-from neuroblend.data.nwb import HELD_OUT, read_nwb
 from neuroblend.errors import InputError, nearest
 
-BIN_WIDTHS_MS = (5, 20)
-SPLITS = ("train", "val", "test", "none")
+SUFFIXES = {5: "", 20: "_20"}  # by bin width in ms, in names of groups of targets and predictions
+BIN_WIDTHS_MS = tuple(SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -86,6 +79,7 @@ class NLBDataset:
     eval_start: str | None = None
     jitter: Jitter | None = None
     outliers: str | None = None
+    scaling: str | None = None
 
     @property
     def length_ms(self) -> int:
@@ -150,9 +144,9 @@ DATASETS = {
             jitter=Jitter("tp", 1500.0, 300.0),
             outliers="is_outlier",
         ),
-        replace(_SCALING, name="mc_maze_large", dandiset="000138"),
-        replace(_SCALING, name="mc_maze_medium", dandiset="000139"),
-        replace(_SCALING, name="mc_maze_small", dandiset="000140"),
+        replace(_SCALING, name="mc_maze_large", dandiset="000138", scaling="[500]"),
+        replace(_SCALING, name="mc_maze_medium", dandiset="000139", scaling="[250]"),
+        replace(_SCALING, name="mc_maze_small", dandiset="000140", scaling="[100]"),
     )
 }
 
@@ -179,67 +173,10 @@ def check_bin_ms(bin_ms: float) -> int:
     return int(bin_ms)
 
 
-def load_session(
-    source: str | Path | Sequence[str | Path], dataset: NLBDataset, behavior: bool = True
-) -> Grid:
-    """Read a dataset's files and join them as the benchmark joins them.
+def group_name(dataset: str, bin_ms: int) -> str:
+    """Return what a dataset is called at a bin width, in files of targets and predictions.
 
-    Args:
-        source: A file, a folder of ``.nwb`` files, or several files; by name, in order.
-        dataset: Which dataset.
-        behavior: Whether to read the behavior series too.
-
-    Raises:
-        InputError: A file cannot be used, or lacks what the dataset needs.
+    >>> group_name("area2_bump", 20)
+    'area2_bump_20'
     """
-    series = [dataset.behavior] if behavior and isinstance(dataset.behavior, str) else []
-    recordings = []
-    for path in nwb_files(source):
-        recording = read_nwb(path, series, need_signals=False)
-        _check_tables(recording.trials, recording.units, dataset, path)
-        of_test = (recording.trials["split"] == "test").all()
-        if not of_test and not set(series) <= set(recording.signals):
-            recording = read_nwb(path, series)  # which names what there is
-        recordings.append(recording)
-    return join_sessions(recordings)
-
-
-def nwb_files(source: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the files of a source, in the order of their names.
-
-    Raises:
-        InputError: There are none.
-    """
-    many = [source] if isinstance(source, (str, Path)) else list(source)
-    files: list[Path] = []
-    for item in map(Path, many):
-        inside = sorted(item.glob("*.nwb")) if item.is_dir() else [item]
-        if not inside:
-            raise InputError(f"{item}: a folder without .nwb files")
-        files += inside
-    return files if len(many) == 1 else sorted(files)
-
-
-def _check_tables(
-    trials: pd.DataFrame, units: pd.DataFrame, dataset: NLBDataset, path: Path
-) -> None:
-    if trials.empty:
-        raise InputError(f"{path}: no trials; {dataset.name} needs a trial table")
-    of_test = "split" in trials and (trials["split"] == "test").all()
-    wanted = ["start_time", "stop_time", "split", dataset.align] if of_test else dataset.columns
-    for column in wanted:
-        if column not in trials:
-            raise InputError(
-                f"{path}: the trial table lacks '{column}', which {dataset.name} needs: "
-                f"{nearest(column, trials.columns)}"
-            )
-    unknown = sorted(set(map(str, trials["split"])) - set(SPLITS))
-    if unknown:
-        raise InputError(f"{path}: split '{unknown[0]}' of a trial, wanted one of {SPLITS}")
-    if HELD_OUT not in units:
-        raise InputError(
-            f"{path}: the units table lacks '{HELD_OUT}', which tells who is held out: "
-            f"{nearest(HELD_OUT, units.columns)}"
-        )
-    if not np.isfinite(trials[dataset.align].to_numpy(dtype=float)).any():
-        raise InputError(f"{path}: no trial has a time in '{dataset.align}'")
+    return dataset + SUFFIXES[bin_ms]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.nlb import Jitter, NLBDataset, check_bin_ms
+from neuroblend.data.nlb import Jitter, NLBDataset, check_bin_ms, group_name
 from neuroblend.data.nlb_grid import NO_TIME, NS_PER_MS, Grid
 from neuroblend.errors import InputError, some
 
@@ -91,7 +91,7 @@ class TensorMaker:
     @property
     def group(self) -> str:
         """Name of the dataset at this bin width in files of targets and predictions."""
-        return self.dataset.name + ("" if self.bin_ms == 5 else f"_{self.bin_ms}")
+        return group_name(self.dataset.name, self.bin_ms)
 
     @property
     def n_forward(self) -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.nlb import NLBDataset, find_dataset, load_session
+from neuroblend.data.nlb import NLBDataset, find_dataset
+from neuroblend.data.nlb_session import load_session
 from neuroblend.data.nlb_tensors import TensorMaker
 from neuroblend.data.trials import Trials
 

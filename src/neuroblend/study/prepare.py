@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neuroblend.data.nlb import BIN_WIDTHS_MS, check_bin_ms, find_dataset, load_session, nwb_files
+from neuroblend.data.nlb import BIN_WIDTHS_MS, check_bin_ms, find_dataset
 from neuroblend.data.nlb_layout import save_tensors
+from neuroblend.data.nlb_session import load_session, nwb_files
 from neuroblend.data.nlb_tensors import TensorMaker
 from neuroblend.data.nlb_trials import read_nlb
 from neuroblend.data.nwb import read_nwb

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from neuroblend.data.batch import Batch, Task
-from neuroblend.data.nlb import find_dataset, load_session
+from neuroblend.data.nlb import find_dataset
+from neuroblend.data.nlb_session import load_session
 from neuroblend.data.nlb_tensors import TensorMaker
 from neuroblend.errors import InputError
 from neuroblend.evaluation.nlb import evaluate_nlb, parse_name
