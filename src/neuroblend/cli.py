@@ -58,7 +58,11 @@ def run(
         Path | None, typer.Option(help="Folder of the run.  [default: runs/<source>]")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="ndt, gru, or package.module:builder.  [default: ndt]")
+        str | None,
+        typer.Option(help="ndt, stndt, lfads, gru, or package.module:builder.  [default: ndt]"),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Published settings of the model, such as mc_maze.")
     ] = None,
     layer: Annotated[
         str | None, typer.Option(help="Layer whose output is distilled.  [default: the model's]")
@@ -104,6 +108,17 @@ def run(
     precision: Annotated[
         str | None, typer.Option(help="32-true, bf16-mixed, ...  [default: 32-true]")
     ] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Devices that train one model together.  [default: 1]")
+    ] = None,
+    strategy: Annotated[str | None, typer.Option(help="How they do: ddp.  [default: auto]")] = None,
+    cache_teacher: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache-teacher/--no-cache-teacher",
+            help="Let a teacher look at each trial once, unmasked: cheaper.  [default: no]",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of settings, such as a run's config.yaml.")
     ] = None,
@@ -123,6 +138,7 @@ def run(
     given = {
         "data.source": source,
         "model.name": model,
+        "model.preset": preset,
         "model.layer": layer,
         "distill.strategies": _names(strategies),
         "distill.alpha": alpha,
@@ -139,6 +155,9 @@ def run(
         "training.epochs": epochs,
         "training.accelerator": accelerator,
         "training.precision": precision,
+        "training.devices": devices,
+        "training.strategy": strategy,
+        "distill.cache_teacher": cache_teacher,
     }
     settings = _settings(config, given, set_ or [])
     with _status("loading", quiet):

@@ -31,10 +31,14 @@ class TrainingConfig(_Settings):
         clip: Largest gradient norm.
         patience: Epochs without a better validation score before training stops.
         valid_every: Epochs from one validation to the next.
-        mask_ratio: Share of bins hidden from the input.
+        mask: What is hidden from the input: whole ``bins``, or ``entries`` one by one, the rest
+            scaled up (coordinated dropout); the model's own default where ``None``.
+        mask_ratio: Share that is hidden.
         mask_span: Longest span of hidden bins.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        devices: How many devices (on a CPU, processes) train one model together.
+        strategy: How: ``ddp``, each on its part of every batch. ``auto`` is that for several.
     """
 
     epochs: int = Field(60, ge=1)
@@ -45,10 +49,13 @@ class TrainingConfig(_Settings):
     clip: float = Field(1.0, gt=0)
     patience: int = Field(30, ge=1)
     valid_every: int = Field(2, ge=1)
+    mask: Literal["bins", "entries"] | None = None
     mask_ratio: float = Field(0.25, gt=0, lt=1)
     mask_span: int = Field(5, ge=1)
     accelerator: Accelerator = "auto"
     precision: Precision = "32-true"
+    devices: int = Field(1, ge=1)
+    strategy: Literal["auto", "ddp"] = "auto"
 
 
 class ModelConfig(_Settings):
@@ -56,11 +63,13 @@ class ModelConfig(_Settings):
 
     Attributes:
         name: A registered model, or ``package.module:builder`` of the user's own.
+        preset: Published settings of that name, which stand where others are not given.
         settings: Keyword arguments of its builder.
         layer: Layer whose output is distilled and read out; the model's own default where ``None``.
     """
 
     name: str = "ndt"
+    preset: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     layer: str | None = None
 
@@ -76,12 +85,15 @@ class DistillConfig(_Settings):
             task and distillation, whose weights sum to one.
         normalisation: ``element``, or ``released`` for the published code's forms, the task in
             nats/entry among them.
+        cache_teacher: Whether a teacher looks at each training trial once, unmasked, rather than at
+            each step with the student's mask.
     """
 
     strategies: tuple[str, ...] = DEFAULT_STRATEGIES
     alpha: float = Field(0.2, ge=0, le=1)
     multitask_weight: float = Field(0.1, gt=0)
     normalisation: Literal["element", "released"] = "element"
+    cache_teacher: bool = False
 
 
 class DataConfig(_Settings):

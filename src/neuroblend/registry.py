@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from neuroblend.errors import InputError, nearest
+
+Mask = Literal["bins", "entries"]
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,12 @@ class Model:
     Attributes:
         target: ``module:attribute`` of its builder ``(spec, **settings) -> nn.Module``.
         layer: Layer whose output, (B, T, H), is distilled and read out; ``None`` where unknown.
+        mask: What is hidden from it in training: whole ``bins``, or ``entries`` one by one.
     """
 
     target: str
     layer: str | None
+    mask: Mask = "bins"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Strategy:
 
 MODELS = {
     "ndt": Model("neuroblend.models.ndt:NDT", layer="norm"),
+    "stndt": Model("neuroblend.models.stndt:STNDT", layer="norm"),
+    "lfads": Model("neuroblend.models.lfads:LFADS", layer="factors", mask="entries"),
     "gru": Model("neuroblend.models.gru:GRU", layer="norm"),
 }
 

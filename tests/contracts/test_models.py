@@ -16,6 +16,8 @@ from neuroblend.training.masking import TimeMask
 SMALL = {
     "ndt": {"n_layers": 2, "width": 8, "feedforward": 12},
     "gru": {"width": 6},
+    "stndt": {"n_layers": 2, "feedforward": 12},
+    "lfads": {"generator": 8, "factors": 5, "encoder": 6, "controller": 7, "inputs": 2},
 }
 
 

@@ -12,6 +12,8 @@ key                 shape                  meaning
 ``split``           (trial,)               "train", "valid" or "test": fixes the split
 ``held_out``        (neuron,)              True for a neuron that no student may see
 ``rates``           (trial, bin, neuron)   true expected counts/bin of a simulated recording
+``lengths``         (trial,)               bins of each trial, where they differ: what comes after
+                                           is padding, 0 or NaN
 ==================  =====================  =====================================================
 """
 
@@ -33,7 +35,7 @@ from neuroblend.data.trials import (
     channel_index,
     channel_names,
     checked_bin_width,
-    checked_counts,
+    checked_padded_counts,
 )
 from neuroblend.errors import InputError, nearest, some
 
@@ -47,6 +49,7 @@ KEYS = (
     "split",
     "held_out",
     "rates",
+    "lengths",
 )
 _BOOKKEEPING = {"trial_id", "unit_id", "notes"}  # written by Trials.save
 
@@ -97,12 +100,17 @@ def read_arrays(
     return trials.with_note(f"Keys that mean nothing here were left alone: {some(unknown)}.")
 
 
-def read_spikes(path: str | Path, bin_s: float | None = None) -> NDArray[np.unsignedinteger[Any]]:
+def read_spikes(
+    path: str | Path, bin_s: float | None = None
+) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.int64] | None]:
     """Read (trial, bin, neuron) counts/bin of every neuron in a file that needs hold no more.
 
     Args:
-        path: A file as :func:`read_arrays` takes it; ``spikes`` alone is read.
+        path: A file as :func:`read_arrays` takes it; ``spikes`` and ``lengths`` alone are read.
         bin_s: Width of a bin in seconds that is wanted, where the file tells its own.
+
+    Returns:
+        The counts, and (trial,) bins of each trial where they differ.
 
     Raises:
         InputError: As :func:`read_arrays`, or bins are of another width.
@@ -113,7 +121,7 @@ def read_spikes(path: str | Path, bin_s: float | None = None) -> NDArray[np.unsi
     if bin_s is not None:
         _check_bins(arrays, bin_s, path)
     try:
-        return checked_counts(arrays["spikes"])
+        return checked_padded_counts(arrays["spikes"], arrays.get("lengths"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

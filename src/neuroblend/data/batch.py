@@ -6,7 +6,7 @@ seen), ``D`` behavior channels. Neurons stand held-in first, then held-out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -40,40 +40,36 @@ class Batch(NamedTuple):
         behavior: Privileged signals; ``None`` for a student, by construction.
         target: (B, T, N) counts/bin to explain; ``None`` for a student.
         scored: (B, T, N) bool, the entries that enter a loss; ``None`` for a student.
+        present: (B, T) bool, False for bins after the end of a shorter trial; ``None`` where all
+            trials have all bins.
+        trial: (B,) where each trial stands among those of its part; ``None`` for a student.
     """
 
     spikes: Tensor
-    behavior: Behavior | None
-    target: Tensor | None
-    scored: Tensor | None
+    behavior: Behavior | None = None
+    target: Tensor | None = None
+    scored: Tensor | None = None
+    present: Tensor | None = None
+    trial: Tensor | None = None
 
     def public(self) -> Batch:
-        """Return what a student may see: the spikes, and nothing else."""
-        return Batch(self.spikes, None, None, None)
+        """Return what a student may see: the spikes, which bins there are, and nothing else."""
+        return Batch(self.spikes, present=self.present)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with each of its tensors changed by ``change``."""
+        behavior = None if self.behavior is None else Behavior(*map(change, self.behavior))
+        rest = (self.target, self.scored, self.present, self.trial)
+        changed = (None if part is None else change(part) for part in rest)
+        return Batch(change(self.spikes), behavior, *changed)
 
     def take(self, index: Tensor | slice) -> Batch:
         """Return the trials ``index``."""
-        behavior = self.behavior
-        if behavior is not None:
-            behavior = Behavior(behavior.values[index], behavior.present[index])
-        return Batch(
-            self.spikes[index],
-            behavior,
-            None if self.target is None else self.target[index],
-            None if self.scored is None else self.scored[index],
-        )
+        return self.map(lambda part: part[index])
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on ``device``."""
-        behavior = self.behavior
-        if behavior is not None:
-            behavior = Behavior(behavior.values.to(device), behavior.present.to(device))
-        return Batch(
-            self.spikes.to(device),
-            behavior,
-            None if self.target is None else self.target.to(device),
-            None if self.scored is None else self.scored.to(device),
-        )
+        return self.map(lambda part: part.to(device))
 
     @property
     def n_trials(self) -> int:
@@ -200,9 +196,10 @@ class Task:
             for part in ("valid", "test"):  # a channel that is constant there cannot be scored
                 BehaviorScale.of(trials.behavior[split.trials(part)], names, part)
             scale = BehaviorScale.of(trials.behavior[train], names)
-            gaps = bool(np.isnan(trials.behavior).any())
+            missing = np.isnan(trials.behavior)
+            gaps = bool((missing if trials.present is None else missing[trials.present]).any())
         counts = trials.spikes[train][:, :, split.order]
-        n_samples = counts.shape[0] * counts.shape[1]
+        n_samples = int(trials.bins_of(train).sum())
         # half a spike more than was seen, so that a neuron silent in training has a finite rate
         log_rate = np.log((counts.sum(axis=(0, 1), dtype=np.float64) + 0.5) / n_samples)
         spec = TaskSpec(
@@ -235,7 +232,11 @@ class Task:
         if self.scale is not None and self.trials.behavior is not None:
             behavior = self.scale.standardise(self.trials.behavior[index])
         spikes = target[:, : self.spec.t_in, : self.spec.n_in].contiguous()
-        return Batch(spikes, behavior, target, scored)
+        present = None
+        if self.trials.present is not None:
+            present = torch.from_numpy(self.trials.present[index])
+            scored &= present[:, :, None]
+        return Batch(spikes, behavior, target, scored, present, torch.arange(len(index)))
 
 
 class Batches:

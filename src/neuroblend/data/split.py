@@ -102,6 +102,11 @@ def split_trials(
     Raises:
         InputError: There are too few trials, neurons or bins for the split.
     """
+    if forward_bins and trials.lengths is not None:
+        raise InputError(
+            f"forward bins: found {forward_bins} and trials of {trials.lengths.min()} to "
+            f"{trials.lengths.max()} bins; forward bins need trials of one length"
+        )
     if not 0 <= forward_bins < trials.n_bins:
         raise InputError(
             f"forward bins: found {forward_bins}, wanted 0 to {trials.n_bins - 1}, since a trial "

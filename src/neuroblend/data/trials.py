@@ -20,6 +20,7 @@ from neuroblend.errors import InputError, nearest, some
 SPLIT_NAMES = ("train", "valid", "test")
 SHORTEST_BIN_S, LONGEST_BIN_S = 1e-4, 2.0
 FORMAT = "neuroblend trials"
+_ARRAYS = ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id", "lengths")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class Trials:
         split: (B,) ``"train"``, ``"valid"`` or ``"test"``, where the file fixes the split.
         held_out: (N,) bool, where the file fixes which neurons are held out.
         rates: (B, T, N) true expected counts/bin, known for simulated recordings alone.
+        lengths: (B,) bins of each trial, those after being padding in which spikes are 0, behavior
+            and rates NaN; ``None`` where every trial has all ``T``.
         trial_id: (B,) index of each trial in its source.
         unit_id: (N,) index of each neuron in its source.
         n_source_neurons: How many neurons the source has, those that were left out included.
@@ -60,6 +63,7 @@ class Trials:
     n_source_neurons: int
     name: str
     notes: tuple[str, ...] = ()
+    lengths: NDArray[np.int64] | None = None
 
     @classmethod
     def from_arrays(
@@ -74,6 +78,7 @@ class Trials:
         held_out: ArrayLike | None = None,
         rates: ArrayLike | None = None,
         name: str = "recording",
+        lengths: ArrayLike | None = None,
     ) -> Trials:
         """Check arrays and make trials of them.
 
@@ -90,6 +95,8 @@ class Trials:
             held_out: (N,) bool.
             rates: (B, T, N) true expected counts/bin.
             name: What to call the recording.
+            lengths: (B,) bins of each trial, for trials of different length that are padded to one;
+                what stands after the end of a trial must be 0 or NaN, and is left out.
 
         Returns:
             The trials.
@@ -97,11 +104,19 @@ class Trials:
         Raises:
             InputError: An array has the wrong shape or holds what it must not.
         """
-        counts = checked_counts(spikes)
+        counts, n_bins_of = checked_padded_counts(spikes, lengths)
         n_trials, n_bins, n_neurons = counts.shape
+        if n_bins_of is not None and behavior is not None:
+            behavior = _blanked(behavior, n_bins_of, np.nan)
+        true_rates = _rates(
+            rates if rates is None or n_bins_of is None else _blanked(rates, n_bins_of, 1.0),
+            counts.shape,
+        )
+        if true_rates is not None and n_bins_of is not None:
+            true_rates = _blanked(true_rates, n_bins_of, np.nan)
         width = checked_bin_width(bin_s)
         signals, names = _behavior(behavior, behavior_names, n_trials, n_bins)
-        notes = _gap_notes(signals, names)
+        notes = _gap_notes(signals, names, n_bins_of)
         trials = cls(
             spikes=counts,
             bin_s=width,
@@ -111,12 +126,13 @@ class Trials:
             region=_labels(region, "region", n_neurons, "neurons"),
             split=_split_labels(split, n_trials),
             held_out=_held_out(held_out, n_neurons),
-            rates=_rates(rates, counts.shape),
+            rates=true_rates,
             trial_id=np.arange(n_trials),
             unit_id=np.arange(n_neurons),
             n_source_neurons=n_neurons,
             name=name,
             notes=notes,
+            lengths=n_bins_of,
         )
         return trials._without_silent()
 
@@ -138,7 +154,25 @@ class Trials:
     @property
     def rate_hz(self) -> NDArray[np.float64]:
         """(N,) mean firing rate of each neuron in spikes/s."""
-        return self.spikes.mean(axis=(0, 1), dtype=np.float64) / self.bin_s
+        n_bins = self.bins_of().sum()
+        return self.spikes.sum(axis=(0, 1), dtype=np.float64) / n_bins / self.bin_s
+
+    @property
+    def present(self) -> NDArray[np.bool_] | None:
+        """(B, T) bool, False for padding; ``None`` where every trial has all bins."""
+        return None if self.lengths is None else np.arange(self.n_bins) < self.lengths[:, None]
+
+    def bins_of(self, index: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Return (n,) bins of the trials ``index``, of all trials where ``None``."""
+        lengths = np.full(self.n_trials, self.n_bins) if self.lengths is None else self.lengths
+        return lengths if index is None else lengths[np.asarray(index)]
+
+    def counts_of(self, index: NDArray[np.int64]) -> NDArray[np.number]:
+        """Return (n, T, N) counts/bin of the trials ``index``, NaN in padding."""
+        counts = self.spikes[index]
+        if self.present is None:
+            return counts
+        return np.where(self.present[index][:, :, None], counts, np.nan)
 
     def __repr__(self) -> str:
         channels = ", ".join(self.behavior_names) or "none"
@@ -222,7 +256,7 @@ class Trials:
                 file["bin_s"] = self.bin_s
                 file["behavior_names"] = list(self.behavior_names)
                 file["notes"] = list(self.notes)
-                for key in ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id"):
+                for key in _ARRAYS:
                     if (value := getattr(self, key)) is not None:
                         file.create_dataset(key, data=value, compression="gzip", compression_opts=1)
                 for key in ("condition", "region", "split"):
@@ -268,6 +302,7 @@ class Trials:
                     n_source_neurons=int(file.attrs["n_source_neurons"]),
                     name=str(file.attrs["name"]),
                     notes=names("notes"),
+                    lengths=array("lengths"),
                 )
         except OSError as error:
             raise InputError(f"{path}: cannot be read as HDF5 ({error})") from None
@@ -316,6 +351,19 @@ def checked_counts(spikes: ArrayLike) -> NDArray[np.unsignedinteger[Any]]:
     if most > np.iinfo(np.uint16).max:
         raise InputError(f"spikes: found {most} spikes in one bin: not counts per bin")
     return counts.astype(np.uint8 if most <= np.iinfo(np.uint8).max else np.uint16)
+
+
+def checked_padded_counts(
+    spikes: ArrayLike, lengths: ArrayLike | None = None
+) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.int64] | None]:
+    """Return (B, T, N) counts/bin, 0 in padding, and (B,) bins of each trial if they differ.
+
+    Raises:
+        InputError: They are not counts, or there are spikes in padding.
+    """
+    n_bins_of = _lengths(lengths, np.shape(spikes))
+    counts = checked_counts(spikes if n_bins_of is None else _unpadded(spikes, n_bins_of))
+    return counts, n_bins_of
 
 
 def checked_bin_width(bin_s: Any) -> float:
@@ -394,12 +442,63 @@ def _check_varies(signals: NDArray[np.float32], labels: tuple[str, ...]) -> None
         )
 
 
-def _gap_notes(signals: NDArray[np.float32] | None, names: tuple[str, ...]) -> tuple[str, ...]:
+def _lengths(lengths: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
+    """Return (B,) checked bins of each trial, ``None`` where all trials have all of them."""
+    if lengths is None or len(shape) != 3:
+        return None
+    values = np.asarray(lengths)
+    n_trials, n_bins = shape[:2]
+    whole = values.dtype.kind in "ui" or (values.dtype.kind == "f" and (values % 1 == 0).all())
+    if values.shape != (n_trials,) or not whole or values.min() < 1 or values.max() > n_bins:
+        raise InputError(
+            f"lengths: found {values.dtype} of shape {values.shape}, wanted {n_trials} whole "
+            f"numbers of bins, each 1 to {n_bins}"
+        )
+    return None if (values == n_bins).all() else values.astype(np.int64)
+
+
+def _blanked(values: ArrayLike, lengths: NDArray[np.int64], blank: float) -> NDArray[Any]:
+    """Return (B, T, ...) values with ``blank`` after the end of each trial."""
+    array = np.asarray(values)
+    if array.ndim < 2 or len(array) != len(lengths) or array.dtype.kind not in "buif":
+        return array  # what is wrong with it is said by the check that follows
+    padding = np.arange(array.shape[1]) >= lengths[:, None]
+    return np.where(padding.reshape(*padding.shape, *[1] * (array.ndim - 2)), blank, array)
+
+
+def _unpadded(spikes: ArrayLike, lengths: NDArray[np.int64]) -> NDArray[Any]:
+    """Return (B, T, N) spikes with 0 after the end of each trial.
+
+    Raises:
+        InputError: There are spikes after the end of a trial.
+    """
+    array = np.asarray(spikes)
+    kept = _blanked(array, lengths, 0)
+    if array.dtype.kind in "buif":
+        after = np.nan_to_num(array.astype(float)) != np.nan_to_num(kept.astype(float))
+        if after.any():
+            trial = int(np.flatnonzero(after.any(axis=(1, 2)))[0])
+            raise InputError(
+                f"lengths: trial {trial} has {lengths[trial]} bins, but spikes after them; "
+                "wanted 0 or NaN in padding"
+            )
+    return kept
+
+
+def _gap_notes(
+    signals: NDArray[np.float32] | None,
+    names: tuple[str, ...],
+    lengths: NDArray[np.int64] | None,
+) -> tuple[str, ...]:
     if signals is None:
         return ()
     missing = np.isnan(signals)
+    n_samples = missing[:, :, 0].size
+    if lengths is not None:
+        missing &= (np.arange(missing.shape[1]) < lengths[:, None])[:, :, None]
+        n_samples = int(lengths.sum())
     return tuple(
-        f"behavior '{name}': {int(missing[:, :, i].sum())} of {missing[:, :, i].size} samples are "
+        f"behavior '{name}': {int(missing[:, :, i].sum())} of {n_samples} samples are "
         "missing (NaN); they enter no loss and no score."
         for i, name in enumerate(names)
         if missing[:, :, i].any()

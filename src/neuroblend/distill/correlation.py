@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
-from torch.nn import functional
 
-from neuroblend.distill.pair import Normalisation, Pair
+from neuroblend.distill.pair import Normalisation, Pair, squared_difference
+from neuroblend.distill.reduce import bins, mean_over
 
 FLAT = 1e-6  # variance of log rates below which a neuron correlates with nothing
 
@@ -32,16 +32,29 @@ class Correlation:
 
     def __call__(self, pair: Pair) -> Tensor:
         """Return the loss in squared correlation units (plus, if released, the hard term)."""
-        student, teacher = pair.student.log_rates, pair.guide.log_rates
-        squares = (correlations(student) - correlations(teacher)).square()
+        present = pair.batch.present
+        student, teacher = (
+            correlations(output.log_rates, present) for output in (pair.student, pair.guide)
+        )
+        squares = (student - teacher).square()
         if self.normalisation == "released":
-            return squares.mean() + functional.mse_loss(student, teacher)
-        n_trials, n_neurons, _ = squares.shape
-        return squares.sum() / (n_trials * n_neurons * max(n_neurons - 1, 1))
+            return mean_over(squares) + squared_difference(pair)
+        n_neurons = squares.shape[1]
+        return mean_over(squares) * n_neurons / max(n_neurons - 1, 1)
 
 
-def correlations(log_rates: Tensor) -> Tensor:
-    """Return (B, N, N) correlations over bins of (B, T, N) log rates."""
-    centred = log_rates - log_rates.mean(dim=1, keepdim=True)
-    unit = centred / (centred.square().sum(dim=1, keepdim=True) + FLAT * centred.shape[1]).sqrt()
+def correlations(log_rates: Tensor, present: Tensor | None = None) -> Tensor:
+    """Return (B, N, N) correlations over bins of (B, T, N) log rates.
+
+    ``present`` is (B, T) bool, True for the bins of a trial, ``None`` for all.
+    """
+    there = bins(present)
+    if there is None:
+        n_bins: Tensor | int = log_rates.shape[1]
+        centred = log_rates - log_rates.mean(dim=1, keepdim=True)
+    else:
+        n_bins = there.sum(dim=1, keepdim=True)
+        known = log_rates.where(there, 0.0)
+        centred = (log_rates - known.sum(dim=1, keepdim=True) / n_bins).where(there, 0.0)
+    unit = centred / (centred.square().sum(dim=1, keepdim=True) + FLAT * n_bins).sqrt()
     return unit.transpose(1, 2) @ unit

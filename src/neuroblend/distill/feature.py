@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from neuroblend.distill.pair import Normalisation, Pair
+from neuroblend.distill.pair import Normalisation, Pair, squared_difference
+from neuroblend.distill.reduce import bins, mean_over, variance_over
 
 
 class Feature(nn.Module):
@@ -48,15 +48,16 @@ class Feature(nn.Module):
         """Return the loss, in units of the teacher's variance (or, if released, as it is there)."""
         losses = []
         for to_teacher, (student, teacher) in zip(self.maps, self._features(pair), strict=True):
-            difference = functional.mse_loss(to_teacher(student), teacher)
+            squares = (to_teacher(student) - teacher).square()
+            present = pair.batch.present
+            difference = mean_over(squares, bins(present))
             if self.normalisation == "element":
-                spread = teacher.var(dim=(0, 1), correction=0).mean()
-                difference = difference / spread.clamp_min(1e-8)
+                difference = difference / variance_over(teacher, present).clamp_min(1e-8)
             losses.append(difference)
         total = torch.stack(losses)
         if self.normalisation == "element":
             return total.mean()
-        return total.sum() + functional.mse_loss(pair.student.log_rates, pair.guide.log_rates)
+        return total.sum() + squared_difference(pair)
 
     def _features(self, pair: Pair) -> list[tuple[Tensor, Tensor]]:
         return [

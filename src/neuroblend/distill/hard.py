@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
-from torch.nn import functional
 
-from neuroblend.distill.pair import Pair
+from neuroblend.distill.pair import Pair, squared_difference
 
 
 class Hard:
@@ -21,4 +20,4 @@ class Hard:
 
     def __call__(self, pair: Pair) -> Tensor:
         """Return the loss in squared natural-log units."""
-        return functional.mse_loss(pair.student.log_rates, pair.guide.log_rates)
+        return squared_difference(pair)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from neuroblend.distill.pair import Pair
+from neuroblend.distill.reduce import mean_over
 
 
 class Multitask(nn.Module):
@@ -40,5 +41,4 @@ class Multitask(nn.Module):
             raise ValueError("multitask learning needs behavior")
         values, present = pair.batch.behavior
         error = (self.readout(features) - values[:, : features.shape[1]]).square()
-        present = present[:, : features.shape[1]]
-        return (error * present).sum() / present.sum().clamp_min(1)
+        return mean_over(error, present[:, : features.shape[1]])

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from neuroblend.data.batch import Batch
 from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
+from neuroblend.distill.reduce import mean_over
 from neuroblend.errors import InputError, nearest
 from neuroblend.privilege.roles import Teacher
 
@@ -25,14 +26,39 @@ def poisson_nll(log_rates: Tensor, target: Tensor, scored: Tensor) -> Tensor:
 
     The term that depends on counts alone is left out. All arguments are (B, T, N).
     """
-    losses = log_rates.exp() - target * log_rates
-    return (losses * scored).sum() / scored.sum().clamp_min(1)
+    log_rates = log_rates.float()  # mixed precision is too coarse for a mean over so many
+    return mean_over(log_rates.exp() - target * log_rates, scored)
+
+
+@runtime_checkable
+class HasOwnLosses(Protocol):
+    """A network with loss terms of its own, such as a divergence or a contrast."""
+
+    def own_losses(self, progress: float) -> Mapping[str, Tensor]:
+        """Return weighted terms of the last call in training mode, scalars in nats/entry.
+
+        Args:
+            progress: Share of training that is done, 0 to 1, for weights that rise or fall.
+        """
+        ...
+
+
+def own_losses(model: nn.Module, progress: float = 1.0) -> dict[str, Tensor]:
+    """Return the terms that the network of a role brings; none where it brings none.
+
+    They belong to a call in training mode: in eval mode there are none either.
+    """
+    net = getattr(model, "net", model)
+    if not model.training or not isinstance(net, HasOwnLosses):
+        return {}
+    return dict(net.own_losses(progress))
 
 
 class Objective(nn.Module):
     """``alpha * task / counts_per_entry + (1 - alpha) * guidance + sum(weight * other terms)``.
 
-    The task is the Poisson loss of the scored entries in nats/entry, and guidance the mean of the
+    The task is the Poisson loss of the scored entries in nats/entry, with what a network brings of
+    its own (:class:`HasOwnLosses`) added, and guidance the mean of the
     distillation terms. Divided by the mean counts of an entry, the task is in nats/spike: in nats
     per entry it shrinks with rates and bin width, and alpha would mean something else on every
     recording. Without distillation terms, alpha takes no part. A plain callable:
@@ -45,6 +71,13 @@ class Objective(nn.Module):
         weights: Weight of each term that wants no teacher, by name; 0.1 where not given.
         counts_per_entry: Mean counts/bin in training trials (``TaskSpec.mean_count``); 1 leaves the
             task in nats/entry, as in the released code.
+        cache: Whether the teacher looks at each training trial once, unmasked, before training
+            begins. Much cheaper; it then guides with what it makes of all spikes, rather than of
+            those that the student sees at the time.
+
+    Attributes:
+        progress: Share of training that is done, 0 to 1, which a training loop may set; networks
+            with loss terms of their own are told.
 
     Raises:
         InputError: ``alpha`` is out of range, or teacher and terms do not go together.
@@ -57,8 +90,10 @@ class Objective(nn.Module):
         alpha: float = 0.2,
         weights: Mapping[str, float] | None = None,
         counts_per_entry: float = 1.0,
+        cache: bool = False,
     ) -> None:
         super().__init__()
+        self.progress = 1.0
         self.terms = dict(terms or {})
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha: found {alpha:g}, wanted 0 to 1")
@@ -81,6 +116,8 @@ class Objective(nn.Module):
         )
         # kept out of this module's own weights: a teacher is no part of what is trained or saved
         self._teacher = [] if teacher is None else [teacher.freeze()]
+        self._wants_cache = cache and teacher is not None
+        self._cached: Output | None = None
 
     @property
     def teacher(self) -> Teacher | None:
@@ -88,15 +125,22 @@ class Objective(nn.Module):
         return self._teacher[0] if self._teacher else None
 
     def prepare(self, model: nn.Module, batch: Batch) -> None:
-        """Make the weights that terms own, from one batch, before the optimiser exists.
+        """Make the weights that terms own, before the optimiser exists; ask a teacher to cache.
+
+        Args:
+            model: What will be trained.
+            batch: All training trials, unmasked; two are enough where nothing is cached.
 
         Raises:
             InputError: A layer that a term wants is not there.
         """
         was_training = model.training
         model.eval()
+        self._cached = None
         with torch.no_grad():
-            pair = self._pair(model, batch)
+            pair = self._pair(model, batch.take(slice(2)))
+            if self._wants_cache and self.teacher is not None:
+                self._cached = cached_output(self.teacher, batch, self._layers(1))
         model.train(was_training)
         for term in self.modules_of_terms.values():
             if isinstance(term, Prepared):
@@ -108,8 +152,9 @@ class Objective(nn.Module):
         if batch.target is None or batch.scored is None:
             raise ValueError("an objective was called on a batch without targets")
         parts = {"task": poisson_nll(pair.student.log_rates, batch.target, batch.scored)}
-        parts |= {name: term(pair) for name, term in self.terms.items()}
-        loss = parts["task"] / self.counts_per_entry
+        own = own_losses(model, self.progress)
+        loss = torch.stack([parts["task"], *own.values()]).sum() / self.counts_per_entry
+        parts |= own | {name: term(pair) for name, term in self.terms.items()}
         if self.guided:
             guidance = torch.stack([parts[name] for name in self.guided]).mean()
             loss = self.alpha * loss + (1 - self.alpha) * guidance
@@ -118,21 +163,44 @@ class Objective(nn.Module):
         return {"loss": loss, **parts}
 
     def _pair(self, model: nn.Module, batch: Batch) -> Pair:
-        layers = [pair for term in self.terms.values() for pair in term.layers]
-        student = output_of(model, batch, [student for student, _ in layers])
-        teacher = None
-        if self.teacher is not None:
-            wanted = [teacher for _, teacher in layers if teacher is not None]
-            self.teacher.eval()  # whatever was done to its parts since it was frozen
-            with torch.no_grad():
-                teacher = output_of(self.teacher, batch, wanted)
-        return Pair(batch, student, teacher)
+        student = output_of(model, batch, self._layers(0))
+        return Pair(batch, student, self._guide(batch))
+
+    def _guide(self, batch: Batch) -> Output | None:
+        if self.teacher is None:
+            return None
+        if self._cached is not None:
+            if batch.trial is None:
+                raise ValueError("cached guidance wants batches that know their trials")
+            return self._cached.take(batch.trial)
+        self.teacher.eval()  # whatever was done to its parts since it was frozen
+        with torch.no_grad():
+            return output_of(self.teacher, batch, self._layers(1))
+
+    def _layers(self, side: int) -> list[str]:
+        """Return the layers that terms want of the student (0) or the teacher (1)."""
+        pairs = [pair for term in self.terms.values() for pair in term.layers]
+        return [name for name in (pair[side] for pair in pairs) if name is not None]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Objective:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for teacher in self._teacher:  # it follows to the device, though it is no submodule
             teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self._cached is not None:
+            self._cached = self._cached.map(fn)
         return self
+
+
+def cached_output(teacher: Teacher, batch: Batch, layers: Sequence[str], size: int = 64) -> Output:
+    """Return what a frozen teacher gives for all trials of ``batch``, ``size`` at a time."""
+    teacher.eval()
+    with torch.no_grad():
+        parts = [
+            output_of(teacher, batch.take(slice(start, start + size)), layers)
+            for start in range(0, batch.n_trials, size)
+        ]
+    features = {name: torch.cat([part.features[name] for part in parts]) for name in layers}
+    return Output(torch.cat([part.log_rates for part in parts]), features)
 
 
 def output_of(model: nn.Module, batch: Batch, layers: Sequence[str] = ()) -> Output:

@@ -5,13 +5,14 @@ Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``H`` features of a layer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from neuroblend.data.batch import Batch
+from neuroblend.distill.reduce import bins, mean_over
 
 Normalisation = Literal["element", "released"]
 """``"element"``: a mean over elements, so that alpha means the same on every dataset.
@@ -29,6 +30,15 @@ class Output:
 
     log_rates: Tensor
     features: Mapping[str, Tensor]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Output:
+        """Return the output with each tensor changed by ``change``."""
+        features = {name: change(value) for name, value in self.features.items()}
+        return Output(change(self.log_rates), features)
+
+    def take(self, index: Tensor) -> Output:
+        """Return what was given for the trials ``index``."""
+        return self.map(lambda value: value[index])
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,12 @@ class Pair:
         if self.teacher is None:
             raise ValueError("a distillation loss was called without a teacher")
         return self.teacher
+
+
+def squared_difference(pair: Pair) -> Tensor:
+    """Return the mean squared difference of log rates, over all bins and neurons."""
+    difference = pair.student.log_rates - pair.guide.log_rates
+    return mean_over(difference.square(), bins(pair.batch.present))
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from neuroblend.distill.pair import Normalisation, Pair
+from neuroblend.distill.reduce import mean_over
 
 
 class Soft:
@@ -35,7 +36,7 @@ class Soft:
         student = (pair.student.log_rates / self.temperature).log_softmax(dim=2)
         teacher = (pair.guide.log_rates / self.temperature).log_softmax(dim=2)
         divergence = (teacher.exp() * (teacher - student)).sum(dim=2)
-        per_bin = divergence.mean() * self.temperature**2
+        per_bin = mean_over(divergence, pair.batch.present) * self.temperature**2
         n_bins, n_neurons = student.shape[1:]
         if self.normalisation == "released":
             return per_bin * n_bins

@@ -108,9 +108,9 @@ class PsthSums:
     """What the PSTH score is made of.
 
     Attributes:
-        rates: (B, T, N) predicted counts/bin.
+        rates: (B, T, N) predicted counts/bin, NaN in padding.
         condition: (B,) index of each trial's condition.
-        truth: (C, T, N) smoothed mean counts/bin of each condition.
+        truth: (C, T, N) smoothed mean counts/bin of each condition, NaN where it has no trial.
     """
 
     rates: Floats
@@ -128,15 +128,21 @@ class PsthSums:
         n, total, squares, errors = (np.zeros(shape) for _ in range(4))
         for c, truth in enumerate(self.truth):
             drawn = w[:, self.condition == c]
-            n_drawn = drawn.sum(1)
-            seen = (n_drawn > 0)[:, None]
-            flat = self.rates[self.condition == c].reshape(-1, n_bins * n_neurons)
-            mean = (drawn / np.maximum(n_drawn, 1)[:, None]) @ flat
-            error = mean.reshape(len(w), n_bins, n_neurons) - truth
-            n += seen * n_bins
-            total += seen * truth.sum(0)
-            squares += seen * (truth**2).sum(0)
-            errors += seen * (error**2).sum(1)
+            rates = self.rates[self.condition == c]
+            known = ~np.isnan(rates[:, :, 0]).any(axis=0)  # the same bins for all neurons
+            n_drawn = np.repeat(drawn.sum(1, keepdims=True), n_bins, axis=1)
+            if not known.all():
+                n_drawn = drawn @ ~np.isnan(rates[:, :, 0])
+                rates = np.nan_to_num(rates)
+            seen = ((n_drawn > 0) & ~np.isnan(truth[:, 0]))[:, :, None]
+            flat = rates.reshape(len(rates), n_bins * n_neurons)
+            total_rate = (drawn @ flat).reshape(len(w), n_bins, n_neurons)
+            error = total_rate / np.maximum(n_drawn, 1)[:, :, None] - np.nan_to_num(truth)
+            expected = np.where(seen, np.nan_to_num(truth), 0.0)
+            n += seen.sum(1)
+            total += expected.sum(1)
+            squares += (expected**2).sum(1)
+            errors += np.where(seen, error**2, 0.0).sum(1)
         sums = ErrorSums(n, total, squares, errors)
         each = np.stack([sums.r2(row[None])[0] for row in np.eye(len(w))])
         return mean_of_known(each)
@@ -158,9 +164,29 @@ def bits_per_spike(rates: NDArray[np.floating], spikes: NDArray[np.number]) -> f
 def psths(
     spikes: NDArray[np.number], condition: NDArray[np.int64], n_conditions: int, bin_s: float
 ) -> Floats:
-    """Return (C, T, N) mean counts/bin of each condition, smoothed by a Gaussian of 50 ms s.d."""
-    means = [spikes[condition == c].mean(axis=0, dtype=np.float64) for c in range(n_conditions)]
-    return np.asarray(gaussian_filter1d(np.stack(means), PSTH_SMOOTHING_S / bin_s, axis=1))
+    """Return (C, T, N) mean counts/bin of each condition, smoothed by a Gaussian of 50 ms s.d.
+
+    Padding, NaN in (B, T, N) spikes, takes no part; a bin in which a condition has no trial is NaN.
+    """
+    means = np.stack([mean_of_trials(spikes[condition == c]) for c in range(n_conditions)])
+    known = ~np.isnan(means)
+
+    def smoothed(values: Floats) -> Floats:
+        return np.asarray(gaussian_filter1d(values, PSTH_SMOOTHING_S / bin_s, axis=1))
+
+    if known.all():
+        return smoothed(means)
+    share = smoothed(known.astype(np.float64))
+    return np.where(known, smoothed(np.nan_to_num(means)) / np.where(known, share, 1.0), np.nan)
+
+
+def mean_of_trials(values: NDArray[np.number]) -> Floats:
+    """Return (T, N) means over trials of (B, T, N) values, those that are NaN left out."""
+    known = ~np.isnan(values)
+    if known.all():
+        return np.asarray(values.mean(axis=0, dtype=np.float64))
+    total = np.where(known, values, 0.0).sum(axis=0, dtype=np.float64)
+    return total / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
 
 
 def _weights(weights: Floats | None, n_trials: int) -> Floats:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from neuroblend.data.batch import TaskSpec
 from neuroblend.errors import InputError
@@ -56,9 +57,21 @@ class GRU(nn.Module):
         with torch.no_grad():
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
 
-    def forward(self, spikes: Tensor) -> Tensor:
-        """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin."""
+    def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:
+        """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin.
+
+        ``present`` is (B, T) bool, False for padding; ``None`` where all trials have all bins.
+        """
         if self.n_forward:
             spikes = nn.functional.pad(spikes, (0, 0, 0, self.n_forward))
-        features, _ = self.recurrent(self.drop(spikes))
+        features = self._recur(self.drop(spikes), present)
         return self.readout(self.drop(self.norm(features)))
+
+    def _recur(self, spikes: Tensor, present: Tensor | None) -> Tensor:
+        if present is None:
+            return self.recurrent(spikes)[0]
+        # packed, so that the backward direction begins at each trial's own end
+        lengths = present.sum(dim=1).cpu()
+        packed = pack_padded_sequence(spikes, lengths, batch_first=True, enforce_sorted=False)
+        features, _ = self.recurrent(packed)
+        return pad_packed_sequence(features, batch_first=True, total_length=spikes.shape[1])[0]

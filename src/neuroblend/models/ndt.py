@@ -16,12 +16,28 @@ weights have no dropout. All layers have their own initial weights (the code cop
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from neuroblend.data.batch import TaskSpec
 from neuroblend.errors import InputError
+from neuroblend.models.attention import (
+    EncoderLayer,
+    context_window,
+    reach_in_bins,
+    within_trials,
+)
 from neuroblend.models.dropout import Dropout
+
+PRESETS = {
+    "mc_maze": {  # snel-repo/neural-data-transformers, configs/mc_maze.yaml
+        "model": {"n_layers": 4, "width": None, "n_heads": 2, "feedforward": 128},
+        "training": {"batch_size": 64, "weight_decay": 5e-5, "mask_ratio": 0.25},
+    },
+}
+"""As published; what was searched there (dropout, context, learning rate) is ours."""
 
 
 class NDT(nn.Module):
@@ -30,7 +46,8 @@ class NDT(nn.Module):
     Args:
         spec: Sizes of the task.
         n_layers: Encoder layers.
-        width: Features of a token, ``W``.
+        width: Features of a token, ``W``; ``None`` for one a neuron, as in the paper, and as many
+            more as make a round number.
         n_heads: Attention heads; must divide ``width``.
         feedforward: Hidden units of each layer's perceptron.
         dropout: In each layer's branches.
@@ -48,7 +65,7 @@ class NDT(nn.Module):
         self,
         spec: TaskSpec,
         n_layers: int = 2,
-        width: int = 64,
+        width: int | None = 64,
         n_heads: int = 2,
         feedforward: int = 128,
         dropout: float = 0.3,
@@ -57,6 +74,9 @@ class NDT(nn.Module):
         context_forward_s: float | None = 0.16,
         context_backward_s: float | None = 0.16,
     ) -> None:
+        if width is None:
+            step = math.lcm(8, max(n_heads, 1))
+            width = -(-max(spec.n_in, spec.n_out) // step) * step
         if min(n_layers, width, n_heads, feedforward) < 1 or width % n_heads:
             raise InputError(f"ndt: width {width} is not a positive multiple of n_heads {n_heads}")
         for name, reach in (("forward", context_forward_s), ("backward", context_backward_s)):
@@ -68,7 +88,7 @@ class NDT(nn.Module):
         self.position = nn.Parameter(torch.randn(spec.t_out, width) * 0.02)
         self.drop_embedding = Dropout(dropout_embedding)
         self.layers = nn.ModuleList(
-            _Layer(width, n_heads, feedforward, dropout, n_layers) for _ in range(n_layers)
+            EncoderLayer(width, n_heads, feedforward, dropout, n_layers) for _ in range(n_layers)
         )
         self.norm = nn.LayerNorm(width)
         self.drop_rates = Dropout(dropout_rates)
@@ -78,83 +98,23 @@ class NDT(nn.Module):
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
         window = context_window(
             spec.t_out,
-            _bins(context_forward_s, spec.bin_s),
-            _bins(context_backward_s, spec.bin_s),
+            reach_in_bins(context_forward_s, spec.bin_s),
+            reach_in_bins(context_backward_s, spec.bin_s),
             self.n_forward,
         )
         self.register_buffer("window", window, persistent=False)
         self.window: Tensor | None
 
-    def forward(self, spikes: Tensor) -> Tensor:
-        """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin."""
+    def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:
+        """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin.
+
+        ``present`` is (B, T) bool, False for padding; ``None`` where all trials have all bins.
+        """
         tokens = self.embed(spikes)
         if self.n_forward:
             tokens = nn.functional.pad(tokens, (0, 0, 0, self.n_forward))
         tokens = self.drop_embedding(tokens + self.position)
+        allowed = within_trials(self.window, present)
         for layer in self.layers:
-            tokens = layer(tokens, self.window)
+            tokens = layer(tokens, allowed)
         return self.readout(self.drop_rates(self.norm(tokens)))
-
-
-class _Layer(nn.Module):
-    """Pre-norm attention and perceptron, each added to its input, with T-Fixup scaled weights."""
-
-    def __init__(
-        self, width: int, n_heads: int, feedforward: int, dropout: float, n_layers: int
-    ) -> None:
-        super().__init__()
-        self.n_heads = n_heads
-        self.norm_attention = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.project = nn.Linear(width, width)
-        self.norm_perceptron = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, feedforward)
-        self.contract = nn.Linear(feedforward, width)
-        self.drop = Dropout(dropout)
-        scale = 0.67 * n_layers**-0.25  # Huang et al. 2020, T-Fixup, for an encoder
-        with torch.no_grad():
-            for linear in (self.project, self.expand, self.contract):
-                nn.init.xavier_uniform_(linear.weight, gain=scale)
-                nn.init.zeros_(linear.bias)
-            nn.init.xavier_uniform_(self.qkv.weight)
-            self.qkv.weight[2 * width :] *= scale * 2**0.5
-            nn.init.zeros_(self.qkv.bias)
-
-    def forward(self, tokens: Tensor, window: Tensor | None) -> Tensor:
-        n_trials, n_bins, width = tokens.shape
-        qkv = self.qkv(self.norm_attention(tokens))
-        q, k, v = qkv.view(n_trials, n_bins, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=window)
-        mixed = mixed.transpose(1, 2).reshape(n_trials, n_bins, width)
-        tokens = tokens + self.drop(self.project(mixed))
-        hidden = nn.functional.relu(self.expand(self.norm_perceptron(tokens)))
-        return tokens + self.drop(self.contract(self.drop(hidden)))
-
-
-def _bins(seconds: float | None, bin_s: float) -> int | None:
-    """Return a reach in bins, at least one where it is not 0."""
-    if seconds is None:
-        return None
-    return max(1, round(seconds / bin_s)) if seconds > 0 else 0
-
-
-def context_window(
-    n_bins: int, forward: int | None, backward: int | None, n_unseen: int = 0
-) -> Tensor | None:
-    """Return (T, T) bool, True where bin i (row) may attend to bin j, or ``None`` for everywhere.
-
-    The last ``n_unseen`` bins hold no counts; they may attend to every bin that does.
-
-    >>> context_window(3, 0, 1).int().tolist()
-    [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
-    """
-    if forward is None and backward is None:
-        return None
-    ahead = torch.arange(n_bins)[None, :] - torch.arange(n_bins)[:, None]
-    allowed = torch.ones(n_bins, n_bins, dtype=torch.bool)
-    if forward is not None:
-        allowed &= ahead <= forward
-    if backward is not None:
-        allowed &= ahead >= -backward
-    allowed[n_bins - n_unseen :, : n_bins - n_unseen] = True
-    return allowed

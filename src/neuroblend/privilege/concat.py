@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from neuroblend.data.batch import Batch, TaskSpec
+from neuroblend.privilege.roles import on_input
 
 
 class Concat:
@@ -30,5 +31,4 @@ class Concat:
         features = [batch.spikes, batch.behavior.values[:, : self.t_in]]
         if self.mark_gaps:
             features.append(batch.behavior.present[:, : self.t_in].to(batch.spikes.dtype))
-        log_rates: Tensor = net(torch.cat(features, dim=2))
-        return log_rates
+        return on_input(net, torch.cat(features, dim=2), batch.present)

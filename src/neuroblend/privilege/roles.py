@@ -18,7 +18,12 @@ Forward = Callable[[nn.Module, Batch], Tensor]
 
 def on_spikes(net: nn.Module, batch: Batch) -> Tensor:
     """Call ``net`` on (B, T_in, N_in) counts/bin."""
-    log_rates: Tensor = net(batch.spikes)
+    return on_input(net, batch.spikes, batch.present)
+
+
+def on_input(net: nn.Module, features: Tensor, present: Tensor | None) -> Tensor:
+    """Call ``net`` on (B, T_in, F) features and, where trials differ in length, which bins are."""
+    log_rates: Tensor = net(features) if present is None else net(features, present)
     return log_rates
 
 

@@ -39,7 +39,7 @@ def psth(view: View) -> Picture | None:
         return None
     rows = np.unique(np.linspace(0, len(shown) - 1, N_NEURONS).round().astype(int))
     lines = {role: _predicted(view, arm, index) for role, arm in view.compared.items()}
-    spikes = view.trials.spikes[:, :, shown]
+    spikes = view.trials.counts_of(np.arange(view.trials.n_trials))[:, :, shown]
     lines[TRUTH] = psths(spikes, index, len(names), view.trials.bin_s)
     figure = new_figure(0.85 + 1.35 * len(rows))
     legend(figure, view.labels("recorded, smoothed"))

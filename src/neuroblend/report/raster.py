@@ -102,7 +102,7 @@ def _rates(ax: Axes, view: View, which: int, i: int) -> None:
         lines[TRUTH] = true[which, :, 0]
     for role, rate in lines.items():
         ax.plot(time_s, rate / trials.bin_s, zorder=DRAW_ORDER[role], **LINES[role])
-    top = 1.08 * max(float(rate.max()) for rate in lines.values()) / trials.bin_s
+    top = 1.08 * max(float(np.nanmax(rate)) for rate in lines.values()) / trials.bin_s
     counts = trials.spikes[split.test[which], :, neuron]
     at = np.flatnonzero(counts)
     tall = 0.08 * top * np.minimum(counts[at], 3)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neuroblend.data.arrays import read_spikes
 from neuroblend.data.batch import Batch, Task
-from neuroblend.data.trials import checked_counts
+from neuroblend.data.trials import checked_padded_counts
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.predict import in_recorded_order, rates_of
 from neuroblend.study.arms import TEACHER
@@ -71,6 +71,7 @@ def predict_run(
     spikes: str | Path | NDArray[Any],
     arm: str = SELECTED,
     seed: int | None = None,
+    lengths: NDArray[Any] | None = None,
 ) -> Prediction:
     """Predict rates, and behavior decoded from them, from spikes alone.
 
@@ -82,6 +83,8 @@ def predict_run(
         arm: A student's arm, ``"baseline"``, or ``"selected"`` for the strategy that was selected.
         seed: One of the run's seeds (they hold out different neurons); its first where ``None``.
             Of a run with folds, the student of the first fold predicts.
+        lengths: (B,) bins of each trial, where they differ; a file tells its own. Rates and
+            behavior are NaN after the end of a trial.
 
     Raises:
         InputError: There is no such arm or seed, or the spikes do not fit.
@@ -91,10 +94,10 @@ def predict_run(
     fit = find_fit(folder, arm, seed)
     task = folder.task(fit.seed, fit.fold)
     where = str(spikes) if isinstance(spikes, (str, Path)) else "spikes"
-    counts = (
+    counts, lengths = (
         read_spikes(spikes, task.spec.bin_s)
         if isinstance(spikes, (str, Path))
-        else checked_counts(spikes)
+        else checked_padded_counts(spikes, lengths)
     )
     if counts.shape[1] not in (task.spec.t_in, task.spec.t_out):
         raise InputError(
@@ -103,8 +106,13 @@ def predict_run(
         )
     seen = _held_in(counts, task, where)[:, : task.spec.t_in].astype(np.float32)
     model = load_model(folder, fit, config, task)
-    batch = Batch(torch.from_numpy(seen), None, None, None)
+    batch = Batch(torch.from_numpy(seen))
+    if lengths is not None:
+        present = np.arange(task.spec.t_out) < lengths[:, None]
+        batch = batch._replace(present=torch.from_numpy(present))
     rates = in_recorded_order(rates_of(model, batch), task.split.order)
+    if lengths is not None:
+        rates[~present] = np.nan
     decoder = Scored.load(folder.of(fit) / "test.h5").decoder
     return Prediction(
         rates=rates,

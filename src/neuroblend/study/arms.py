@@ -111,7 +111,9 @@ def build_objective(
         terms[name] = load(strategy.target)(**{key: given[key] for key in strategy.takes})
     weights = {MULTITASK: config.distill.multitask_weight} if MULTITASK in terms else None
     counts = 1.0 if config.distill.normalisation == "released" else spec.mean_count
-    return Objective(terms, teacher, config.distill.alpha, weights, counts)
+    return Objective(
+        terms, teacher, config.distill.alpha, weights, counts, config.distill.cache_teacher
+    )
 
 
 def feature_layer(config: ModelConfig, net: nn.Module) -> str:
@@ -147,6 +149,8 @@ def check_network(config: RunConfig, task: Task) -> str:
             gives no (trial, bin, feature) tensor.
     """
     student, teacher = build_student(config, task, 0), build_teacher(config, task, 0)
+    if not any(weight.requires_grad for weight in student.parameters()):
+        raise InputError(f"model {config.model.name}: has no weights that learn; wanted some")
     layer = feature_layer(config.model, student.net)
     batch = task.batch("train").take(slice(2))
     wanted = (batch.n_trials, task.spec.t_out, task.spec.n_out)

@@ -20,9 +20,17 @@ from neuroblend.data.split import Part
 from neuroblend.data.trials import Trials
 from neuroblend.evaluation.bootstrap import N_PSTH_REPLICATES, Draws
 from neuroblend.evaluation.decode import Decoder
-from neuroblend.evaluation.metrics import ErrorSums, PsthSums, SpikeSums, mean_of_known, psths
+from neuroblend.evaluation.metrics import (
+    ErrorSums,
+    PsthSums,
+    SpikeSums,
+    mean_of_known,
+    mean_of_trials,
+    psths,
+)
 from neuroblend.evaluation.predict import predict
 from neuroblend.privilege.roles import Student, Teacher
+from neuroblend.registry import find_model
 from neuroblend.study.arms import (
     TEACHER,
     Arm,
@@ -34,6 +42,7 @@ from neuroblend.study.arms import (
 from neuroblend.study.folder import Fit, RunFolder
 from neuroblend.study.stored import Scored
 from neuroblend.training.checkpoint import load_weights, save_weights, write_json, write_whole
+from neuroblend.training.devices import is_main
 from neuroblend.training.fit import fit as train
 
 Sums = TypeVar("Sums", SpikeSums, ErrorSums)
@@ -43,6 +52,8 @@ N_SHOWN = 8  # neurons whose single-trial rates are kept for figures
 
 def run_fit(folder: RunFolder, fit: Fit, progress: Callable[[int, int], None]) -> None:
     """Train, score and store one arm of one seed and fold, or go on where that was interrupted.
+
+    Where several processes train one model, each calls this and the first of them stores.
 
     Raises:
         InputError: Training fails, or the device is not to be had.
@@ -62,7 +73,11 @@ def run_fit(folder: RunFolder, fit: Fit, progress: Callable[[int, int], None]) -
         teacher = load_teacher(folder, fit, config, task)
     layer = feature_layer(config.model, model.net)
     objective = build_objective(config, fit.arm, task.spec, layer, teacher)
-    history = train(model, task, objective, config.training, seed, out, progress)
+    mask = config.training.mask or find_model(config.model.name).mask
+    settings = config.training.model_copy(update={"mask": mask})
+    history = train(model, task, objective, settings, seed, out, progress)
+    if not is_main():
+        return
     scored, valid = score_model(model, task)
     save_weights(model, out / "model.safetensors")
     write_whole(out / "history.csv", lambda path: history.to_csv(path, index=False))
@@ -120,6 +135,8 @@ def score_rates(all_rates: NDArray[np.float32], task: Task) -> tuple[Scored, dic
     """
     trials, split = task.trials, task.split
     assert trials.behavior is not None
+    if trials.present is not None:
+        all_rates = np.where(trials.present[:, :, None], all_rates, np.float32(np.nan))
     parts: tuple[Part, ...] = ("train", "valid", "test")
     rates = {part: all_rates[split.trials(part)] for part in parts}
     decoder = Decoder.fit(rates["train"], trials.behavior[split.train])
@@ -157,7 +174,7 @@ def spike_sums(
     rates: NDArray[np.float32], task: Task, part: Part
 ) -> tuple[SpikeSums | None, SpikeSums | None]:
     """Return sums for co-bps and fp-bps of (B, T, N) rates; ``None`` for what is not held out."""
-    spikes = task.trials.spikes[task.split.trials(part)]
+    spikes = task.trials.counts_of(task.split.trials(part))
     unseen, t_in = task.split.held_out, task.spec.t_in
     held_out = forward = None
     if unseen.any():
@@ -236,13 +253,15 @@ def _psth(
     if conditions is None:
         return None, None
     names, index = conditions
-    truth = psths(trials.spikes, index, len(names), trials.bin_s)
+    truth = psths(trials.counts_of(np.arange(trials.n_trials)), index, len(names), trials.bin_s)
     test = index[task.split.test]
     draws = Draws.of(trials.n_trials, 1).trials[:N_PSTH_REPLICATES, task.split.test]
     weights = np.vstack([np.ones(len(test)), draws])
     r2 = PsthSums(rates.astype(np.float64), test, truth).r2(weights)
     empty = np.full(rates.shape[1:], np.nan)
-    means = [rates[test == c].mean(0) if (test == c).any() else empty for c in range(len(names))]
+    means = [
+        mean_of_trials(rates[test == c]) if (test == c).any() else empty for c in range(len(names))
+    ]
     return np.stack(means), r2
 
 

@@ -24,11 +24,13 @@ from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError, nearest
 from neuroblend.study.arms import arms_of, check_network
 from neuroblend.study.folder import RunFolder
+from neuroblend.study.presets import with_preset
 from neuroblend.study.progress import fits_progress
 from neuroblend.study.provenance import provenance_of
 from neuroblend.study.results import gather
 from neuroblend.study.schedule import default_jobs, run_fits
-from neuroblend.training.checkpoint import as_device, write_json
+from neuroblend.training.checkpoint import write_json
+from neuroblend.training.devices import as_device, check_devices
 
 SIMULATED = "simulated"
 
@@ -70,8 +72,8 @@ def run(
     if isinstance(source, (str, Path)) and str(source) != SIMULATED:
         name = str(Path(source).resolve())
     config = config.model_copy(update={"data": config.data.model_copy(update={"source": name})})
-    config = of_benchmark(config)
-    as_device(config.training.accelerator)
+    config = with_preset(of_benchmark(config))
+    device = as_device(config.training.accelerator)
     arms = arms_of(config)
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: wanted 1 or more")
@@ -80,10 +82,12 @@ def run(
         say(f"note: {note}")
     splits = draw_splits(trials, config)
     for split in splits:
+        check_devices(config.training, device, split.train.size)
         check_network(config, Task.of(trials, split))
     folder = _opened(out, config, trials, splits)
     n_fits = len(arms) * len(splits)
-    jobs = jobs or default_jobs(config.training.accelerator)
+    n_devices = config.training.devices
+    jobs = 1 if n_devices > 1 else jobs or default_jobs(config.training.accelerator)
     say(f"{trials!r}")
     say(f"{n_fits} fits ({len(arms)} arms x {len(splits)} splits), {min(jobs, n_fits)} at a time")
     with fits_progress(folder.fits(), quiet) as tell:

@@ -11,6 +11,7 @@ import gc
 import multiprocessing
 import multiprocessing.connection
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -25,7 +26,7 @@ from neuroblend.errors import InputError
 from neuroblend.study.arms import TEACHER
 from neuroblend.study.folder import Fit, RunFolder
 from neuroblend.study.job import run_fit
-from neuroblend.training.checkpoint import as_device
+from neuroblend.training.devices import as_device, is_main
 
 Tell = Callable[[Fit, int, int], None]
 """``tell(fit, epochs done, most epochs)``; epochs done equal most when a fit has ended."""
@@ -45,13 +46,18 @@ def default_jobs(accelerator: str) -> int:
 def run_fits(folder: RunFolder, jobs: int, tell: Tell) -> None:
     """Train what a run still lacks; students begin when their teacher has ended.
 
-    With one job, everything runs in this process.
+    With one job, everything runs in this process; where several devices train one model, one fit
+    after the other takes them all, with a process for each.
 
     Raises:
         InputError: A training fails. Those that have ended stay.
     """
     todo = [fit for fit in folder.fits() if not folder.is_done(fit)]
-    if jobs == 1:
+    n_devices = folder.config().training.devices
+    if n_devices > 1:
+        for fit in todo:
+            _run_together(folder, fit, n_devices, tell)
+    elif jobs == 1:
         with _one_thread():
             for fit in todo:
                 _run_here(folder, fit, tell)
@@ -63,6 +69,56 @@ def _run_here(folder: RunFolder, fit: Fit, tell: Tell) -> None:
     n_epochs = folder.config().training.epochs
     run_fit(folder, fit, lambda done, most: tell(fit, min(done, most - 1), most))
     tell(fit, n_epochs, n_epochs)
+
+
+def _run_together(folder: RunFolder, fit: Fit, n_devices: int, tell: Tell) -> None:
+    """Let a process for each device train one model."""
+    context = multiprocessing.get_context("spawn")
+    n_epochs = folder.config().training.epochs
+    news: Any = context.Queue()
+    shared = ONE_THREAD | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    shared |= {"WORLD_SIZE": str(n_devices), "NODE_RANK": "0"}
+    workers = []
+    try:
+        for rank in range(n_devices):
+            with _environment(shared | {"LOCAL_RANK": str(rank)}):
+                worker = context.Process(target=_work_together, args=(folder.path, fit, news))
+                worker.start()
+                workers.append(worker)
+        while any(worker.is_alive() for worker in workers) or not news.empty():
+            with contextlib.suppress(Empty):
+                done = news.get(timeout=0.2)
+                if isinstance(done, str):
+                    raise InputError(done)
+                tell(fit, min(done, n_epochs - 1), n_epochs)
+            if any(worker.exitcode for worker in workers) and news.empty():
+                raise InputError(
+                    f"{fit.label}: a process was ended from outside, as happens where memory runs "
+                    "out; the same command goes on, with fewer --devices if need be"
+                )
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.join()
+    tell(fit, n_epochs, n_epochs)
+
+
+def _work_together(path: Path, fit: Fit, news: Any) -> None:
+    _start_worker(news)
+    try:
+        run_fit(RunFolder(path), fit, lambda done, most: news.put(done))
+    except InputError as error:
+        if is_main():
+            news.put(str(error))
+    finally:
+        news.close()
+        news.join_thread()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -119,21 +118,3 @@ def _unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         return {_unpack(k, tensors): _unpack(v, tensors) for k, v in content}
     items = [_unpack(item, tensors) for item in content]
     return tuple(items) if kind == "tuple" else items
-
-
-def as_device(accelerator: str) -> torch.device:
-    """Return the device that Lightning's ``accelerator`` names here.
-
-    Raises:
-        InputError: There is none such.
-    """
-    has_mps = torch.backends.mps.is_available()
-    if accelerator == "auto":
-        accelerator = "gpu" if torch.cuda.is_available() or has_mps else "cpu"
-    if accelerator == "cpu":
-        return torch.device("cpu")
-    if accelerator in ("gpu", "cuda") and torch.cuda.is_available():
-        return torch.device("cuda")
-    if accelerator in ("gpu", "mps") and has_mps:
-        return torch.device("mps")
-    raise InputError(f"--accelerator {accelerator}: none on this machine; wanted auto or cpu")

@@ -22,10 +22,13 @@ from torch import Tensor, nn
 from neuroblend.config import TrainingConfig
 from neuroblend.data.batch import Batch, Batches, Task, mixed_seed
 from neuroblend.distill.objective import Objective, poisson_nll
+from neuroblend.distill.reduce import n_processes, summed_over_processes
 from neuroblend.errors import InputError
-from neuroblend.training.checkpoint import SafetensorsIO, as_device
-from neuroblend.training.masking import TimeMask
+from neuroblend.training.checkpoint import SafetensorsIO
+from neuroblend.training.devices import as_device, check_devices, own_device
+from neuroblend.training.masking import EntryMask, TimeMask
 
+SCALED = "16-mixed"  # the precision that scales gradients
 RESUME_FILE = "resume.safetensors"
 SAVE_EVERY_S = 15.0
 N_VALID_MASKS = 2  # masks that a validation score is averaged over, the same ones in every epoch
@@ -36,8 +39,15 @@ class NeedsData(Protocol):
     """An objective that makes weights of its own before training."""
 
     def prepare(self, model: nn.Module, batch: Batch) -> None:
-        """Make them, from the first trials."""
+        """Make them, from the training trials."""
         ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """An objective that wants to know how far training is, from 0 to 1."""
+
+    progress: float
 
 
 def fit(
@@ -77,11 +87,15 @@ def fit(
     settings = settings or TrainingConfig()
     objective = objective if objective is not None else Objective()
     resume = None if folder is None else Path(folder) / RESUME_FILE
-    device = as_device(settings.accelerator)
+    device = own_device(as_device(settings.accelerator))
+    check_devices(settings, device, task.split.train.size)
     with _quiet(), torch.random.fork_rng(enabled=True):
         torch.manual_seed(mixed_seed(seed, 11))
+        model.to(device)
+        if isinstance(objective, nn.Module):
+            objective.to(device)
         if isinstance(objective, NeedsData):
-            objective.prepare(model, task.batch("train").take(slice(2)))
+            objective.prepare(model, task.batch("train").to(device))
         batches = Batches(task.batch("train").to(device), settings.batch_size, seed)
         loop = _Loop(model, objective, task, settings, seed, len(batches), device)
         best = _Best()
@@ -95,7 +109,9 @@ def fit(
             callbacks.append(_Resume(resume))
         trainer = pl.Trainer(
             accelerator=device.type if device.type != "cuda" else "gpu",
-            devices=1,
+            devices=settings.devices,
+            strategy="ddp" if settings.devices > 1 else "auto",
+            use_distributed_sampler=False,  # every process has all trials and takes its part
             precision=settings.precision,
             max_epochs=settings.epochs,
             gradient_clip_val=settings.clip,
@@ -139,14 +155,16 @@ class _Loop(pl.LightningModule):
         self.settings = settings
         self.seed = seed
         self.n_steps = n_batches * settings.epochs
-        self.mask = TimeMask(settings.mask_ratio, settings.mask_span)
+        self.mask = (
+            EntryMask(settings.mask_ratio)
+            if settings.mask == "entries"
+            else TimeMask(settings.mask_ratio, settings.mask_span)
+        )
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         whole = task.batch("valid")
-        masks = [
-            TimeMask(settings.mask_ratio, 1)(whole, mixed_seed(seed, 12, i))
-            for i in range(N_VALID_MASKS)
-        ]
+        mask = TimeMask(settings.mask_ratio, 1) if settings.mask != "entries" else self.mask
+        masks = [mask(whole, mixed_seed(seed, 12, i)) for i in range(N_VALID_MASKS)]
         self._valid = [part.to(device) for masked in masks for part in Batches(masked, 256)]
 
     def configure_optimizers(self) -> Any:
@@ -155,8 +173,7 @@ class _Loop(pl.LightningModule):
             weights,
             lr=self.settings.lr,
             weight_decay=self.settings.weight_decay,
-            # a fused step is faster; Lightning cannot clip with it in mixed precision
-            fused=self.settings.precision.endswith("true"),
+            fused=self.settings.precision != SCALED,  # with a gradient scaler, clipping forbids it
         )
         n_warm = max(1, round(self.settings.warmup * self.n_steps))
 
@@ -167,6 +184,14 @@ class _Loop(pl.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, scale)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        if self.settings.precision == SCALED:  # gradients must be unscaled first
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            nn.utils.clip_grad_norm_(self.parameters(), self.settings.clip)
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         return batch  # everything lies on the device already
@@ -181,6 +206,11 @@ class _Loop(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         masked = self.mask(batch, mixed_seed(self.seed, 14, self.global_step))
+        if self.trainer.world_size > 1:
+            masked = masked.take(slice(self.trainer.global_rank, None, self.trainer.world_size))
+        paced: object = self.objective
+        if isinstance(paced, Paced):
+            paced.progress = self.global_step / self.n_steps
         losses = self.objective(self.model, masked)
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()
@@ -191,7 +221,9 @@ class _Loop(pl.LightningModule):
         n_batches = self.trainer.num_training_batches
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": float(self.current_epoch + 1), "lr": lr}
-        row |= {name: float(total) / n_batches for name, total in self._sums.items()}
+        sums = summed_over_processes(torch.stack([*map(torch.as_tensor, self._sums.values())]))
+        means = (sums / n_processes() / n_batches).tolist()
+        row |= dict(zip(self._sums, means, strict=True))
         if not math.isfinite(row["loss"]):
             raise InputError(
                 f"training: the loss is {row['loss']} in epoch {self.current_epoch + 1}; lower the "
@@ -256,7 +288,8 @@ class _Resume(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # a training that is about to stop is not saved: going on from there would miss the stop
-        if time.monotonic() - self._last >= SAVE_EVERY_S and not trainer.should_stop:
+        is_due = time.monotonic() - self._last >= SAVE_EVERY_S and not trainer.should_stop
+        if trainer.strategy.broadcast(is_due):  # all processes save, or none
             trainer.save_checkpoint(self.path)
             self._last = time.monotonic()
 
@@ -269,7 +302,8 @@ class _Progress(Callback):
         self.n_epochs = n_epochs
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.tell(trainer.current_epoch + 1, self.n_epochs)
+        if trainer.is_global_zero:
+            self.tell(trainer.current_epoch + 1, self.n_epochs)
 
 
 @contextmanager

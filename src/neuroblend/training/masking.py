@@ -1,4 +1,4 @@
-"""Masked modelling: hide bins of the input and ask for them (Ye & Pandarinath 2021).
+"""Masked modelling: hide some of the input and ask for it (Ye & Pandarinath 2021).
 
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons (``N_in`` seen).
 """
@@ -35,12 +35,9 @@ class TimeMask:
         Scored are the hidden bins of held-in neurons, beside what was scored before.
         """
         hidden = self.draw(batch.n_trials, batch.spikes.shape[1], seed).to(batch.spikes.device)
-        assert batch.scored is not None
-        scored = batch.scored.clone()
-        n_in = batch.spikes.shape[2]
-        scored[:, : hidden.shape[1], :n_in] |= hidden[:, :, None]
-        spikes = batch.spikes.masked_fill(hidden[:, :, None], 0.0)
-        return batch._replace(spikes=spikes, scored=scored)
+        if batch.present is not None:
+            hidden = hidden & batch.present
+        return _hide(batch, hidden[:, :, None], scale=1.0)
 
     def draw(self, n_trials: int, n_bins: int, seed: int) -> torch.Tensor:
         """Return (B, T_in) bool, True for a bin to hide; at least one in the batch."""
@@ -56,3 +53,36 @@ class TimeMask:
         if not drawn.any():
             drawn[0, int(torch.randint(n_bins, (), generator=generator))] = True
         return drawn
+
+
+@dataclass(frozen=True)
+class EntryMask:
+    """Set single entries of the seen spikes to zero and add them to what is scored.
+
+    Coordinated dropout (Keshtkaran & Pandarinath 2019): what is left is scaled up, so that sums
+    over many entries stay the same, and no entry is explained by itself.
+
+    Attributes:
+        ratio: Share of entries to hide.
+    """
+
+    ratio: float = 0.25
+
+    def __call__(self, batch: Batch, seed: int) -> Batch:
+        """Return the batch with entries hidden; the same seed hides the same entries."""
+        generator = torch.Generator().manual_seed(seed)
+        hidden = torch.rand(batch.spikes.shape, generator=generator) < self.ratio
+        hidden = hidden.to(batch.spikes.device)
+        if batch.present is not None:
+            hidden = hidden & batch.present[:, :, None]
+        return _hide(batch, hidden, scale=1 / (1 - self.ratio))
+
+
+def _hide(batch: Batch, hidden: torch.Tensor, scale: float) -> Batch:
+    """Return the batch without what ``hidden``, (B, T_in, N_in) or (B, T_in, 1), says, scored."""
+    assert batch.scored is not None
+    scored = batch.scored.clone()
+    n_bins, n_in = batch.spikes.shape[1:]
+    scored[:, :n_bins, :n_in] |= hidden
+    spikes = batch.spikes.masked_fill(hidden, 0.0)
+    return batch._replace(spikes=spikes if scale == 1 else spikes * scale, scored=scored)

@@ -1,0 +1,404 @@
+"""LFADS (Pandarinath et al., Nature Methods 2018), as rebuilt by Sedler & Pandarinath (2023).
+
+Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons, ``G`` generator
+units, ``F`` factors, ``U`` inferred inputs.
+
+A sequential variational autoencoder: a bidirectional encoder gives a posterior over the initial
+condition of a recurrent generator, which rolls out alone but for inferred inputs; those come from a
+controller that is fed a second encoder and the generator's own factors. Factors are a normalised
+linear read-out of the generator, log rates a linear read-out of factors. In training, posteriors
+are sampled, and the network brings two loss terms of its own: the divergence of posteriors from
+priors, ramped up, and a penalty on recurrent weights. Coordinated dropout (Keshtkaran & Pandarinath
+2019) is the mask of entries that this model is registered with.
+
+Differences from lfads-torch: gates are those of ``torch.nn.GRU`` (reset after the product), which
+fuses the encoders' loops, and encoder states are not clipped; the divergence of inferred inputs
+from their autoregressive prior is computed in closed form rather than from one sample; divergences
+are divided by the number of predicted entries of a trial, so that a weight of one is the evidence
+lower bound in nats/entry; the read-out's rows are not normalised and its bias starts at each
+neuron's mean log rate. Initial conditions for a separate leading segment, external inputs and
+read-ins of several sessions are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from neuroblend.data.batch import TaskSpec
+from neuroblend.errors import InputError
+from neuroblend.models.dropout import Dropout
+
+PRESETS = {
+    "mc_maze": {  # lfads-torch, configs/model/nlb_mc_maze.yaml: 20 ms bins
+        "model": {
+            "generator": 200,
+            "factors": 100,
+            "encoder": 64,
+            "controller": 64,
+            "inputs": 4,
+            "initial": 64,
+            "dropout": 0.3,
+            "prior_tau_s": 0.2,
+        },
+        "training": {
+            "lr": 4e-3,
+            "batch_size": 256,
+            "weight_decay": 0.0,
+            "mask": "entries",
+            "mask_ratio": 0.3,
+        },
+    },
+    "mc_maze_small": {  # lfads-torch, configs/model/nlb_mc_maze_small.yaml: 5 ms bins
+        "model": {
+            "generator": 100,
+            "factors": 40,
+            "encoder": 100,
+            "controller": 80,
+            "inputs": 4,
+            "initial": 100,
+            "dropout": 0.02,
+            "prior_tau_s": 0.05,
+        },
+        "training": {
+            "lr": 4e-3,
+            "weight_decay": 0.0,
+            "mask": "entries",
+            "mask_ratio": 0.3,
+        },
+    },
+}
+"""Sizes and training as published; weights of divergences, which were searched there, are ours."""
+
+LEAST_VARIANCE = 1e-4  # of the posterior of the initial condition, as in lfads-torch
+PRIOR_VARIANCE = 0.1  # of the initial condition, as in lfads-torch
+CLIP = 5.0  # largest state of generator and controller
+SAMPLE_SEED = 0  # of posterior samples in eval mode
+
+
+class LFADS(nn.Module):
+    """Encoder, controller and generator.
+
+    Args:
+        spec: Sizes of the task.
+        generator: Units of the generator, ``G``.
+        factors: Factors, ``F``.
+        encoder: Units of each encoder in each direction.
+        controller: Units of the controller; unused where ``inputs`` is 0.
+        inputs: Inferred inputs, ``U``; 0 for an autonomous generator.
+        initial: Dimensions of the initial condition.
+        dropout: On spikes, encodings, generator states and factors.
+        kl_initial: Weight of the initial condition's divergence; 1 is the evidence lower bound.
+        kl_inputs: Weight of the inferred inputs' divergence.
+        kl_ramp: Share of training over which both weights rise from 0.
+        l2_generator: Weight of the generator's mean squared recurrent weight.
+        l2_controller: Weight of the controller's.
+        prior_tau_s: Time constant at which the prior of inferred inputs starts, in seconds.
+        n_samples: Posterior samples that rates are averaged over in eval mode; 0 takes the
+            posterior mean. Samples are the same at every call.
+
+    Raises:
+        InputError: A number is out of range.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        generator: int = 64,
+        factors: int = 32,
+        encoder: int = 48,
+        controller: int = 32,
+        inputs: int = 2,
+        initial: int = 32,
+        dropout: float = 0.2,
+        kl_initial: float = 1.0,
+        kl_inputs: float = 1.0,
+        kl_ramp: float = 0.4,
+        l2_generator: float = 0.0,
+        l2_controller: float = 0.0,
+        prior_tau_s: float = 0.1,
+        n_samples: int = 0,
+    ) -> None:
+        sizes = {"generator": generator, "factors": factors, "encoder": encoder, "initial": initial}
+        for name, size in (sizes | {"controller": controller}).items():
+            if size < 1:
+                raise InputError(f"lfads: {name} {size}, wanted 1 or more")
+        least = {"inputs": inputs, "n_samples": n_samples, "kl_initial": kl_initial}
+        least |= {"kl_inputs": kl_inputs, "l2_generator": l2_generator}
+        for name, value in (least | {"l2_controller": l2_controller}).items():
+            if value < 0:
+                raise InputError(f"lfads: {name} {value:g}, wanted 0 or more")
+        if not (prior_tau_s > 0 and 0 <= kl_ramp <= 1):
+            raise InputError(
+                f"lfads: found prior_tau_s {prior_tau_s:g} and kl_ramp {kl_ramp:g}, wanted a time "
+                "above 0 and a share of training from 0 to 1"
+            )
+        super().__init__()
+        self.t_out = spec.t_out
+        self.n_entries = spec.t_out * spec.n_out
+        self.kl_weights = (kl_initial, kl_inputs)
+        self.kl_ramp = kl_ramp
+        self.l2_weights = (l2_generator, l2_controller)
+        self.n_samples = n_samples
+        self.drop = Dropout(dropout)
+        self.encode_initial = _Encoder(spec.n_in, encoder)
+        self.initial_posterior = nn.Linear(2 * encoder, 2 * initial)
+        self.initial_state = nn.Linear(initial, generator)
+        self.decoder = _Decoder(generator, factors, 2 * encoder, controller, inputs, dropout)
+        self.encode_inputs = _Encoder(spec.n_in, encoder) if inputs else None
+        self.factors = nn.Identity()  # what the read-out takes, by a name that hooks can reach
+        self.readout = nn.Linear(factors, spec.n_out)
+        self.prior_mean = nn.Parameter(torch.zeros(initial))
+        self.input_prior = _InputPrior(inputs, prior_tau_s / spec.bin_s) if inputs else None
+        for linear in (self.initial_posterior, self.initial_state, self.readout):
+            _by_fan_in(linear)
+        with torch.no_grad():
+            self.readout.weight *= 0.5
+            self.readout.bias.copy_(torch.tensor(spec.log_rate))
+        self._divergence: Tensor | None = None
+
+    def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:
+        """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin.
+
+        ``present`` is (B, T) bool, False for padding; ``None`` where all trials have all bins.
+        """
+        if self.training:
+            return self._rates(spikes, present, _drawn)
+        if self.n_samples == 0:
+            return self._rates(spikes, present, _mean)
+        generator = torch.Generator(spikes.device).manual_seed(SAMPLE_SEED)
+        draw = partial(_drawn, generator=generator)
+        draws = [self._rates(spikes, present, draw) for _ in range(self.n_samples)]
+        return torch.stack(draws).logsumexp(dim=0) - math.log(self.n_samples)
+
+    def own_losses(self, progress: float) -> Mapping[str, Tensor]:
+        """Return the weighted terms of the last call in training mode, in nats/entry.
+
+        Args:
+            progress: Share of training that is done, 0 to 1.
+        """
+        ramp = min(1.0, progress / self.kl_ramp) if self.kl_ramp else 1.0
+        weights = [self.decoder.generator.recurrent.weight, self.decoder.recurrent_weight]
+        l2 = torch.stack(
+            [
+                scale * weight.square().mean() / 2
+                for scale, weight in zip(self.l2_weights, weights, strict=True)
+                if weight is not None
+            ]
+        ).sum()
+        if self._divergence is None:
+            raise ValueError("own_losses was asked for before a call in training mode")
+        divergence, self._divergence = self._divergence, None  # its graph is freed with the loss
+        return {"kl": ramp * divergence, "l2": l2}
+
+    def _rates(self, spikes: Tensor, present: Tensor | None, draw: _Draw) -> Tensor:
+        seen = self.drop(spikes)
+        _, last = self.encode_initial(seen, present)
+        mean, log_variance = self.initial_posterior(self.drop(last)).float().chunk(2, dim=1)
+        initial = _Gaussian(mean, log_variance.exp() + LEAST_VARIANCE)
+        encoded = None
+        if self.encode_inputs is not None:
+            encoded = _lagged(self.encode_inputs(seen, present)[0], present, self.t_out)
+        state = self.initial_state(draw(initial))
+        n_bins = self.t_out if present is None else present.shape[1]
+        factors, inputs = self.decoder(state, encoded, n_bins, draw)
+        if self.training:
+            self._divergence = self._divergences(initial, inputs, present)
+        return self.readout(self.factors(factors))
+
+    def _divergences(
+        self, initial: _Gaussian, inputs: _Gaussian | None, present: Tensor | None
+    ) -> Tensor:
+        """Return weighted divergences, mean over trials, in nats per predicted entry."""
+        variance = initial.mean.new_tensor(PRIOR_VARIANCE)
+        total = self.kl_weights[0] * _divergence(initial, self.prior_mean, variance).sum(1).mean()
+        if inputs is not None and self.input_prior is not None:
+            each = self.input_prior.divergence(inputs)
+            each = each if present is None else each.where(present, 0.0)
+            total = total + self.kl_weights[1] * each.sum(1).mean()
+        return total / self.n_entries
+
+
+class _Gaussian(NamedTuple):
+    """A diagonal Gaussian: mean and variance, (B, ..., H) each."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+_Draw = Callable[[_Gaussian], Tensor]
+
+
+def _mean(posterior: _Gaussian) -> Tensor:
+    return posterior.mean
+
+
+def _drawn(posterior: _Gaussian, generator: torch.Generator | None = None) -> Tensor:
+    """Draw once, with a gradient to mean and variance."""
+    mean, variance = posterior
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    return mean + variance.sqrt() * noise
+
+
+class _Encoder(nn.Module):
+    """Bidirectional recurrent encoder."""
+
+    def __init__(self, n_in: int, width: int) -> None:
+        super().__init__()
+        self.recurrent = nn.GRU(n_in, width, batch_first=True, bidirectional=True)
+
+    def forward(self, spikes: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return (B, T_in, 2 width) states and each direction's last one, (B, 2 width)."""
+        if present is None:
+            states, last = self.recurrent(spikes)
+        else:
+            # packed, so that the backward direction begins at each trial's own end
+            lengths = present.sum(dim=1).cpu()
+            packed = pack_padded_sequence(spikes, lengths, batch_first=True, enforce_sorted=False)
+            states, last = self.recurrent(packed)
+            states, _ = pad_packed_sequence(states, True, total_length=spikes.shape[1])
+        return states, last.transpose(0, 1).flatten(1)
+
+
+def _lagged(encoded: Tensor, present: Tensor | None, n_bins: int) -> Tensor:
+    """Return encodings one bin late in each direction, 0 where there is none, (B, T, 2 width).
+
+    A bin's inferred input then depends on spikes before and after the bin, not on its own.
+    """
+    if present is not None:
+        encoded = encoded.where(present[:, :, None], 0.0)
+    forward, backward = encoded.chunk(2, dim=2)
+    forward = nn.functional.pad(forward, (0, 0, 1, 0))[:, :-1]
+    backward = nn.functional.pad(backward, (0, 0, 0, 1))[:, 1:]
+    lagged = torch.cat([forward, backward], dim=2)
+    if present is not None:
+        return lagged.where(present[:, :, None], 0.0)
+    return nn.functional.pad(lagged, (0, 0, 0, n_bins - lagged.shape[1]))
+
+
+class _Cell(nn.Module):
+    """One step of a gated recurrent unit whose product of inputs is made by its caller."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.recurrent = nn.Linear(width, 3 * width)
+        nn.init.normal_(self.recurrent.weight, std=width**-0.5)
+        nn.init.zeros_(self.recurrent.bias)
+        with torch.no_grad():
+            self.recurrent.bias[width : 2 * width] = 1.0  # starts by keeping its state
+
+    def forward(self, driven: Tensor | None, state: Tensor) -> Tensor:
+        """Return the next (B, width) state; ``driven`` is (B, 3 width), ``None`` for no input."""
+        product = self.recurrent(state)
+        if driven is not None:
+            gates = torch.sigmoid((product + driven)[:, : 2 * self.width])
+            fresh = driven[:, 2 * self.width :]
+        else:
+            gates, fresh = torch.sigmoid(product[:, : 2 * self.width]), None
+        reset, keep = gates.chunk(2, dim=1)
+        candidate = reset * product[:, 2 * self.width :]
+        candidate = torch.tanh(candidate if fresh is None else candidate + fresh)
+        # a mean of tanh outputs and a start within the clip cannot leave it: only the start is cut
+        return torch.lerp(candidate, state, keep)
+
+
+class _Decoder(nn.Module):
+    """Roll-out of generator and controller."""
+
+    def __init__(
+        self, generator: int, factors: int, encoded: int, controller: int, inputs: int, drop: float
+    ) -> None:
+        super().__init__()
+        self.generator = _Cell(generator)
+        self.factor_weight = nn.Parameter(torch.randn(factors, generator))
+        self.drop = Dropout(drop)
+        self.controller: _Cell | None = None
+        if inputs:
+            self.controller = _Cell(controller)
+            self.from_encoded = nn.Linear(encoded, 3 * controller)
+            self.from_factors = nn.Linear(factors, 3 * controller, bias=False)
+            self.posterior = nn.Linear(controller, 2 * inputs)
+            self.from_inputs = nn.Linear(inputs, 3 * generator)
+            self.start = nn.Parameter(torch.zeros(controller))
+            for linear in (self.from_encoded, self.from_factors, self.posterior, self.from_inputs):
+                _by_fan_in(linear)
+
+    @property
+    def recurrent_weight(self) -> Tensor | None:
+        """The controller's recurrent weights, if there is one."""
+        return None if self.controller is None else self.controller.recurrent.weight
+
+    def forward(
+        self, state: Tensor, encoded: Tensor | None, n_bins: int, draw: _Draw
+    ) -> tuple[Tensor, _Gaussian | None]:
+        """Return (B, T, F) factors and the posterior of the (B, T, U) inferred inputs.
+
+        Args:
+            state: (B, G) state of the generator before the first bin.
+            encoded: (B, T, E) what the controller is given; ``None`` without one.
+            n_bins: Bins to roll out.
+            draw: How a posterior becomes a value.
+        """
+        state = state.clamp(-CLIP, CLIP)
+        weight = nn.functional.normalize(self.factor_weight, dim=1)
+        if self.controller is None or encoded is None:
+            states = []
+            for _ in range(n_bins):
+                state = self.generator(None, state)
+                states.append(state)
+            return nn.functional.linear(self.drop(torch.stack(states, dim=1)), weight), None
+        driven = self.from_encoded(self.drop(encoded)).unbind(dim=1)
+        control = self.start.expand(len(state), -1)
+        factor = nn.functional.linear(self.drop(state), weight)
+        factors, means, log_variances = [], [], []
+        for step in driven:
+            control = self.controller(step + self.from_factors(self.drop(factor)), control)
+            mean, log_variance = self.posterior(control).float().chunk(2, dim=1)
+            inferred = draw(_Gaussian(mean, log_variance.exp()))
+            state = self.generator(self.from_inputs(inferred), state)
+            factor = nn.functional.linear(self.drop(state), weight)
+            factors.append(factor)
+            means.append(mean)
+            log_variances.append(log_variance)
+        inputs = _Gaussian(torch.stack(means, dim=1), torch.stack(log_variances, dim=1).exp())
+        return torch.stack(factors, dim=1), inputs
+
+
+class _InputPrior(nn.Module):
+    """First-order autoregressive prior of each inferred input, time constant and noise learned."""
+
+    def __init__(self, n_inputs: int, tau_bins: float) -> None:
+        super().__init__()
+        self.log_tau = nn.Parameter(torch.full((n_inputs,), tau_bins).log())
+        self.log_noise = nn.Parameter(torch.full((n_inputs,), 0.1).log())
+
+    def divergence(self, posterior: _Gaussian) -> Tensor:
+        """Return (B, T) divergences from (B, T, U) posteriors, in nats, each bin given the last."""
+        keep = torch.exp(-1 / self.log_tau.exp())
+        noise = self.log_noise.exp()
+        mean = nn.functional.pad(posterior.mean, (0, 0, 1, 0))[:, :-1] * keep
+        # the spread of the bin before adds to the expected squared step
+        carried = nn.functional.pad(posterior.variance, (0, 0, 1, 0))[:, :-1] * keep.square()
+        variance = noise.expand_as(mean[0]).clone()
+        variance[0] = noise / (1 - keep.square())
+        extra = carried / variance
+        return (_divergence(posterior, mean, variance) + extra / 2).sum(dim=2)
+
+
+def _divergence(posterior: _Gaussian, mean: Tensor, variance: Tensor) -> Tensor:
+    """Return the elementwise Kullback-Leibler divergence from N(mean, variance), in nats."""
+    ratio = posterior.variance / variance
+    return (ratio + (posterior.mean - mean).square() / variance - 1 - ratio.log()) / 2
+
+
+def _by_fan_in(linear: nn.Linear) -> None:
+    nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)

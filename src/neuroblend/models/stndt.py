@@ -1,0 +1,229 @@
+"""Spatiotemporal Neural Data Transformer (Le & Shlizerman, NeurIPS 2022).
+
+Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons, ``W`` slots, one for
+each neuron (or feature) and as many more as make a round number.
+
+As :mod:`neuroblend.models.ndt`, but a token's features stand for neurons, and each layer also
+attends over neurons: a neuron's token is its time course, the weights (mean over heads) mix the
+neurons of every bin's token, and a second perceptron follows. In training, a contrastive term pulls
+together the embeddings, over time and over neurons, of two corrupted views of a trial and pushes
+apart those of different trials (InfoNCE), as the published settings for the maze do.
+
+Differences from the published code (trungle93/STNDT): embeddings are not multiplied by the square
+root of their width; layers have their own initial weights; time courses are embedded and projected
+to as many features as there are bins, padded to the heads; views corrupt what the masked model is
+given, so that no hidden count leaks through them; attention over the values of neurons' tokens,
+whose result that code throws away, is not computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from neuroblend.data.batch import TaskSpec
+from neuroblend.errors import InputError
+from neuroblend.models.attention import (
+    EncoderLayer,
+    Perceptron,
+    context_window,
+    reach_in_bins,
+    within_trials,
+)
+from neuroblend.models.dropout import Dropout
+
+PRESETS = {
+    "mc_maze": {  # trungle93/STNDT, configs/mc_maze.yaml
+        "model": {
+            "n_layers": 4,
+            "n_heads": 2,
+            "feedforward": 128,
+            "contrast_weight": 0.1,
+            "contrast_ratio": 0.05,
+        },
+        "training": {"batch_size": 64, "weight_decay": 5e-5, "mask_ratio": 0.25},
+    },
+}
+"""As published; what was searched there (dropout, context, learning rate) is ours."""
+
+
+class STNDT(nn.Module):
+    """Encoder over time bins and neurons.
+
+    Args:
+        spec: Sizes of the task.
+        n_layers: Encoder layers.
+        n_heads: Attention heads, over time and over neurons.
+        feedforward: Hidden units of each perceptron.
+        dropout: In each layer's branches.
+        dropout_embedding: On embedded tokens.
+        dropout_rates: On the features that the read-out takes.
+        context_forward_s: How far ahead a bin may attend, in seconds; ``None`` for all bins.
+            Attention over neurons looks at whole trials all the same.
+        context_backward_s: How far back a bin may attend, in seconds; ``None`` for all bins.
+        contrast_weight: Of the contrastive term, in nats/entry for each nat; 0 for none.
+        contrast_temperature: Of its softmax.
+        contrast_ratio: Share of entries that a view corrupts, half of them to 0 and a quarter to
+            the count of another entry.
+
+    Raises:
+        InputError: A number is out of range.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        n_layers: int = 2,
+        n_heads: int = 2,
+        feedforward: int = 128,
+        dropout: float = 0.3,
+        dropout_embedding: float = 0.2,
+        dropout_rates: float = 0.2,
+        context_forward_s: float | None = 0.16,
+        context_backward_s: float | None = 0.16,
+        contrast_weight: float = 0.1,
+        contrast_temperature: float = 0.07,
+        contrast_ratio: float = 0.05,
+    ) -> None:
+        if min(n_layers, n_heads, feedforward) < 1:
+            raise InputError(
+                f"stndt: found {n_layers} layers, {n_heads} heads and feedforward {feedforward}, "
+                "wanted 1 or more of each"
+            )
+        for name, reach in (("forward", context_forward_s), ("backward", context_backward_s)):
+            if reach is not None and reach < 0:
+                raise InputError(
+                    f"stndt: context_{name}_s {reach} is negative; null stands for all"
+                )
+        if contrast_weight < 0 or contrast_temperature <= 0 or not 0 < contrast_ratio < 1:
+            raise InputError(
+                f"stndt: found contrast_weight {contrast_weight:g}, contrast_temperature "
+                f"{contrast_temperature:g} and contrast_ratio {contrast_ratio:g}, wanted 0 or "
+                "more, above 0, and a share between 0 and 1"
+            )
+        super().__init__()
+        self.t_out = spec.t_out
+        self.width = _rounded(max(spec.n_in, spec.n_out), math.lcm(8, n_heads))
+        self.contrast_weight = contrast_weight
+        self.contrast_temperature = contrast_temperature
+        self.contrast_ratio = contrast_ratio
+        self.embed = nn.Linear(spec.n_in, self.width)
+        self.position = nn.Parameter(torch.randn(spec.t_out, self.width) * 0.02)
+        self.embed_course = nn.Linear(spec.t_out, spec.t_out)
+        self.slot = nn.Parameter(torch.randn(self.width, spec.t_out) * 0.02)
+        self.drop_embedding = Dropout(dropout_embedding)
+        self.layers = nn.ModuleList(
+            _Layer(spec.t_out, self.width, n_heads, feedforward, dropout, n_layers)
+            for _ in range(n_layers)
+        )
+        self.norm = nn.LayerNorm(self.width)
+        self.drop_rates = Dropout(dropout_rates)
+        self.readout = nn.Linear(self.width, spec.n_out)
+        nn.init.uniform_(self.readout.weight, -0.1, 0.1)
+        with torch.no_grad():
+            self.readout.bias.copy_(torch.tensor(spec.log_rate))
+        window = context_window(
+            spec.t_out,
+            reach_in_bins(context_forward_s, spec.bin_s),
+            reach_in_bins(context_backward_s, spec.bin_s),
+            spec.t_out - spec.t_in,
+        )
+        self.register_buffer("window", window, persistent=False)
+        self.window: Tensor | None
+        self._views: tuple[Tensor, Tensor | None] | None = None
+
+    def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:
+        """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin.
+
+        ``present`` is (B, T) bool, False for padding; ``None`` where all trials have all bins.
+        """
+        spikes = nn.functional.pad(spikes, (0, 0, 0, self.t_out - spikes.shape[1]))
+        if present is not None:
+            spikes = spikes.where(present[:, :, None], 0.0)
+        tokens = self.drop_embedding(self.embed(spikes) + self.position)
+        courses = self.drop_embedding(self._courses(spikes) + self.slot)
+        allowed = within_trials(self.window, present)
+        for layer in self.layers:
+            tokens = layer(tokens, courses, allowed)
+            kept = tokens if present is None else tokens.where(present[:, :, None], 0.0)
+            courses = kept.transpose(1, 2)
+        if self.training and self.contrast_weight:
+            self._views = (spikes, present)
+        return self.readout(self.drop_rates(self.norm(tokens)))
+
+    def own_losses(self, progress: float) -> Mapping[str, Tensor]:
+        """Return the weighted contrastive term of the last call in training mode.
+
+        Args:
+            progress: Share of training that is done; the weight does not follow it.
+        """
+        if not self.contrast_weight:
+            return {}
+        if self._views is None:
+            raise ValueError("own_losses was asked for before a call in training mode")
+        (spikes, present), self._views = self._views, None
+        views = [self._corrupted(spikes, present) for _ in range(2)]
+        over_time = self._contrast([self.embed(view) for view in views])
+        over_neurons = self._contrast([self._courses(view) for view in views])
+        return {"contrast": self.contrast_weight * (over_time + over_neurons)}
+
+    def _courses(self, spikes: Tensor) -> Tensor:
+        """Return (B, W, T) embedded time courses, those of slots without a neuron among them."""
+        courses = spikes.transpose(1, 2)
+        courses = nn.functional.pad(courses, (0, 0, 0, self.width - courses.shape[1]))
+        return self.embed_course(courses)
+
+    def _corrupted(self, spikes: Tensor, present: Tensor | None) -> Tensor:
+        """Return a view of (B, T, N_in) counts with a share of its entries changed."""
+        draw = torch.rand_like(spikes) / self.contrast_ratio
+        other = spikes.flatten()[torch.randint(spikes.numel(), spikes.shape, device=spikes.device)]
+        view = spikes.masked_fill(draw < 0.5, 0.0).where((draw < 0.5) | (draw >= 0.75), other)
+        return view if present is None else view.where(present[:, :, None], 0.0)
+
+    def _contrast(self, views: list[Tensor]) -> Tensor:
+        """Return InfoNCE (van den Oord et al. 2018) between trials of two views, in nats.
+
+        Each of the 2 B embeddings has to find its other view among the 2 B - 1 others.
+        """
+        unit = nn.functional.normalize(torch.cat(views).flatten(1).float(), dim=1)
+        similarity = (unit @ unit.T / self.contrast_temperature).fill_diagonal_(-torch.inf)
+        n_trials = len(views[0])
+        partner = torch.arange(2 * n_trials, device=unit.device).roll(n_trials)
+        return nn.functional.cross_entropy(similarity, partner)
+
+
+class _Layer(nn.Module):
+    """Attention over time with a perceptron, then over neurons with another."""
+
+    def __init__(
+        self, n_bins: int, width: int, n_heads: int, feedforward: int, dropout: float, n_layers: int
+    ) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.over_time = EncoderLayer(width, n_heads, feedforward, dropout, n_layers)
+        self.norm_courses = nn.LayerNorm(n_bins)
+        self.query_key = nn.Linear(n_bins, 2 * _rounded(n_bins, n_heads))
+        self.norm_mixed = nn.LayerNorm(width)
+        self.drop = Dropout(dropout)
+        self.perceptron = Perceptron(width, feedforward, dropout, n_layers)
+        nn.init.xavier_uniform_(self.query_key.weight)
+        nn.init.zeros_(self.query_key.bias)
+
+    def forward(self, tokens: Tensor, courses: Tensor, allowed: Tensor | None) -> Tensor:
+        """Return (B, T, W) tokens from (B, T, W) ones and (B, W, T) time courses."""
+        tokens = self.over_time(tokens, allowed)
+        n_trials, width, _ = courses.shape
+        pairs = self.query_key(self.norm_courses(courses))
+        query, key = pairs.view(n_trials, width, 2, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+        scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+        weights = scores.softmax(dim=3).mean(dim=1)
+        mixed = self.norm_mixed(tokens) @ weights.transpose(1, 2)
+        return self.perceptron(tokens + self.drop(mixed))
+
+
+def _rounded(n: int, step: int) -> int:
+    """Return the least multiple of ``step`` that is not below ``n``."""
+    return -(-n // step) * step
