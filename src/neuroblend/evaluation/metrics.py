@@ -169,15 +169,10 @@ def psths(
     Padding, NaN in (B, T, N) spikes, takes no part; a bin in which a condition has no trial is NaN.
     """
     means = np.stack([mean_of_trials(spikes[condition == c]) for c in range(n_conditions)])
-    known = ~np.isnan(means)
-
-    def smoothed(values: Floats) -> Floats:
-        return np.asarray(gaussian_filter1d(values, PSTH_SMOOTHING_S / bin_s, axis=1))
-
-    if known.all():
-        return smoothed(means)
-    share = smoothed(known.astype(np.float64))
-    return np.where(known, smoothed(np.nan_to_num(means)) / np.where(known, share, 1.0), np.nan)
+    for mean in means:
+        n_known = int((~np.isnan(mean[:, 0])).sum())  # padding is at the end
+        mean[:n_known] = gaussian_filter1d(mean[:n_known], PSTH_SMOOTHING_S / bin_s, axis=0)
+    return means
 
 
 def mean_of_trials(values: NDArray[np.number]) -> Floats:

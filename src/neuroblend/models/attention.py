@@ -107,15 +107,20 @@ def context_window(
     return allowed
 
 
-def within_trials(window: Tensor | None, present: Tensor | None) -> Tensor | None:
+def within_trials(window: Tensor | None, present: Tensor | None, n_bins: int) -> Tensor | None:
     """Return what broadcasts to (B, heads, T, T): ``window``, without bins that are padding.
 
     A bin may always attend to itself, so that padding has something to attend to.
+
+    Args:
+        window: Who may attend to whom in the longest of trials; ``None`` for all.
+        present: (B, T) bool, False for padding; ``None`` where there is none.
+        n_bins: ``T`` of these trials.
     """
+    window = None if window is None else window[:n_bins, :n_bins]
     if present is None:
         return window
-    n_bins = present.shape[1]
     allowed = present[:, None, None, :]
     if window is not None:
-        allowed = allowed & window[:n_bins, :n_bins]
+        allowed = allowed & window
     return allowed | torch.eye(n_bins, dtype=torch.bool, device=present.device)

@@ -140,7 +140,7 @@ class LFADS(nn.Module):
                 "above 0 and a share of training from 0 to 1"
             )
         super().__init__()
-        self.t_out = spec.t_out
+        self.n_forward = spec.t_out - spec.t_in
         self.n_entries = spec.t_out * spec.n_out
         self.kl_weights = (kl_initial, kl_inputs)
         self.kl_ramp = kl_ramp
@@ -202,11 +202,10 @@ class LFADS(nn.Module):
         _, last = self.encode_initial(seen, present)
         mean, log_variance = self.initial_posterior(self.drop(last)).float().chunk(2, dim=1)
         initial = _Gaussian(mean, log_variance.exp() + LEAST_VARIANCE)
-        encoded = None
+        encoded, n_bins = None, spikes.shape[1] + self.n_forward
         if self.encode_inputs is not None:
-            encoded = _lagged(self.encode_inputs(seen, present)[0], present, self.t_out)
+            encoded = _lagged(self.encode_inputs(seen, present)[0], present, n_bins)
         state = self.initial_state(draw(initial))
-        n_bins = self.t_out if present is None else present.shape[1]
         factors, inputs = self.decoder(state, encoded, n_bins, draw)
         if self.training:
             self._divergence = self._divergences(initial, inputs, present)

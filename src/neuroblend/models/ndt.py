@@ -113,8 +113,9 @@ class NDT(nn.Module):
         tokens = self.embed(spikes)
         if self.n_forward:
             tokens = nn.functional.pad(tokens, (0, 0, 0, self.n_forward))
-        tokens = self.drop_embedding(tokens + self.position)
-        allowed = within_trials(self.window, present)
+        n_bins = tokens.shape[1]
+        tokens = self.drop_embedding(tokens + self.position[:n_bins])
+        allowed = within_trials(self.window, present, n_bins)
         for layer in self.layers:
             tokens = layer(tokens, allowed)
         return self.readout(self.drop_rates(self.norm(tokens)))

@@ -106,6 +106,7 @@ class STNDT(nn.Module):
             )
         super().__init__()
         self.t_out = spec.t_out
+        self.n_forward = spec.t_out - spec.t_in
         self.width = _rounded(max(spec.n_in, spec.n_out), math.lcm(8, n_heads))
         self.contrast_weight = contrast_weight
         self.contrast_temperature = contrast_temperature
@@ -129,7 +130,7 @@ class STNDT(nn.Module):
             spec.t_out,
             reach_in_bins(context_forward_s, spec.bin_s),
             reach_in_bins(context_backward_s, spec.bin_s),
-            spec.t_out - spec.t_in,
+            self.n_forward,
         )
         self.register_buffer("window", window, persistent=False)
         self.window: Tensor | None
@@ -140,19 +141,24 @@ class STNDT(nn.Module):
 
         ``present`` is (B, T) bool, False for padding; ``None`` where all trials have all bins.
         """
-        spikes = nn.functional.pad(spikes, (0, 0, 0, self.t_out - spikes.shape[1]))
+        n_missing = self.t_out - self.n_forward - spikes.shape[1]
+        spikes = nn.functional.pad(spikes, (0, 0, 0, n_missing + self.n_forward))
+        if n_missing:  # shorter trials are padded ones: a time course has a fixed number of bins
+            there = torch.arange(self.t_out, device=spikes.device) < self.t_out - n_missing
+            present = there.expand(len(spikes), -1)
         if present is not None:
             spikes = spikes.where(present[:, :, None], 0.0)
         tokens = self.drop_embedding(self.embed(spikes) + self.position)
         courses = self.drop_embedding(self._courses(spikes) + self.slot)
-        allowed = within_trials(self.window, present)
+        allowed = within_trials(self.window, present, self.t_out)
         for layer in self.layers:
             tokens = layer(tokens, courses, allowed)
             kept = tokens if present is None else tokens.where(present[:, :, None], 0.0)
             courses = kept.transpose(1, 2)
         if self.training and self.contrast_weight:
             self._views = (spikes, present)
-        return self.readout(self.drop_rates(self.norm(tokens)))
+        log_rates = self.readout(self.drop_rates(self.norm(tokens)))
+        return log_rates[:, : self.t_out - n_missing]
 
     def own_losses(self, progress: float) -> Mapping[str, Tensor]:
         """Return the weighted contrastive term of the last call in training mode.

@@ -1,0 +1,165 @@
+"""The variational parts of LFADS, against closed forms, sampling and torch.distributions."""
+
+import pytest
+import torch
+from conftest import make_task
+from torch.distributions import Normal, kl_divergence
+
+from neuroblend.distill.objective import Objective, own_losses
+from neuroblend.errors import InputError
+from neuroblend.models import lfads as module
+from neuroblend.models.lfads import LFADS
+from neuroblend.privilege.roles import Student
+
+SMALL = {"generator": 8, "factors": 5, "encoder": 6, "controller": 7, "inputs": 2, "initial": 4}
+
+
+def make_net(**changes) -> LFADS:
+    torch.manual_seed(1)
+    return LFADS(make_task().spec, **(SMALL | changes))
+
+
+def test_the_divergence_of_initial_conditions_is_that_of_two_gaussians() -> None:
+    mean, variance = torch.randn(6, 4), torch.rand(6, 4) + 0.1
+    prior_mean, prior_variance = torch.randn(4), torch.tensor(0.1)
+    found = module._divergence(module._Gaussian(mean, variance), prior_mean, prior_variance)
+    expected = kl_divergence(
+        Normal(mean, variance.sqrt()), Normal(prior_mean, prior_variance.sqrt())
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_divergence_from_the_autoregressive_prior_is_what_sampling_finds() -> None:
+    """Log density of many posterior samples under posterior and prior, bin by bin."""
+    prior = module._InputPrior(2, tau_bins=4.0)
+    with torch.no_grad():
+        prior.log_noise.copy_(torch.tensor([-1.0, 0.3]))
+        prior.log_tau.copy_(torch.tensor([1.5, 0.2]))
+    mean, variance = torch.randn(3, 7, 2), torch.rand(3, 7, 2) * 0.3 + 0.05
+    posterior = module._Gaussian(mean, variance)
+    samples = mean + variance.sqrt() * torch.randn(40_000, *mean.shape)
+    keep, noise = torch.exp(-1 / prior.log_tau.exp()), prior.log_noise.exp()
+    expected = Normal(mean, variance.sqrt()).log_prob(samples)
+    first = Normal(torch.zeros(()), (noise / (1 - keep**2)).sqrt())
+    log_prior = torch.empty_like(samples)
+    log_prior[:, :, 0] = first.log_prob(samples[:, :, 0])
+    log_prior[:, :, 1:] = Normal(samples[:, :, :-1] * keep, noise.sqrt()).log_prob(
+        samples[:, :, 1:]
+    )
+    expected = (expected - log_prior).mean(0).sum(2)
+    torch.testing.assert_close(prior.divergence(posterior), expected, rtol=0.02, atol=0.03)
+
+
+def test_a_posterior_equal_to_its_prior_does_not_diverge() -> None:
+    """An input that the prior forgets at once (no time constant) has independent bins."""
+    prior = module._InputPrior(1, tau_bins=1e-3)
+    posterior = module._Gaussian(torch.zeros(2, 5, 1), torch.full((2, 5, 1), 0.1))
+    torch.testing.assert_close(prior.divergence(posterior), torch.zeros(2, 5), atol=1e-6, rtol=0)
+
+
+def test_own_losses_ramp_up_and_belong_to_one_training_call() -> None:
+    net = make_net(kl_ramp=0.5, l2_generator=2.0, l2_controller=3.0)
+    batch = make_task().batch("train")
+    student = Student(net).train()
+    kl = []
+    for progress in (0.0, 0.25, 0.5, 1.0):
+        torch.manual_seed(0)
+        student(batch)
+        kl.append(own_losses(student, progress)["kl"].item())
+    assert kl[0] == 0
+    assert kl[1:] == pytest.approx([kl[3] / 2, kl[3], kl[3]], rel=1e-5)
+    assert kl[3] > 0
+    student(batch)
+    l2 = own_losses(student)["l2"].item()
+    generator, controller = (
+        cell.recurrent.weight for cell in (net.decoder.generator, net.decoder.controller)
+    )
+    by_hand = 2 * (generator**2).mean() / 2 + 3 * (controller**2).mean() / 2
+    assert l2 == pytest.approx(by_hand.item())
+    with pytest.raises(ValueError, match="before a call"):
+        own_losses(student)
+    assert own_losses(student.eval()) == {}
+
+
+def test_divergence_weights_scale_each_divergence_and_count_entries() -> None:
+    batch, losses = make_task().batch("train"), {}
+    for weights in ((1.0, 0.0), (0.0, 1.0), (3.0, 2.0)):
+        net = make_net(kl_initial=weights[0], kl_inputs=weights[1]).train()
+        torch.manual_seed(0)
+        net(batch.spikes)
+        losses[weights] = net.own_losses(1.0)["kl"].item()
+    expected = 3 * losses[1.0, 0.0] + 2 * losses[0.0, 1.0]
+    assert losses[3.0, 2.0] == pytest.approx(expected, rel=1e-5)
+    net = make_net(kl_inputs=0.0, dropout=0.0).train()
+    net(batch.spikes)
+    mean, log_variance = net.initial_posterior(net.encode_initial(batch.spikes, None)[1]).chunk(
+        2, dim=1
+    )
+    posterior = Normal(mean, (log_variance.exp() + module.LEAST_VARIANCE).sqrt())
+    prior = Normal(net.prior_mean, module.PRIOR_VARIANCE**0.5)
+    nats = kl_divergence(posterior, prior).sum(1).mean() / (12 * 10)
+    assert net.own_losses(1.0)["kl"].item() == pytest.approx(nats.item(), rel=1e-5)
+
+
+def test_the_objective_adds_own_losses_to_the_task() -> None:
+    batch = make_task().batch("train")
+    student = Student(make_net()).train()
+    parts = Objective(counts_per_entry=0.5)(student, batch)
+    assert set(parts) == {"loss", "task", "kl", "l2"}
+    assert parts["loss"].item() == pytest.approx(
+        (parts["task"] + parts["kl"] + parts["l2"]).item() / 0.5, rel=1e-5
+    )
+
+
+def test_training_samples_and_evaluation_takes_the_mean_or_an_average_of_samples() -> None:
+    batch = make_task().batch("train")
+    net = make_net(dropout=0.0)
+    torch.manual_seed(0)
+    drawn = [net.train()(batch.spikes) for _ in range(2)]
+    assert not torch.equal(*drawn)
+    net.eval()
+    assert torch.equal(net(batch.spikes), net(batch.spikes))
+    net.n_samples = 400
+    averaged = net(batch.spikes)
+    assert torch.equal(averaged, net(batch.spikes))  # the same samples at every call
+    torch.manual_seed(3)
+    with torch.no_grad():
+        by_hand = torch.stack([net.train()(batch.spikes).exp() for _ in range(400)]).mean(0).log()
+    assert (averaged - by_hand).abs().mean() < 0.02
+    assert (averaged - drawn[0]).abs().mean() > 0.1
+
+
+def test_an_autonomous_generator_has_no_controller() -> None:
+    net = make_net(inputs=0)
+    assert net.decoder.controller is None
+    log_rates = net.train()(make_task().batch("train").spikes)
+    log_rates.sum().backward()
+    assert torch.isfinite(log_rates).all()
+    assert set(net.own_losses(1.0)) == {"kl", "l2"}
+
+
+def test_inferred_inputs_do_not_see_their_own_bin() -> None:
+    """With the initial condition cut off, spikes of a bin move no rate before it, nor its input."""
+    encoded = torch.randn(2, 6, 8)
+    lagged = module._lagged(encoded, None, 8)
+    forward, backward = lagged.chunk(2, dim=2)
+    torch.testing.assert_close(forward[:, 1:6], encoded[:, :5, :4])
+    torch.testing.assert_close(backward[:, :5], encoded[:, 1:, 4:])
+    assert not forward[:, 0].any()
+    assert not backward[:, 5:].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"factors": 0}, "factors 0, wanted 1 or more"),
+        ({"inputs": -1}, "inputs -1, wanted 0 or more"),
+        ({"kl_initial": -0.5}, "kl_initial -0.5"),
+        ({"kl_ramp": 2.0}, "a share of training"),
+        ({"prior_tau_s": 0.0}, "a time above 0"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
+)
+def test_settings_out_of_range(changes, message) -> None:
+    with pytest.raises(InputError, match=message):
+        make_net(**changes)

@@ -1,0 +1,144 @@
+"""Several processes train one model as one would; precision and devices are checked beforehand."""
+
+import multiprocessing
+import os
+import socket
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_task, make_trials
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from neuroblend.config import TrainingConfig
+from neuroblend.data.batch import Task
+from neuroblend.distill.correlation import Correlation
+from neuroblend.distill.feature import Feature
+from neuroblend.distill.hard import Hard
+from neuroblend.distill.multitask import Multitask
+from neuroblend.distill.objective import Objective
+from neuroblend.distill.soft import Soft
+from neuroblend.errors import InputError
+from neuroblend.models.gru import GRU
+from neuroblend.models.ndt import NDT
+from neuroblend.privilege.concat import Concat
+from neuroblend.privilege.roles import Student, Teacher
+from neuroblend.study.run import run
+from neuroblend.training import devices
+from neuroblend.training.devices import check_devices
+from neuroblend.training.fit import fit
+
+SETTINGS = TrainingConfig(epochs=2, batch_size=24, valid_every=1, accelerator="cpu")
+
+
+def unequal_task() -> Task:
+    """Trials of which the halves of a batch hold unequal numbers of scored entries."""
+    whole = make_trials()
+    behavior = whole.behavior.copy()
+    behavior[::3, 4:] = np.nan
+    lengths = np.tile([12, 6, 12, 9], 10)
+    spikes = whole.spikes.copy()
+    for i, n in enumerate(lengths):
+        spikes[i, n:] = 0
+    return make_task(make_trials(spikes=spikes, behavior=behavior, lengths=lengths))
+
+
+def first_gradients(n_devices: int) -> dict[str, torch.Tensor]:
+    """Train through fit() and return the gradients of the first step, objective included."""
+    task = unequal_task()
+    torch.manual_seed(1)
+    student = Student(NDT(task.spec, 1, 8, 2, 8, dropout=0, dropout_embedding=0, dropout_rates=0))
+    fusion = Concat(task.spec)
+    teacher = Teacher(GRU(fusion.spec, width=8, dropout=0.0), fusion)
+    terms = {
+        "hard": Hard(),
+        "soft": Soft(),
+        "correlation": Correlation(),
+        "feature": Feature([("norm", "norm")]),
+        "multitask": Multitask("norm"),
+    }
+    objective = Objective(terms, teacher)
+    found: list[dict[str, torch.Tensor]] = []
+
+    def keep(optimiser, args, kwargs) -> None:
+        if not found:
+            named = [*student.named_parameters(), *objective.named_parameters()]
+            found.append({name: weight.grad.clone() for name, weight in named})
+
+    handle = register_optimizer_step_post_hook(keep)
+    fit(student, task, objective, SETTINGS.model_copy(update={"devices": n_devices}))
+    handle.remove()
+    return found[0]
+
+
+def train_in_process(rank: int, port: int, answers) -> None:
+    os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_num_threads(1)
+    gradients = first_gradients(2)
+    answers.put((rank, {name: value.numpy() for name, value in gradients.items()}))
+
+
+def test_two_processes_give_the_gradients_of_one() -> None:
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    workers = [context.Process(target=train_in_process, args=(r, port, answers)) for r in range(2)]
+    for worker in workers:
+        worker.start()
+    found = dict(answers.get(timeout=240) for _ in workers)
+    for worker in workers:
+        worker.join()
+    alone = first_gradients(1)
+    assert set(found[0]) == set(alone)
+    assert any(name.startswith("modules_of_terms") for name in alone)
+    for name, gradient in alone.items():
+        for rank in (0, 1):
+            np.testing.assert_allclose(
+                found[rank][name], gradient.numpy(), rtol=2e-4, atol=1e-6, err_msg=name
+            )
+
+
+def test_a_run_on_two_devices_ends_with_the_scores_of_one(tmp_path) -> None:
+    from conftest import tiny_config
+
+    model = {"name": "gru", "settings": {"width": 6, "dropout": 0.0}}
+    distill = {"strategies": ["multitask"]}
+    scores = []
+    for n in (1, 2):
+        config = tiny_config(
+            model=model, distill=distill, training={"devices": n, "strategy": "ddp"}
+        )
+        folder = run(make_trials(), tmp_path / str(n), config, jobs=1, quiet=True)
+        scores.append(folder.results()["arms"])
+    for arm in scores[0]:
+        for name, score in scores[0][arm].items():
+            assert scores[1][arm][name]["mean"] == pytest.approx(score["mean"], abs=2e-3), arm
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"devices": 99}, "found .* CPU core.* on this machine"),
+        ({"devices": 2, "batch_size": 1}, "batches of 1 trials cannot be divided"),
+        ({"precision": "16-mixed"}, "needs a CUDA GPU; wanted bf16-mixed or 32-true"),
+    ],
+)
+def test_what_the_machine_cannot_do(changes, message, monkeypatch) -> None:
+    settings = SETTINGS.model_copy(update=changes)
+    if changes.get("devices") == 2:
+        monkeypatch.setattr(devices, "n_devices", lambda device: 4)
+    with pytest.raises(InputError, match=message):
+        check_devices(settings, torch.device("cpu"), 24)
+
+
+def test_a_device_without_bf16_is_said_so(monkeypatch) -> None:
+    settings = SETTINGS.model_copy(update={"precision": "bf16-mixed"})
+    check_devices(settings, torch.device("cpu"), 24)
+    for kind, others in (("mps", "wanted 32-true"), ("cuda", "32-true or 16-mixed")):
+        monkeypatch.setattr(devices, "n_devices", lambda device: 1)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+        with pytest.raises(InputError, match=f"{kind.upper()} device does not do it.*{others}"):
+            check_devices(settings, torch.device(kind), 24)
