@@ -74,6 +74,10 @@ def run(
             "[default: hard,soft,feature,correlation,feature+multitask]"
         ),
     ] = None,
+    references: Annotated[
+        str | None,
+        typer.Option(help="Models without gradients to score too: smoothing,factor_analysis."),
+    ] = None,
     behavior: Annotated[
         str | None, typer.Option(help="Channels, joined by commas.  [default: all]")
     ] = None,
@@ -142,6 +146,7 @@ def run(
         "model.layer": layer,
         "distill.strategies": _names(strategies),
         "distill.alpha": alpha,
+        "references": _names(references),
         "data.behavior": _names(behavior),
         "data.dataset": dataset,
         "data.bin_ms": bin_ms,

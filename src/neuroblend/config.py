@@ -132,6 +132,7 @@ class RunConfig(_Settings):
         model: Which network.
         distill: How students follow a teacher.
         training: How any model is trained.
+        references: Models without gradients to score beside the arms, such as ``smoothing``.
         seeds: How many seeds; each redraws split, held-out neurons and initial weights.
         first_seed: The first of them.
     """
@@ -140,6 +141,7 @@ class RunConfig(_Settings):
     model: ModelConfig = ModelConfig()
     distill: DistillConfig = DistillConfig()
     training: TrainingConfig = TrainingConfig()
+    references: tuple[str, ...] = ()
     seeds: int = Field(2, ge=1)
     first_seed: int = Field(0, ge=0)
 
@@ -148,6 +150,8 @@ class RunConfig(_Settings):
         strategies = self.distill.strategies
         if not strategies or len(set(strategies)) != len(strategies):
             raise ValueError(f"strategies {', '.join(strategies) or '(none)'}: wanted each once")
+        if len(set(self.references)) != len(self.references):
+            raise ValueError(f"references {', '.join(self.references)}: wanted each once")
         return self
 
     @property

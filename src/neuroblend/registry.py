@@ -49,6 +49,12 @@ MODELS = {
     "gru": Model("neuroblend.models.gru:GRU", layer="norm"),
 }
 
+REFERENCES = {
+    "smoothing": Model("neuroblend.models.smoothing:Smoothing", layer="smoothed"),
+    "factor_analysis": Model("neuroblend.models.factor_analysis:FactorAnalysis", layer="factors"),
+}
+"""Models that are fitted without gradients, on spikes alone: what any network should beat."""
+
 STRATEGIES = {
     "hard": Strategy("neuroblend.distill.hard:Hard", takes=()),
     "soft": Strategy("neuroblend.distill.soft:Soft", takes=("normalisation",)),
@@ -69,11 +75,27 @@ def find_model(name: str) -> Model:
     if ":" in name:
         load(name)
         return Model(name, layer=None)
+    if name in REFERENCES:
+        raise InputError(
+            f"model '{name}' is fitted without gradients, so that nothing can be distilled into "
+            f"it; --references {name} scores it beside the arms of a run"
+        )
     if name not in MODELS:
         raise InputError(
             f"unknown model '{name}': {nearest(name, MODELS)}; or package.module:builder"
         )
     return MODELS[name]
+
+
+def find_reference(name: str) -> Model:
+    """Return the model without gradients that is called ``name``.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    if name not in REFERENCES:
+        raise InputError(f"unknown reference '{name}': {nearest(name, REFERENCES)}")
+    return REFERENCES[name]
 
 
 def find_strategies(arm: str) -> dict[str, Strategy]:

@@ -295,7 +295,7 @@ class _Cell(nn.Module):
 
     def forward(self, driven: Tensor | None, state: Tensor) -> Tensor:
         """Return the next (B, width) state; ``driven`` is (B, 3 width), ``None`` for no input."""
-        product = self.recurrent(state)
+        product = self.recurrent(state).float()  # states are added up: too many steps for bfloat16
         if driven is not None:
             gates = torch.sigmoid((product + driven)[:, : 2 * self.width])
             fresh = driven[:, 2 * self.width :]
@@ -345,7 +345,7 @@ class _Decoder(nn.Module):
             n_bins: Bins to roll out.
             draw: How a posterior becomes a value.
         """
-        state = state.clamp(-CLIP, CLIP)
+        state = state.float().clamp(-CLIP, CLIP)
         weight = nn.functional.normalize(self.factor_weight, dim=1)
         if self.controller is None or encoded is None:
             states = []

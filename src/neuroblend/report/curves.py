@@ -19,7 +19,7 @@ COLUMNS = 4
 def curves(view: View) -> Picture:
     """Plot training and validation loss of each arm of the first seed, a panel an arm."""
     split = view.shown_split
-    histories = {arm: view.history(arm, split) for arm in view.arms}
+    histories = {arm: view.history(arm, split) for arm in view.trained_arms}
     n_rows = -(-len(histories) // COLUMNS)
     figure = new_figure(0.6 + 1.75 * n_rows)
     _legend(figure)

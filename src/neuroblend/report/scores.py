@@ -112,6 +112,8 @@ def explain_arm(arm: str) -> str:
         MULTITASK: "the control: the baseline plus a read-out that is trained to give behavior; no "
         "teacher",
         TEACHER: "the network trained on spikes and given behavior as input, at test as well",
+        "smoothing": "no network: smoothed spikes, and regressions on them for held-out neurons",
+        "factor_analysis": "no network: factor analysis, and regressions on the factors",
         ORACLE: "not a model: the simulation's true rates, scored like a model's",
     }
     if arm in fixed:

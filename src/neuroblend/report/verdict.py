@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from neuroblend.registry import REFERENCES
 from neuroblend.study.arms import BASELINE, MULTITASK, TEACHER
 
 
@@ -171,7 +172,8 @@ def _of_seeds(results: dict[str, Any]) -> str:
 
 def _of_selection(results: dict[str, Any]) -> str:
     strategies = [pair.removesuffix(f" - {BASELINE}") for pair in results["contrasts"]]
-    n = len([arm for arm in strategies if " - " not in arm and arm not in (TEACHER, MULTITASK)])
+    fixed = (TEACHER, MULTITASK, *REFERENCES)
+    n = len([arm for arm in strategies if " - " not in arm and arm not in fixed])
     if n < 2 and results["selected"] != MULTITASK:
         return ""
     caveat = (

@@ -88,6 +88,11 @@ class View:
         return [*first, TEACHER]
 
     @property
+    def trained_arms(self) -> list[str]:
+        """:attr:`arms` without the references, which have no training to show."""
+        return [arm for arm in self.arms if arm not in self.config.references]
+
+    @property
     def scored_arms(self) -> list[str]:
         """:attr:`arms` and, for simulated data, the true rates themselves."""
         return self.arms + ([ORACLE] if ORACLE in self.results["arms"] else [])

@@ -15,7 +15,7 @@ from neuroblend.distill.pair import DistillLoss
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.registry import find_model, find_strategies, load
+from neuroblend.registry import find_model, find_reference, find_strategies, load
 
 TEACHER, BASELINE, MULTITASK = "teacher", "baseline", "multitask"
 
@@ -28,23 +28,27 @@ class Arm:
         name: As in ``results.json``.
         terms: Names of its loss terms beside the task.
         wants_teacher: Whether a trained teacher must be there first.
+        is_reference: Whether it is a model of its own, fitted without gradients.
     """
 
     name: str
     terms: tuple[str, ...] = ()
     wants_teacher: bool = False
+    is_reference: bool = False
 
     @property
     def folder(self) -> str:
         """Its folder in a run."""
+        if self.is_reference:
+            return f"reference-{self.name}"
         return self.name if self.name in (TEACHER, BASELINE) else f"student-{self.name}"
 
 
 def arms_of(config: RunConfig) -> list[Arm]:
-    """Return the arms of a run: teacher, baseline, the multitask control, then the strategies.
+    """Return the arms of a run: teacher, baseline, multitask control, strategies, references.
 
     Raises:
-        InputError: A strategy is unknown.
+        InputError: A strategy or a reference is unknown.
     """
     arms = [Arm(TEACHER), Arm(BASELINE), Arm(MULTITASK, (MULTITASK,))]
     for name in config.distill.strategies:
@@ -52,6 +56,9 @@ def arms_of(config: RunConfig) -> list[Arm]:
         if name != MULTITASK:
             wants = any(strategy.wants_teacher for strategy in strategies.values())
             arms.append(Arm(name, tuple(strategies), wants))
+    for name in config.references:
+        find_reference(name)
+        arms.append(Arm(name, is_reference=True))
     return arms
 
 
@@ -87,6 +94,11 @@ def build_student(config: RunConfig, task: Task, seed: int) -> Student:
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 21))
         return Student(build_network(config.model, task.spec))
+
+
+def build_reference(name: str, task: Task) -> Student:
+    """Build a model without gradients, not fitted yet."""
+    return Student(load(find_reference(name).target)(task.spec))
 
 
 def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:

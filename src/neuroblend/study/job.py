@@ -35,6 +35,7 @@ from neuroblend.study.arms import (
     TEACHER,
     Arm,
     build_objective,
+    build_reference,
     build_student,
     build_teacher,
     feature_layer,
@@ -63,19 +64,11 @@ def run_fit(folder: RunFolder, fit: Fit, progress: Callable[[int, int], None]) -
     task = folder.task(fit.seed, fit.fold)
     out = folder.of(fit)
     out.mkdir(parents=True, exist_ok=True)
-    seed = fit_seed(fit)
-    if fit.arm.name == TEACHER:
-        model: Student | Teacher = build_teacher(config, task, seed)
+    model = build(fit, config, task)
+    if fit.arm.is_reference:
+        history = train(model, task)
     else:
-        model = build_student(config, task, seed)
-    teacher = None
-    if fit.arm.wants_teacher:
-        teacher = load_teacher(folder, fit, config, task)
-    layer = feature_layer(config.model, model.net)
-    objective = build_objective(config, fit.arm, task.spec, layer, teacher)
-    mask = config.training.mask or find_model(config.model.name).mask
-    settings = config.training.model_copy(update={"mask": mask})
-    history = train(model, task, objective, settings, seed, out, progress)
+        history = _trained(model, folder, fit, config, task, progress)
     if not is_main():
         return
     scored, valid = score_model(model, task)
@@ -93,6 +86,31 @@ def run_fit(folder: RunFolder, fit: Fit, progress: Callable[[int, int], None]) -
     )
 
 
+def _trained(
+    model: Student | Teacher,
+    folder: RunFolder,
+    fit: Fit,
+    config: RunConfig,
+    task: Task,
+    progress: Callable[[int, int], None],
+) -> pd.DataFrame:
+    """Train ``model`` on what its arm is trained on and return its history."""
+    teacher = load_teacher(folder, fit, config, task) if fit.arm.wants_teacher else None
+    layer = feature_layer(config.model, model.net)
+    objective = build_objective(config, fit.arm, task.spec, layer, teacher)
+    mask = config.training.mask or find_model(config.model.name).mask
+    settings = config.training.model_copy(update={"mask": mask})
+    return train(model, task, objective, settings, fit_seed(fit), folder.of(fit), progress)
+
+
+def build(fit: Fit, config: RunConfig, task: Task) -> Student | Teacher:
+    """Build the network of an arm, with its initial weights."""
+    if fit.arm.is_reference:
+        return build_reference(fit.arm.name, task)
+    make = build_teacher if fit.arm.name == TEACHER else build_student
+    return make(config, task, fit_seed(fit))
+
+
 def fit_seed(fit: Fit) -> int:
     """Return what decides initial weights, order, masks and dropout: the same for every arm."""
     return mixed_seed(fit.seed, 7, 0 if fit.fold is None else fit.fold)
@@ -104,8 +122,7 @@ def load_model(folder: RunFolder, fit: Fit, config: RunConfig, task: Task) -> St
     Raises:
         InputError: Its weights are missing or damaged.
     """
-    build = build_teacher if fit.arm.name == TEACHER else build_student
-    model = build(config, task, fit_seed(fit))
+    model = build(fit, config, task)
     load_weights(model, folder.of(fit) / "model.safetensors")
     model.eval()
     return model
@@ -275,4 +292,6 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _best_epoch(history: pd.DataFrame) -> int:
+    if history.empty:
+        return 0
     return int(history["epoch"].to_numpy()[np.nanargmin(history["valid"].to_numpy())])

@@ -26,8 +26,8 @@ def gather(folder: RunFolder) -> dict[str, Any]:
     """Score a finished run: per arm and metric a mean, an interval and each seed's score.
 
     Contrasts are paired: each strategy minus the baseline and minus the multitask control, and that
-    control minus the baseline. Simulated recordings have a further arm, ``oracle``, which predicts
-    the true rates.
+    control and the references minus the baseline. Simulated recordings have a further arm,
+    ``oracle``, which predicts the true rates.
     """
     config = folder.config()
     trials = folder.trials()
@@ -67,7 +67,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
         },
         "contrasts": {
             f"{arm} - {control}": _contrast(points, replicates, arm, control)
-            for arm, control in _pairs(list(config.distill.strategies))
+            for arm, control in _pairs(list(config.distill.strategies), list(config.references))
         },
     }
 
@@ -122,9 +122,9 @@ def _of_arm(
     )
 
 
-def _pairs(strategies: list[str]) -> list[tuple[str, str]]:
+def _pairs(strategies: list[str], references: list[str]) -> list[tuple[str, str]]:
     others = [arm for arm in strategies if arm != MULTITASK]
-    pairs = [(arm, BASELINE) for arm in (TEACHER, MULTITASK, *others)]
+    pairs = [(arm, BASELINE) for arm in (TEACHER, MULTITASK, *others, *references)]
     return pairs + [(arm, MULTITASK) for arm in others]
 
 

@@ -44,6 +44,15 @@ class NeedsData(Protocol):
 
 
 @runtime_checkable
+class FitsItself(Protocol):
+    """A network that is fitted without gradients, from training trials as they are."""
+
+    def fit_to(self, spikes: Tensor, target: Tensor, present: Tensor | None = None) -> object:
+        """Fit to (B, T_in, N_in) spikes and (B, T, N) targets, both in counts/bin."""
+        ...
+
+
+@runtime_checkable
 class Paced(Protocol):
     """An objective that wants to know how far training is, from 0 to 1."""
 
@@ -79,11 +88,21 @@ def fit(
         bar: Whether to show Lightning's progress bar.
 
     Returns:
-        One row an epoch: ``epoch``, ``lr``, mean ``loss`` and terms in training, ``valid``.
+        One row an epoch: ``epoch``, ``lr``, mean ``loss`` and terms in training, ``valid``. None
+        for a student of a network that has a method ``fit_to``, which is called instead.
 
     Raises:
         InputError: The device is not to be had, or the loss is not finite.
     """
+    net: object = getattr(model, "net", None)
+    if isinstance(net, FitsItself):
+        if objective is not None:
+            raise InputError("training: a network that fits itself takes no objective")
+        whole = task.batch("train")
+        assert whole.target is not None
+        net.fit_to(whole.spikes, whole.target, whole.present)
+        model.eval()
+        return pd.DataFrame(columns=["epoch", "lr", "loss", "valid"])
     settings = settings or TrainingConfig()
     objective = objective if objective is not None else Objective()
     resume = None if folder is None else Path(folder) / RESUME_FILE
