@@ -34,7 +34,7 @@ MOST_SAMPLES = 20_000  # that cross-validation looks at; neighbouring bins say m
 MOST_FORWARD = 4  # forward bins that it looks at
 MOST_ITERATIONS = 1000
 COARSE = 3e-3  # tolerance of cross-validation
-CACHED = 2**15  # numbers that are worked on at a time
+CACHED = 2**19  # numbers that are worked on at a time
 MOST_LOG_RATIO = 50.0  # of a rate to its mean, so that no trial step of the optimiser overflows
 
 

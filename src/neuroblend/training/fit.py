@@ -145,6 +145,7 @@ def fit(
             deterministic="warn" if device.type == "cuda" else None,
         )
         found = resume is not None and resume.is_file()
+        model.train()  # Lightning keeps the mode it finds, such as that of a model used before
         with _interruptible():
             trainer.fit(loop, batches, [0], ckpt_path=str(resume) if found else None)
     best.restore(model)
