@@ -250,6 +250,9 @@ def prepare(
     condition: Annotated[
         str | None, typer.Option(help="Columns that make up a condition, joined by commas.")
     ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Column: where a trial ends, if before the window does.")
+    ] = None,
     overlap: Annotated[bool, typer.Option(help="Whether trials may overlap.")] = False,
     layout: Annotated[
         str,
@@ -261,7 +264,7 @@ def prepare(
 
     if dataset is not None:
         own = (("--align", align), ("--behavior", behavior), ("--condition", condition))
-        for option, given in (*own, ("--window", window)):
+        for option, given in (*own, ("--window", window), ("--until", until)):
             if given is not None:
                 raise InputError(f"{option}: --dataset {dataset} sets it; give one or the other")
         said = prepare_dataset(files, dataset, bin_ms, layout, out)
@@ -274,7 +277,7 @@ def prepare(
         assert align is not None and window is not None and bin_ms is not None
         cut = Cut(
             align, window, bin_ms, lag_ms, tuple(_names(behavior) or ()),
-            tuple(_names(condition) or ()), overlap,
+            tuple(_names(condition) or ()), overlap, until,
         )  # fmt: skip
         said = prepare_nwb(files, cut, out)
     for line in said:

@@ -166,3 +166,17 @@ def test_trials_beyond_what_was_observed_are_dropped_and_counted(maze, tmp_path)
     assert any("trials have no 'move_onset_time': left out" in note for note in trials.notes)
     assert any("2 of 23 trials leave what was recorded: dropped" in note for note in trials.notes)
     assert trials.n_trials == 21
+
+
+def test_trials_may_end_at_a_column(maze) -> None:
+    cut = Cut("start_time", (0, 4000), 20, 0, ("hand_vel",), until="stop_time")
+    trials = cut_trials(maze, cut)
+    table = read_nwb(maze).trials
+    table = table[table["split"] != "none"]
+    seconds = (table["stop_time"] - table["start_time"]).to_numpy()
+    np.testing.assert_array_equal(
+        trials.lengths, np.minimum(seconds / 0.02 + 1e-6, 200).astype(int)
+    )
+    assert len(set(trials.lengths)) > 3
+    with pytest.raises(InputError, match=r"no column 'stop_tim': .*stop_time"):
+        cut_trials(maze, Cut("start_time", (0, 4000), 20, until="stop_tim"))

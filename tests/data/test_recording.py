@@ -95,3 +95,17 @@ def test_infinite_samples_and_bins_of_no_width_are_refused() -> None:
     recording = Recording.of([[0.1, 0.5]], {"x": Signal.of([0.0, 1.0], [0.0, 1.0], ["x"])})
     with pytest.raises(InputError, match="bin_s: found 0 s"):
         recording.windows(1.0, 0.0)
+
+
+def test_trials_end_where_they_are_told_to_and_are_padded() -> None:
+    trials = make().align(
+        [0.0, 5.0, 9.0, 9.5, 3.0], (0.0, 2.0), 0.1, until=[0.16, np.nan, 9.95, 9.6, 3.0]
+    )
+    assert trials.lengths.tolist() == [1, 20, 9, 1]  # the last holds no bin
+    assert trials.spikes.shape == (4, 20, 2)
+    assert trials.spikes[0, :, 0].tolist() == [1] + [0] * 19  # not the spikes after its end
+    assert trials.spikes[1, 5, 1] == 1
+    assert np.isnan(trials.behavior[0, 1:]).all()
+    assert not np.isnan(trials.behavior[2, :9]).any()
+    assert "1 of 5 trials leave what was recorded or hold no bin" in trials.notes[-1]
+    assert not any("missing" in note for note in trials.notes)  # padding is no gap

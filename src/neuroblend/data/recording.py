@@ -196,6 +196,7 @@ class Recording:
         lag_s: float = 0.0,
         condition: ArrayLike | None = None,
         split: ArrayLike | None = None,
+        until: ArrayLike | None = None,
     ) -> Trials:
         """Cut one trial around each event.
 
@@ -207,6 +208,8 @@ class Recording:
             lag_s: How much later than spikes behavior is read, in seconds.
             condition: (B,) labels.
             split: (B,) of ``"train"``, ``"valid"``, ``"test"``.
+            until: (B,) seconds at which each trial ends, if that is before the end of its window;
+                trials then differ in length, in whole bins. NaN for the end of the window.
 
         Returns:
             The trials; those that leave the recorded span, or the intervals in which spikes were
@@ -222,15 +225,20 @@ class Recording:
             raise InputError(f"window {window} s holds no bin of {bin_s:g} s")
         starts = np.asarray(events, dtype=np.float64) + window[0]
         latest = self.span[1] - max(lag_s, 0.0)
-        # a micro-bin of tolerance, so that rounding never drops the last window of a span
-        ends = starts + n_bins * bin_s
+        lengths = np.full(starts.shape, n_bins)
+        if until is not None:
+            # a micro-bin of tolerance, here and below, so that rounding never drops a bin
+            fitting = (np.asarray(until, dtype=np.float64) - starts) / bin_s + 1e-6
+            lengths = np.where(np.isnan(fitting), n_bins, np.clip(fitting, 0, n_bins)).astype(int)
+        ends = starts + lengths * bin_s
         inside = (starts >= self.span[0] - 1e-6 * bin_s) & (ends <= latest + 1e-6 * bin_s)
         if self.observed is not None and not len(self.observed):
             raise InputError(f"{self.name}: there is no time in which every unit was observed")
         if self.observed is not None:
             within = np.searchsorted(self.observed[:, 0], starts + 1e-6 * bin_s) - 1
             inside &= (within >= 0) & (ends <= self.observed[within, 1] + 1e-6 * bin_s)
-        starts = starts[inside]
+        inside &= lengths > 0
+        starts, lengths = starts[inside], lengths[inside]
         if not starts.size:
             raise InputError(
                 f"none of {inside.size} trials lies within the recorded {self.span[0]:.6g} to "
@@ -242,6 +250,7 @@ class Recording:
         )
         signals = self._chosen(behavior)
         samples = [signal.in_bins(edges + lag_s) for signal in signals]
+        spikes[np.arange(n_bins) >= lengths[:, None]] = 0  # of whatever came after a trial
         trials = Trials.from_arrays(
             spikes,
             bin_s,
@@ -252,12 +261,14 @@ class Recording:
             None if split is None else np.asarray(split)[inside],
             self.units["heldout"].to_numpy(dtype=bool) if "heldout" in self.units else None,
             name=self.name,
+            lengths=lengths,
         )
         n_dropped = int((~inside).sum())
         if not n_dropped:
             return trials
         return trials.with_note(
-            f"{n_dropped} of {inside.size} trials leave what was recorded: dropped."
+            f"{n_dropped} of {inside.size} trials leave what was recorded"
+            f"{' or hold no bin' if until is not None else ''}: dropped."
         )
 
     def _chosen(self, names: Sequence[str] | None) -> list[Signal]:

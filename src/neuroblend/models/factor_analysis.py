@@ -46,7 +46,7 @@ MOST_ITERATIONS = 1000
 class FactorAnalysis(nn.Module):
     """Factors of smoothed counts, and log rates that are linear in them.
 
-    A student for spikes alone. Before :meth:`fit_to`, rates are each neuron's mean.
+    Before :meth:`fit_to`, rates are each neuron's mean.
 
     Args:
         spec: Sizes of the task.
@@ -112,7 +112,7 @@ class FactorAnalysis(nn.Module):
             present: (B, T) bool, True for bins that exist; ``None`` for all.
 
         Raises:
-            InputError: Shapes do not fit the task, or there is too little to choose by.
+            InputError: Shapes do not fit the task, or there are too few trials to cross-validate.
         """
         check_shapes("factor analysis", self.spec, spikes, target)
         n_factors, kernel_s, penalty = self._choose(spikes, target, present)

@@ -34,7 +34,7 @@ MOST_SAMPLES = 20_000  # that cross-validation looks at; neighbouring bins say m
 MOST_FORWARD = 4  # forward bins that it looks at
 MOST_ITERATIONS = 1000
 COARSE = 3e-3  # tolerance of cross-validation
-CACHED = 2**19  # numbers that are worked on at a time
+CACHED = 2**16  # numbers that are worked on at a time
 MOST_LOG_RATIO = 50.0  # of a rate to its mean, so that no trial step of the optimiser overflows
 
 
@@ -169,7 +169,8 @@ class _Problem:
         self.slope = design.T @ counts / n / self.rate
         self.slope[0] = 1.0
         # few rows at a time, so that what is made of them stays in the processor's cache
-        self.blocks = torch.from_numpy(design).split(max(1, CACHED // max(1, n_outputs)))
+        step = max(1, CACHED // max(1, n_outputs))
+        self.blocks = [torch.from_numpy(design[i : i + step]) for i in range(0, n, step)]
         self.n = n
 
     def solve(self, penalty: float, tolerance: float, start: Array | None = None) -> Array:

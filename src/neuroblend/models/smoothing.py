@@ -34,8 +34,8 @@ PRETENDED = 4  # where nothing is held out, every so many neurons play held-out 
 class Smoothing(nn.Module):
     """Smoothed counts as rates of held-in neurons, and regressions on them for all else.
 
-    A student for spikes alone; the features of a teacher are not all counts of neurons. Before
-    :meth:`fit_to`, what is regressed is each neuron's mean.
+    For counts of neurons alone, so it can be no teacher. Before :meth:`fit_to`, what is regressed
+    is each neuron's mean.
 
     Args:
         spec: Sizes of the task.
@@ -103,9 +103,15 @@ class Smoothing(nn.Module):
             present: (B, T) bool, True for bins that exist; ``None`` for all.
 
         Raises:
-            InputError: Shapes do not fit the task, or there is too little to choose by.
+            InputError: Shapes do not fit the task, ``spikes`` are not those of the first neurons
+                of ``target``, or there are too few trials to cross-validate.
         """
         check_shapes("smoothing", self.spec, spikes, target)
+        if not torch.equal(spikes, target[:, : self.spec.t_in, : self.spec.n_in]):
+            raise InputError(
+                "smoothing: found input that is not the counts of the first neurons of the target, "
+                "which are its rates here; it can be no teacher"
+            )
         counts, _, _ = samples(spikes, spikes, present)
         self.mean.copy_(torch.from_numpy((counts.sum(axis=0) + 0.5) / len(counts)))
         self.silent.copy_(torch.from_numpy(counts.sum(axis=0) == 0))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from neuroblend.data.nlb import BIN_WIDTHS_MS, check_bin_ms, find_dataset
 from neuroblend.data.nlb_layout import save_tensors
@@ -38,6 +37,8 @@ class Cut:
         behavior: Time series to take along.
         condition: Columns whose values make up a condition.
         overlap: Whether trials may overlap.
+        until: Column with the time at which a trial ends, where that is before the window does;
+            trials then differ in length. ``None`` for windows of one length.
     """
 
     align: str
@@ -47,6 +48,7 @@ class Cut:
     behavior: tuple[str, ...] = ()
     condition: tuple[str, ...] = ()
     overlap: bool = False
+    until: str | None = None
 
 
 def prepare_nwb(files: Sequence[Path], cut: Cut, out: Path) -> list[str]:
@@ -82,12 +84,13 @@ def cut_trials(path: Path, cut: Cut) -> Trials:
     table = recording.trials
     if table.empty:
         raise InputError(f"{path}: no trials, so nothing to align to")
-    for column in (cut.align, *cut.condition):
+    for column in (cut.align, *cut.condition, *([cut.until] if cut.until else [])):
         if column not in table:
             there = nearest(column, map(str, table))
             raise InputError(f"{path}: the trial table has no column '{column}': {there}")
-    if table[cut.align].dtype.kind not in "fiu":
-        raise InputError(f"{path}: column '{cut.align}' holds no times")
+    for column in (cut.align, cut.until or cut.align):
+        if table[column].dtype.kind not in "fiu":
+            raise InputError(f"{path}: column '{column}' holds no times")
     start, end = (edge / 1000 for edge in cut.window_ms)
     notes = []
     keep = np.isfinite(table[cut.align].to_numpy(dtype=float))
@@ -105,7 +108,7 @@ def cut_trials(path: Path, cut: Cut) -> Trials:
     if table.empty:
         raise InputError(f"{path}: no trial is left ({' '.join(notes)})")
     if not cut.overlap:
-        _check_apart(table[cut.align].to_numpy(), end - start, path, cut)
+        _check_apart(table, path, cut)
     condition = None
     if cut.condition:
         condition = table[list(cut.condition)].astype(str).agg(", ".join, axis=1).to_numpy()
@@ -117,6 +120,7 @@ def cut_trials(path: Path, cut: Cut) -> Trials:
         cut.lag_ms / 1000,
         condition,
         None if split is None else split[table.index].to_numpy(dtype=str),
+        None if cut.until is None else table[cut.until].to_numpy(dtype=float),
     )
     for note in notes:
         trials = trials.with_note(note)
@@ -166,8 +170,13 @@ def prepare_dataset(
     return [*(f"note: {note}" for note in maker.notes), f"{out}: {shapes}"]
 
 
-def _check_apart(at: NDArray[np.floating], length_s: float, path: Path, cut: Cut) -> None:
-    close = np.diff(at) < length_s - 1e-9
+def _check_apart(table: pd.DataFrame, path: Path, cut: Cut) -> None:
+    at = table[cut.align].to_numpy(dtype=float)
+    start, end = (edge / 1000 for edge in cut.window_ms)
+    ends = at + end
+    if cut.until is not None:
+        ends = np.fmin(ends, table[cut.until].to_numpy(dtype=float))
+    close = at[1:] + start < ends[:-1] - 1e-9
     if close.any():
         first = pd.Series(at)[np.flatnonzero(close)[0]]
         raise InputError(
