@@ -72,7 +72,7 @@ def test_own_losses_ramp_up_and_belong_to_one_training_call() -> None:
     student(batch)
     l2 = own_losses(student)["l2"].item()
     generator, controller = (
-        cell.recurrent.weight for cell in (net.decoder.generator, net.decoder.controller)
+        cell.weight_hh for cell in (net.decoder.generator, net.decoder.controller)
     )
     by_hand = 2 * (generator**2).mean() / 2 + 3 * (controller**2).mean() / 2
     assert l2 == pytest.approx(by_hand.item())

@@ -168,13 +168,13 @@ class LFADS(nn.Module):
 
         ``present`` is (B, T) bool, False for padding; ``None`` where all trials have all bins.
         """
+        noise = partial(torch.randn, device=spikes.device)
         if self.training:
-            return self._rates(spikes, present, _drawn)
+            return self._rates(spikes, present, noise)
         if self.n_samples == 0:
-            return self._rates(spikes, present, _mean)
-        generator = torch.Generator(spikes.device).manual_seed(SAMPLE_SEED)
-        draw = partial(_drawn, generator=generator)
-        draws = [self._rates(spikes, present, draw) for _ in range(self.n_samples)]
+            return self._rates(spikes, present, None)
+        noise = partial(noise, generator=torch.Generator(spikes.device).manual_seed(SAMPLE_SEED))
+        draws = [self._rates(spikes, present, noise) for _ in range(self.n_samples)]
         return torch.stack(draws).logsumexp(dim=0) - math.log(self.n_samples)
 
     def own_losses(self, progress: float) -> Mapping[str, Tensor]:
@@ -184,12 +184,12 @@ class LFADS(nn.Module):
             progress: Share of training that is done, 0 to 1.
         """
         ramp = min(1.0, progress / self.kl_ramp) if self.kl_ramp else 1.0
-        weights = [self.decoder.generator.recurrent.weight, self.decoder.recurrent_weight]
+        cells = [self.decoder.generator, self.decoder.controller]
         l2 = torch.stack(
             [
-                scale * weight.square().mean() / 2
-                for scale, weight in zip(self.l2_weights, weights, strict=True)
-                if weight is not None
+                scale * cell.weight_hh.square().mean() / 2
+                for scale, cell in zip(self.l2_weights, cells, strict=True)
+                if cell is not None
             ]
         ).sum()
         if self._divergence is None:
@@ -197,7 +197,7 @@ class LFADS(nn.Module):
         divergence, self._divergence = self._divergence, None  # its graph is freed with the loss
         return {"kl": ramp * divergence, "l2": l2}
 
-    def _rates(self, spikes: Tensor, present: Tensor | None, draw: _Draw) -> Tensor:
+    def _rates(self, spikes: Tensor, present: Tensor | None, noise: _Noise | None) -> Tensor:
         seen = self.drop(spikes)
         _, last = self.encode_initial(seen, present)
         mean, log_variance = self.initial_posterior(self.drop(last)).float().chunk(2, dim=1)
@@ -205,8 +205,8 @@ class LFADS(nn.Module):
         encoded, n_bins = None, spikes.shape[1] + self.n_forward
         if self.encode_inputs is not None:
             encoded = _lagged(self.encode_inputs(seen, present)[0], present, n_bins)
-        state = self.initial_state(draw(initial))
-        factors, inputs = self.decoder(state, encoded, n_bins, draw)
+        drawn = mean if noise is None else mean + initial.variance.sqrt() * noise(*mean.shape)
+        factors, inputs = self.decoder(self.initial_state(drawn), encoded, n_bins, noise)
         if self.training:
             self._divergence = self._divergences(initial, inputs, present)
         return self.readout(self.factors(factors))
@@ -231,18 +231,8 @@ class _Gaussian(NamedTuple):
     variance: Tensor
 
 
-_Draw = Callable[[_Gaussian], Tensor]
-
-
-def _mean(posterior: _Gaussian) -> Tensor:
-    return posterior.mean
-
-
-def _drawn(posterior: _Gaussian, generator: torch.Generator | None = None) -> Tensor:
-    """Draw once, with a gradient to mean and variance."""
-    mean, variance = posterior
-    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-    return mean + variance.sqrt() * noise
+_Noise = Callable[..., Tensor]
+"""``noise(*shape)`` draws standard normal numbers."""
 
 
 class _Encoder(nn.Module):
@@ -281,33 +271,6 @@ def _lagged(encoded: Tensor, present: Tensor | None, n_bins: int) -> Tensor:
     return nn.functional.pad(lagged, (0, 0, 0, n_bins - lagged.shape[1]))
 
 
-class _Cell(nn.Module):
-    """One step of a gated recurrent unit whose product of inputs is made by its caller."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-        self.recurrent = nn.Linear(width, 3 * width)
-        nn.init.normal_(self.recurrent.weight, std=width**-0.5)
-        nn.init.zeros_(self.recurrent.bias)
-        with torch.no_grad():
-            self.recurrent.bias[width : 2 * width] = 1.0  # starts by keeping its state
-
-    def forward(self, driven: Tensor | None, state: Tensor) -> Tensor:
-        """Return the next (B, width) state; ``driven`` is (B, 3 width), ``None`` for no input."""
-        product = self.recurrent(state).float()  # states are added up: too many steps for bfloat16
-        if driven is not None:
-            gates = torch.sigmoid((product + driven)[:, : 2 * self.width])
-            fresh = driven[:, 2 * self.width :]
-        else:
-            gates, fresh = torch.sigmoid(product[:, : 2 * self.width]), None
-        reset, keep = gates.chunk(2, dim=1)
-        candidate = reset * product[:, 2 * self.width :]
-        candidate = torch.tanh(candidate if fresh is None else candidate + fresh)
-        # a mean of tanh outputs and a start within the clip cannot leave it: only the start is cut
-        return torch.lerp(candidate, state, keep)
-
-
 class _Decoder(nn.Module):
     """Roll-out of generator and controller."""
 
@@ -315,27 +278,18 @@ class _Decoder(nn.Module):
         self, generator: int, factors: int, encoded: int, controller: int, inputs: int, drop: float
     ) -> None:
         super().__init__()
-        self.generator = _Cell(generator)
+        self.generator = _cell(max(inputs, 1), generator)  # an autonomous one has a constant input
         self.factor_weight = nn.Parameter(torch.randn(factors, generator))
         self.drop = Dropout(drop)
-        self.controller: _Cell | None = None
+        self.controller: nn.GRUCell | None = None
         if inputs:
-            self.controller = _Cell(controller)
-            self.from_encoded = nn.Linear(encoded, 3 * controller)
-            self.from_factors = nn.Linear(factors, 3 * controller, bias=False)
+            self.controller = _cell(encoded + factors, controller)
             self.posterior = nn.Linear(controller, 2 * inputs)
-            self.from_inputs = nn.Linear(inputs, 3 * generator)
             self.start = nn.Parameter(torch.zeros(controller))
-            for linear in (self.from_encoded, self.from_factors, self.posterior, self.from_inputs):
-                _by_fan_in(linear)
-
-    @property
-    def recurrent_weight(self) -> Tensor | None:
-        """The controller's recurrent weights, if there is one."""
-        return None if self.controller is None else self.controller.recurrent.weight
+            _by_fan_in(self.posterior)
 
     def forward(
-        self, state: Tensor, encoded: Tensor | None, n_bins: int, draw: _Draw
+        self, state: Tensor, encoded: Tensor | None, n_bins: int, noise: _Noise | None
     ) -> tuple[Tensor, _Gaussian | None]:
         """Return (B, T, F) factors and the posterior of the (B, T, U) inferred inputs.
 
@@ -343,31 +297,60 @@ class _Decoder(nn.Module):
             state: (B, G) state of the generator before the first bin.
             encoded: (B, T, E) what the controller is given; ``None`` without one.
             n_bins: Bins to roll out.
-            draw: How a posterior becomes a value.
+            noise: Draws standard normal numbers for inferred inputs; ``None`` for their means.
         """
-        state = state.float().clamp(-CLIP, CLIP)
-        weight = nn.functional.normalize(self.factor_weight, dim=1)
-        if self.controller is None or encoded is None:
-            states = []
-            for _ in range(n_bins):
-                state = self.generator(None, state)
-                states.append(state)
-            return nn.functional.linear(self.drop(torch.stack(states, dim=1)), weight), None
-        driven = self.from_encoded(self.drop(encoded)).unbind(dim=1)
+        # states add up over many steps, which bfloat16 is too coarse for, and products are small
+        with torch.autocast(state.device.type, enabled=False):
+            state = state.float().clamp(-CLIP, CLIP)
+            weight = nn.functional.normalize(self.factor_weight, dim=1)
+            kept = self.drop(torch.ones(n_bins + 1, *state.shape, device=state.device))
+            if self.controller is None or encoded is None:
+                return self._autonomous(state, weight, kept), None
+            return self._controlled(state, self.drop(encoded.float()), weight, kept, noise)
+
+    def _autonomous(self, state: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
+        constant = state.new_ones(len(state), 1)
+        states = []
+        for keep in kept[1:]:
+            state = self.generator(constant, state)
+            states.append(state * keep)
+        return nn.functional.linear(torch.stack(states, dim=1), weight)
+
+    def _controlled(
+        self, state: Tensor, encoded: Tensor, weight: Tensor, kept: Tensor, noise: _Noise | None
+    ) -> tuple[Tensor, _Gaussian]:
+        assert self.controller is not None
         control = self.start.expand(len(state), -1)
-        factor = nn.functional.linear(self.drop(state), weight)
-        factors, means, log_variances = [], [], []
-        for step in driven:
-            control = self.controller(step + self.from_factors(self.drop(factor)), control)
-            mean, log_variance = self.posterior(control).float().chunk(2, dim=1)
-            inferred = draw(_Gaussian(mean, log_variance.exp()))
-            state = self.generator(self.from_inputs(inferred), state)
-            factor = nn.functional.linear(self.drop(state), weight)
+        factor = nn.functional.linear(state * kept[0], weight)
+        n_trials, n_bins, _ = encoded.shape
+        n_inputs = self.posterior.out_features // 2
+        drawn = None if noise is None else noise(n_bins, n_trials, n_inputs).unbind()
+        factors, posteriors = [], []
+        for t, step in enumerate(encoded.unbind(dim=1)):
+            control = self.controller(torch.cat([step, factor], dim=1), control)
+            posterior = self.posterior(control)
+            inferred = posterior[:, :n_inputs]
+            if drawn is not None:
+                spread = (posterior[:, n_inputs:] / 2).exp()
+                inferred = torch.addcmul(inferred, spread, drawn[t])
+            state = self.generator(inferred, state)
+            factor = nn.functional.linear(state * kept[t + 1], weight)
             factors.append(factor)
-            means.append(mean)
-            log_variances.append(log_variance)
-        inputs = _Gaussian(torch.stack(means, dim=1), torch.stack(log_variances, dim=1).exp())
-        return torch.stack(factors, dim=1), inputs
+            posteriors.append(posterior)
+        mean, log_variance = torch.stack(posteriors, dim=1).chunk(2, dim=2)
+        return torch.stack(factors, dim=1), _Gaussian(mean, log_variance.exp())
+
+
+def _cell(n_in: int, width: int) -> nn.GRUCell:
+    """Return a recurrent cell whose states, a mean of the last and a tanh, stay within the clip."""
+    cell = nn.GRUCell(n_in, width)
+    nn.init.normal_(cell.weight_ih, std=n_in**-0.5)
+    nn.init.normal_(cell.weight_hh, std=width**-0.5)
+    nn.init.zeros_(cell.bias_ih)
+    nn.init.zeros_(cell.bias_hh)
+    with torch.no_grad():
+        cell.bias_ih[width : 2 * width] = 1.0  # starts by keeping its state
+    return cell
 
 
 class _InputPrior(nn.Module):
