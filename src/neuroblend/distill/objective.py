@@ -27,7 +27,7 @@ def poisson_nll(log_rates: Tensor, target: Tensor, scored: Tensor) -> Tensor:
     The term that depends on counts alone is left out. All arguments are (B, T, N).
     """
     log_rates = log_rates.float()  # mixed precision is too coarse for a mean over so many
-    return mean_over(log_rates.exp() - target * log_rates, scored)
+    return mean_over(torch.addcmul(log_rates.exp(), target, log_rates, value=-1), scored)
 
 
 @runtime_checkable
@@ -163,8 +163,8 @@ class Objective(nn.Module):
         return {"loss": loss, **parts}
 
     def _pair(self, model: nn.Module, batch: Batch) -> Pair:
-        student = output_of(model, batch, self._layers(0))
-        return Pair(batch, student, self._guide(batch))
+        guide = self._guide(batch)  # first: what it needs is free again before the student's graph
+        return Pair(batch, output_of(model, batch, self._layers(0)), guide)
 
     def _guide(self, batch: Batch) -> Output | None:
         if self.teacher is None:

@@ -47,7 +47,9 @@ class EncoderLayer(nn.Module):
         """
         n_trials, n_bins, width = tokens.shape
         qkv = self.qkv(self.norm_attention(tokens))
-        q, k, v = qkv.view(n_trials, n_bins, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+        # unbound before they are transposed, which saves a copy on the way back
+        parts = qkv.view(n_trials, n_bins, 3, self.n_heads, -1).unbind(dim=2)
+        q, k, v = (part.transpose(1, 2) for part in parts)
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
         mixed = mixed.transpose(1, 2).reshape(n_trials, n_bins, width)
         return self.perceptron(tokens + self.drop(self.project(mixed)))

@@ -33,8 +33,8 @@ class Dropout(nn.Module):
         """Return ``x`` with elements set to zero; in eval mode, ``x`` itself."""
         if not self.training or self.threshold == 0:
             return x
-        keep = random_bytes(x.numel(), x.device).view(x.shape) >= self.threshold
-        return x * keep.to(x.dtype).mul_(256 / (256 - self.threshold))
+        keep = random_bytes(x.numel(), x.device).view(x.shape).to(x.dtype).ge_(self.threshold)
+        return x * keep.mul_(256 / (256 - self.threshold))
 
     def extra_repr(self) -> str:
         """Return the probability, for printing."""

@@ -38,7 +38,7 @@ from neuroblend.models.smoothing import (
     smooth,
 )
 
-CANDIDATES = (2, 4, 8, 16, 32)  # factors
+CANDIDATES = (4, 8, 16, 32, 64)  # factors, of which there must be fewer than neurons
 TOLERANCE = 1e-5  # gain in log-likelihood of an iteration at which to stop, nats/bin
 MOST_ITERATIONS = 1000
 
@@ -50,7 +50,7 @@ class FactorAnalysis(nn.Module):
 
     Args:
         spec: Sizes of the task.
-        n_factors: Factors, ``K``; ``None`` to cross-validate among 2, 4, 8, 16 and 32.
+        n_factors: Factors, ``K``; ``None`` to cross-validate among 4, 8, 16, 32 and 64.
         kernel_s: Standard deviation of the Gaussian in seconds; ``None`` to cross-validate.
         penalty: Ridge penalty of the regressions, on factors of prior variance 1, in nats/bin;
             ``None`` to cross-validate, for forward bins apart.
@@ -74,13 +74,13 @@ class FactorAnalysis(nn.Module):
         super().__init__()
         self.spec = spec
         self.given = (n_factors, kernel_s, penalty)
-        self.candidates = [k for k in (1, *CANDIDATES) if k <= spec.n_in][-len(CANDIDATES) :]
+        self.candidates = [k for k in CANDIDATES if k < spec.n_in] or [max(1, spec.n_in // 2)]
         width = n_factors or self.candidates[-1]
         self.kernel_s: Tensor
         self.n_factors: Tensor
         self.mean: Tensor
         self.projection: Tensor
-        self.register_buffer("kernel_s", torch.tensor(kernel_s or KERNELS_S[1]))
+        self.register_buffer("kernel_s", torch.tensor(kernel_s or KERNELS_S[0]))
         self.register_buffer("n_factors", torch.tensor(width))
         self.register_buffer("mean", torch.zeros(spec.n_in))
         self.register_buffer("projection", torch.zeros(spec.n_in, width))
@@ -116,10 +116,10 @@ class FactorAnalysis(nn.Module):
         """
         check_shapes("factor analysis", self.spec, spikes, target)
         n_factors, kernel_s, penalty = self._choose(spikes, target, present)
-        smoothed = smooth(spikes, kernel_s, self.spec.bin_s, present)
-        mean, projection = analysed(smoothed, present, n_factors)
         self.kernel_s.fill_(kernel_s)
         self.n_factors.fill_(n_factors)
+        smoothed = smooth(spikes, self.kernel_s, self.spec.bin_s, present)
+        mean, projection = analysed(smoothed, present, n_factors)
         self.mean.copy_(mean)
         self.projection.zero_()[:, :n_factors] = projection
         self.readout.fit_to(
@@ -128,7 +128,7 @@ class FactorAnalysis(nn.Module):
             present,
             penalty,
             self.given[2],
-            lambda ahead: smooth(ahead, kernel_s, self.spec.bin_s),
+            lambda ahead: smooth(ahead, self.kernel_s, self.spec.bin_s),
         )
         return self
 
@@ -178,9 +178,8 @@ def analysed(smoothed: Tensor, present: Tensor | None, n_factors: int) -> tuple[
     if n_used:
         correlation = np.corrcoef(counts[:, active], rowvar=False).reshape(active.size, -1)
         projection[active, :n_used] = _posterior(correlation, n_used) / scale[active, None]
-    return torch.from_numpy(counts.mean(axis=0)).to(smoothed), torch.from_numpy(projection).to(
-        smoothed
-    )
+    mean = torch.from_numpy(counts.mean(axis=0))
+    return mean.to(smoothed), torch.from_numpy(projection).to(smoothed)
 
 
 def _posterior(correlation: Array, n_factors: int) -> Array:

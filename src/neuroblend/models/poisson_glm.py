@@ -69,7 +69,7 @@ def fit_poisson(
         counts: (R, Q) counts/bin; they need not be whole.
         penalty: Of squared weights, above 0.
         tolerance: Largest gradient left, in nats/spike per scaled unit; the loss is then within
-            about ``P / 2`` times its square of the smallest.
+            about ``P / 2`` times its square of the smallest. Rounding allows for about 1e-7.
 
     Raises:
         InputError: The fit does not converge, which a penalty near 0 can cause.
@@ -275,11 +275,8 @@ class PoissonReadout(nn.Module):
             forward_penalty: Of the weights of forward bins; ``None`` to cross-validate.
             smoother: What smooths (B, F, N) counts over forward bins.
         """
-        target = target.double()
-        there = target.new_ones(target.shape[:2]) if present is None else present.to(target)
-        spikes = torch.einsum("btn,bt->n", target, there)
-        rate = (spikes + 0.5) / there.sum()  # as in TaskSpec.log_rate
-        target = torch.where(spikes > 0, target, rate)  # a silent neuron has its mean in every bin
+        rate, silent = mean_rate(target, present)
+        target = torch.where(silent, rate, target.double())  # its mean in every bin
         self.ceiling.copy_(target.flatten(0, 1).amax(0).log())
         t_in = features.shape[1]
         x, y, _ = samples(features, target[:, :t_in, self.first :], present)
@@ -287,7 +284,7 @@ class PoissonReadout(nn.Module):
         if len(self.forward_bias):
             n = len(target)
             ahead = (smoother(target[:, t_in:]) * n + rate) / (n + 1)
-            self._fit_ahead(features[:, -1], torch.where(spikes > 0, ahead, rate), forward_penalty)
+            self._fit_ahead(features[:, -1], torch.where(silent, rate, ahead), forward_penalty)
 
     def _fit_ahead(self, features: Tensor, ahead: Tensor, penalty: float | None) -> None:
         """Fit (B, F, N) counts/bin of forward bins to (B, P) features of the last seen bin."""
@@ -297,6 +294,21 @@ class PoissonReadout(nn.Module):
             _, penalty = choose_penalty(x, few.flatten(1).numpy(), np.arange(len(x)))
         glm = fit_poisson(x, ahead.flatten(1).numpy(), penalty)
         _keep(glm, self.forward_weight, self.forward_bias)
+
+
+def mean_rate(target: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return (N,) mean counts/bin in float64, and (N,) bool, True for neurons without spikes.
+
+    Half a spike more than there is counts, as in ``TaskSpec.log_rate``.
+
+    Args:
+        target: (B, T, N) counts/bin.
+        present: (B, T) bool, True for bins that exist; ``None`` for all.
+    """
+    target = target.double()
+    there = target.new_ones(target.shape[:2]) if present is None else present.to(target)
+    spikes = torch.einsum("btn,bt->n", target, there)
+    return (spikes + 0.5) / there.sum(), spikes == 0
 
 
 def samples(

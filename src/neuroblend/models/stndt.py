@@ -184,9 +184,11 @@ class STNDT(nn.Module):
 
     def _corrupted(self, spikes: Tensor, present: Tensor | None) -> Tensor:
         """Return a view of (B, T, N_in) counts with a share of its entries changed."""
-        draw = torch.rand_like(spikes) / self.contrast_ratio
-        other = spikes.flatten()[torch.randint(spikes.numel(), spikes.shape, device=spikes.device)]
-        view = spikes.masked_fill(draw < 0.5, 0.0).where((draw < 0.5) | (draw >= 0.75), other)
+        draw = torch.rand_like(spikes)
+        swapped = (draw >= self.contrast_ratio / 2) & (draw < self.contrast_ratio * 3 / 4)
+        view = spikes.masked_fill(draw < self.contrast_ratio / 2, 0.0)
+        others = torch.randint(spikes.numel(), (int(swapped.sum()),), device=spikes.device)
+        view[swapped] = spikes.flatten()[others]
         return view if present is None else view.where(present[:, :, None], 0.0)
 
     def _contrast(self, views: list[Tensor]) -> Tensor:
@@ -224,9 +226,11 @@ class _Layer(nn.Module):
         n_trials, width, _ = courses.shape
         pairs = self.query_key(self.norm_courses(courses))
         query, key = pairs.view(n_trials, width, 2, self.n_heads, -1).permute(2, 0, 3, 1, 4)
-        scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
-        weights = scores.softmax(dim=3).mean(dim=1)
-        mixed = self.norm_mixed(tokens) @ weights.transpose(1, 2)
+        # the query is scaled, and the mixed tokens averaged over heads: both are much smaller than
+        # the weights of all pairs of neurons
+        scores = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
+        weights = scores.softmax(dim=3).sum(dim=1)
+        mixed = (self.norm_mixed(tokens) / self.n_heads) @ weights.transpose(1, 2)
         return self.perceptron(tokens + self.drop(mixed))
 
 
