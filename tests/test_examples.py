@@ -17,6 +17,7 @@ EXAMPLES = ROOT / "examples"
 
 def test_every_example_is_covered() -> None:
     covered = {"quickstart.py", "distill_by_hand.py", "continuous_recording.py"}
+    covered |= {"your_own_model.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == covered
 
 
@@ -51,6 +52,22 @@ def test_distill_by_hand(capsys) -> None:
     printed = capsys.readouterr().out
     assert re.search(r"baseline: -?\d\.\d+ bits/spike", printed)
     assert re.search(r"distilled: -?\d\.\d+ bits/spike", printed)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_your_own_model(installed, capsys, monkeypatch) -> None:
+    """A module of another layout, and one from another package, where that is installed."""
+    pytest.importorskip("pytorch_tcn", reason="pytorch-tcn is not installed")
+    if not installed:
+        monkeypatch.setitem(sys.modules, "pytorch_tcn", None)
+    runpy.run_path(str(EXAMPLES / "your_own_model.py"))["main"](epochs=1)
+    printed = capsys.readouterr().out
+    rows = re.findall(
+        r"^(\S+) +(baseline|teacher|student) +-?\d\.\d{3} +-?\d\.\d{3}$", printed, re.M
+    )
+    networks = ["MyNet", "pytorch-tcn"] if installed else ["MyNet"]
+    assert rows == [(n, role) for n in networks for role in ("baseline", "teacher", "student")]
+    assert ("pip install pytorch-tcn" in printed) is not installed
 
 
 def test_continuous_recording(tmp_path) -> None:

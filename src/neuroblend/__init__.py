@@ -42,8 +42,12 @@ if TYPE_CHECKING:
     from neuroblend.evaluation.metrics import bits_per_spike as bits_per_spike
     from neuroblend.evaluation.nlb import evaluate_nlb as evaluate_nlb
     from neuroblend.evaluation.predict import predict as predict
+    from neuroblend.models.factor_analysis import FactorAnalysis as FactorAnalysis
     from neuroblend.models.gru import GRU as GRU
+    from neuroblend.models.lfads import LFADS as LFADS
     from neuroblend.models.ndt import NDT as NDT
+    from neuroblend.models.smoothing import Smoothing as Smoothing
+    from neuroblend.models.stndt import STNDT as STNDT
     from neuroblend.privilege.concat import Concat as Concat
     from neuroblend.privilege.roles import Student as Student
     from neuroblend.privilege.roles import Teacher as Teacher
@@ -77,8 +81,12 @@ _HOMES = {
     "evaluation.metrics": ("bits_per_spike",),
     "evaluation.nlb": ("evaluate_nlb",),
     "evaluation.predict": ("predict",),
+    "models.factor_analysis": ("FactorAnalysis",),
     "models.gru": ("GRU",),
+    "models.lfads": ("LFADS",),
     "models.ndt": ("NDT",),
+    "models.smoothing": ("Smoothing",),
+    "models.stndt": ("STNDT",),
     "privilege.concat": ("Concat",),
     "privilege.roles": ("Student", "Teacher"),
     "report.page": ("write_report",),
