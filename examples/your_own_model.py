@@ -4,7 +4,8 @@
     pip install pytorch-tcn==1.2.3    # for the second one
 
 One line says how a network is called; it bridges axes and units. The same line serves both roles,
-since a student's batch has no behavior, whatever the line asks for.
+since a student's batch has no behavior, whatever the line asks for. A table of one split shows that
+it works; how much is gained, and how sure that is, takes the splits of ``neuroblend run``.
 """
 
 import sys
@@ -53,7 +54,7 @@ def compare(
     epochs: int,
 ) -> None:
     """Train a baseline, a teacher and its student, and print a line for each."""
-    spec, settings = task.spec, nb.TrainingConfig(epochs=epochs)
+    spec, settings = task.spec, nb.TrainingConfig(epochs=epochs, lr=5e-3)
     torch.manual_seed(1)
     baseline = nb.Student(build(spec.n_in, spec.n_out), call)
     teacher = nb.Teacher(build(spec.n_in + spec.n_behavior, spec.n_out), call)
@@ -63,8 +64,13 @@ def compare(
     counts = spec.mean_count
     nb.fit(baseline, task, nb.Objective(counts_per_entry=counts), settings)
     nb.fit(teacher, task, nb.Objective(counts_per_entry=counts), settings)
-    follow = nb.Feature([(layer, layer)])
-    nb.fit(student, task, nb.Objective({"feature": follow}, teacher, 0.5, None, counts), settings)
+    objective = nb.Objective(
+        {"hard": nb.Hard(), "feature": nb.Feature([(layer, layer)])},
+        teacher,
+        alpha=0.5,
+        counts_per_entry=counts,
+    )
+    nb.fit(student, task, objective, settings)
     for role, model in {"baseline": baseline, "teacher": teacher, "student": student}.items():
         bits, r2 = scores(model, task)
         print(f"{name:<12} {role:<10} {bits:>8.3f} {r2:>12.3f}")
@@ -81,7 +87,7 @@ def scores(model: nn.Module, task: nb.Task) -> tuple[float, float]:
     return nb.bits_per_spike(rates[:, :, held_out], trials.spikes[test][:, :, held_out]), float(r2)
 
 
-def main(epochs: int = 40) -> None:
+def main(epochs: int = 30) -> None:
     trials = nb.simulate_reaching(seed=1)
     task = nb.Task.of(trials, nb.split_trials(trials, seed=1))
     bin_s = trials.bin_s
@@ -97,7 +103,7 @@ def main(epochs: int = 40) -> None:
         epochs=epochs,
     )
     if TCN is None:
-        print("a third party's network comes next after: pip install pytorch-tcn==1.2.3")
+        print("for a third party's network: pip install pytorch-tcn==1.2.3")
         return
     compare(
         "pytorch-tcn",
@@ -113,10 +119,10 @@ def main(epochs: int = 40) -> None:
             output_projection=n_out,
         ),
         lambda net, batch: net(seen(batch)) - 3.0,  # its outputs start around 0: 1 spike/bin
-        layer="network.2.norm2",
+        layer="network.2.norm2",  # found with named_modules(); (trial, bin, feature) too
         epochs=epochs,
     )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30)
