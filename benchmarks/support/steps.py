@@ -97,14 +97,18 @@ def objective_of(task: nb.Task, teacher: str, width: int) -> nb.Objective:
 
 
 def step_of(
-    student: nb.Student, objective: nb.Objective, task: nb.Task, autocast: Any = None
+    student: nb.Student,
+    objective: nb.Objective,
+    task: nb.Task,
+    autocast: Any = None,
+    mask: Any = None,
 ) -> Step:
     """Return our step over the training trials of ``task``, all in one batch."""
     from neuroblend.data.batch import Batches
     from neuroblend.training.masking import TimeMask
 
     (batch,) = Batches(task.batch("train"), len(task.split.train))
-    mask, optimiser = TimeMask(), torch.optim.AdamW(student.parameters(), fused=True)
+    mask, optimiser = mask or TimeMask(), torch.optim.AdamW(student.parameters(), fused=True)
     student.train()
 
     def step(i: int) -> None:
@@ -198,12 +202,13 @@ def lfads_torch(checkout: str, shape: Shape) -> Callable[[], Step]:
 def our_lfads(shape: Shape) -> Callable[[], Step]:
     """Return the builder of our LFADS's step, at the sizes of ``nlb_mc_maze.yaml``."""
     from neuroblend.models.lfads import LFADS
+    from neuroblend.training.masking import EntryMask
 
     task = shape.task()
 
     def build() -> Step:
         sizes = {"generator": 200, "factors": 100, "encoder": 64, "controller": 64}
-        net = LFADS(task.spec, **sizes, inputs=4, initial=64)
-        return step_of(nb.Student(net), nb.Objective(), task)
+        net = LFADS(task.spec, **sizes, inputs=4, initial=64, dropout=0.3)
+        return step_of(nb.Student(net), nb.Objective(), task, mask=EntryMask(0.3))
 
     return build

@@ -11,6 +11,7 @@ from neuroblend.distill.feature import Feature
 from neuroblend.distill.hard import Hard
 from neuroblend.distill.objective import Objective, own_losses
 from neuroblend.distill.reduce import mean_over, variance_over
+from neuroblend.errors import InputError
 from neuroblend.models.gru import GRU
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
@@ -127,3 +128,22 @@ def test_means_are_over_what_is_there() -> None:
     torch.testing.assert_close(
         variance_over(values, where[:, :, 0]), flat.var(0, correction=0).mean()
     )
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"loss": torch.tensor(1.0)}, "'loss'.*by names other than"),
+        ({"task": torch.tensor(1.0)}, "'task'.*by names other than"),
+        ({"x": torch.ones(3)}, r"'x' \(shape \(3,\)\), wanted scalar tensors"),
+        ({"x": 1.0}, "'x'.*float.*wanted scalar tensors"),
+        ({"hard": torch.tensor(1.0)}, "'hard' is a term of the objective too"),
+    ],
+)
+def test_terms_that_would_stand_for_others_are_refused(own, message) -> None:
+    task = make_task()
+    student = Student(Bringing(task.spec.n_in, task.spec.n_out)).train()
+    student.net.own_losses = lambda progress: own
+    objective = Objective({"hard": Hard()}, make_teacher(task))
+    with pytest.raises(InputError, match=message):
+        objective(student, task.batch("train"))

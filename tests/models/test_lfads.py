@@ -29,32 +29,52 @@ def test_the_divergence_of_initial_conditions_is_that_of_two_gaussians() -> None
     torch.testing.assert_close(found, expected)
 
 
-def test_the_divergence_from_the_autoregressive_prior_is_what_sampling_finds() -> None:
-    """Log density of many posterior samples under posterior and prior, bin by bin."""
+def test_the_divergence_from_the_autoregressive_prior_goes_on_from_what_was_drawn() -> None:
     prior = module._InputPrior(2, tau_bins=4.0)
     with torch.no_grad():
         prior.log_noise.copy_(torch.tensor([-1.0, 0.3]))
         prior.log_tau.copy_(torch.tensor([1.5, 0.2]))
-    mean, variance = torch.randn(3, 7, 2), torch.rand(3, 7, 2) * 0.3 + 0.05
-    posterior = module._Gaussian(mean, variance)
-    samples = mean + variance.sqrt() * torch.randn(40_000, *mean.shape)
+    mean, variance, drawn = torch.randn(3, 7, 2), torch.rand(3, 7, 2) + 0.05, torch.randn(3, 7, 2)
+    found = prior.divergence(module._Inputs(module._Gaussian(mean, variance), drawn))
     keep, noise = torch.exp(-1 / prior.log_tau.exp()), prior.log_noise.exp()
-    expected = Normal(mean, variance.sqrt()).log_prob(samples)
-    first = Normal(torch.zeros(()), (noise / (1 - keep**2)).sqrt())
-    log_prior = torch.empty_like(samples)
-    log_prior[:, :, 0] = first.log_prob(samples[:, :, 0])
-    log_prior[:, :, 1:] = Normal(samples[:, :, :-1] * keep, noise.sqrt()).log_prob(
-        samples[:, :, 1:]
-    )
-    expected = (expected - log_prior).mean(0).sum(2)
-    torch.testing.assert_close(prior.divergence(posterior), expected, rtol=0.02, atol=0.03)
+    for t in range(7):
+        if t == 0:
+            expected_prior = Normal(torch.zeros(2), (noise / (1 - keep**2)).sqrt())
+        else:
+            expected_prior = Normal(keep * drawn[:, t - 1], noise.sqrt())
+        nats = kl_divergence(Normal(mean[:, t], variance[:, t].sqrt()), expected_prior).sum(1)
+        torch.testing.assert_close(found[:, t], nats)
 
 
-def test_a_posterior_equal_to_its_prior_does_not_diverge() -> None:
-    """An input that the prior forgets at once (no time constant) has independent bins."""
-    prior = module._InputPrior(1, tau_bins=1e-3)
-    posterior = module._Gaussian(torch.zeros(2, 5, 1), torch.full((2, 5, 1), 0.1))
-    torch.testing.assert_close(prior.divergence(posterior), torch.zeros(2, 5), atol=1e-6, rtol=0)
+def test_a_posterior_process_that_is_the_prior_does_not_diverge() -> None:
+    prior = module._InputPrior(1, tau_bins=4.0)
+    keep, noise = torch.exp(-1 / prior.log_tau.exp()), prior.log_noise.exp()
+    drawn = torch.randn(5, 9, 1)
+    mean = torch.nn.functional.pad(drawn, (0, 0, 1, 0))[:, :-1] * keep
+    variance = noise.expand(5, 9, 1).clone()
+    variance[:, 0] = noise / (1 - keep**2)
+    found = prior.divergence(module._Inputs(module._Gaussian(mean, variance), drawn))
+    torch.testing.assert_close(found, torch.zeros(5, 9), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("pad_to", [12, 20])
+def test_the_divergence_does_not_depend_on_how_far_trials_are_padded(pad_to) -> None:
+    spikes = torch.nn.functional.pad(make_task().batch("train").spikes, (0, 0, 0, pad_to - 12))
+    present = (torch.arange(pad_to) < 9).expand(len(spikes), -1)
+    net = make_net(dropout=0.0).train()
+    kl = []
+    for given, there in ((spikes, present), (spikes[:, :9], present[:, :9])):
+        torch.manual_seed(0)
+        net(given, there)
+        kl.append(net.own_losses(1.0)["kl"].item())
+    # the noise of inferred inputs is drawn for all bins, so it differs where there are more
+    assert kl[0] == pytest.approx(kl[1], rel=0.1)
+
+
+def test_averaged_samples_do_not_depend_on_the_batch() -> None:
+    spikes = make_task().batch("train").spikes
+    net = make_net(n_samples=3).eval()
+    torch.testing.assert_close(net(spikes[4:5])[0], net(spikes)[4])
 
 
 def test_own_losses_ramp_up_and_belong_to_one_training_call() -> None:
@@ -97,7 +117,7 @@ def test_divergence_weights_scale_each_divergence_and_count_entries() -> None:
     )
     posterior = Normal(mean, (log_variance.exp() + module.LEAST_VARIANCE).sqrt())
     prior = Normal(net.prior_mean, module.PRIOR_VARIANCE**0.5)
-    nats = kl_divergence(posterior, prior).sum(1).mean() / (12 * 10)
+    nats = kl_divergence(posterior, prior).sum(1).mean() / (12 * 10)  # bins and neurons
     assert net.own_losses(1.0)["kl"].item() == pytest.approx(nats.item(), rel=1e-5)
 
 
@@ -119,13 +139,13 @@ def test_training_samples_and_evaluation_takes_the_mean_or_an_average_of_samples
     assert not torch.equal(*drawn)
     net.eval()
     assert torch.equal(net(batch.spikes), net(batch.spikes))
-    net.n_samples = 400
-    averaged = net(batch.spikes)
-    assert torch.equal(averaged, net(batch.spikes))  # the same samples at every call
-    torch.manual_seed(3)
+    net.n_samples = 1000
     with torch.no_grad():
+        averaged = net(batch.spikes)
+        assert torch.equal(averaged, net(batch.spikes))  # the same samples at every call
+        torch.manual_seed(3)
         by_hand = torch.stack([net.train()(batch.spikes).exp() for _ in range(400)]).mean(0).log()
-    assert (averaged - by_hand).abs().mean() < 0.02
+    assert (averaged - by_hand).abs().mean() < 0.04
     assert (averaged - drawn[0]).abs().mean() > 0.1
 
 

@@ -7,7 +7,7 @@ import socket
 import numpy as np
 import pytest
 import torch
-from conftest import make_task, make_trials
+from conftest import make_task, make_trials, tiny_config
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from neuroblend.config import TrainingConfig
@@ -102,14 +102,15 @@ def test_two_processes_give_the_gradients_of_one() -> None:
 
 
 def test_a_run_on_two_devices_ends_with_the_scores_of_one(tmp_path) -> None:
-    from conftest import tiny_config
 
     model = {"name": "gru", "settings": {"width": 6, "dropout": 0.0}}
     distill = {"strategies": ["multitask"]}
     scores = []
     for n in (1, 2):
         config = tiny_config(
-            model=model, distill=distill, training={"devices": n, "strategy": "ddp"}
+            model=model,
+            distill=distill,
+            training={"devices": n, "strategy": "ddp" if n > 1 else "auto"},
         )
         folder = run(make_trials(), tmp_path / str(n), config, jobs=1, quiet=True)
         scores.append(folder.results()["arms"])
@@ -123,6 +124,7 @@ def test_a_run_on_two_devices_ends_with_the_scores_of_one(tmp_path) -> None:
     [
         ({"devices": 99}, "found .* CPU core.* on this machine"),
         ({"devices": 2, "batch_size": 1}, "batches of 1 trials cannot be divided"),
+        ({"strategy": "ddp"}, "--strategy ddp: found 1 device, wanted --devices 2 or more"),
         ({"precision": "16-mixed"}, "needs a CUDA GPU; wanted bf16-mixed or 32-true"),
     ],
 )
@@ -142,3 +144,23 @@ def test_a_device_without_bf16_is_said_so(monkeypatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
         with pytest.raises(InputError, match=f"{kind.upper()} device does not do it.*{others}"):
             check_devices(settings, torch.device(kind), 24)
+
+
+class FailsOnOneDevice(torch.nn.Module):
+    """A network that fails in training, on the second device alone."""
+
+    def __init__(self, spec) -> None:
+        super().__init__()
+        self.out = torch.nn.Linear(spec.n_in, spec.n_out)
+
+    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+        if self.training and os.environ.get("LOCAL_RANK") == "1":
+            raise RuntimeError("the cat sat on the keyboard")
+        return self.out(spikes)
+
+
+def test_a_failure_on_any_device_ends_the_run_and_says_why(tmp_path) -> None:
+    model = {"name": f"{__name__}:FailsOnOneDevice", "settings": {}}
+    config = tiny_config(model=model, training={"devices": 2, "strategy": "ddp"})
+    with pytest.raises(InputError, match=r"teacher.*RuntimeError: the cat sat on the keyboard"):
+        run(make_trials(), tmp_path / "run", config, quiet=True)

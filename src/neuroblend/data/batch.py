@@ -255,8 +255,7 @@ class Batches:
         self.epoch = 0
 
     def __len__(self) -> int:
-        n_whole, rest = divmod(self.whole.n_trials, self.size)
-        return n_whole + (rest * 2 >= self.size)
+        return n_batches(self.whole.n_trials, self.size)
 
     def __iter__(self) -> Iterator[Batch]:
         order = torch.arange(self.whole.n_trials)
@@ -265,6 +264,12 @@ class Batches:
             order = torch.randperm(self.whole.n_trials, generator=generator)
         for index in torch.tensor_split(order, len(self)):
             yield self.whole.take(index)
+
+
+def n_batches(n_trials: int, size: int) -> int:
+    """Return how many batches of about ``size`` trials there are."""
+    n_whole, rest = divmod(n_trials, min(size, n_trials))
+    return n_whole + (rest * 2 >= min(size, n_trials))
 
 
 def mixed_seed(*parts: Any) -> int:

@@ -444,7 +444,7 @@ def _check_varies(signals: NDArray[np.float32], labels: tuple[str, ...]) -> None
 
 def _lengths(lengths: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
     """Return (B,) checked bins of each trial, ``None`` where all trials have all of them."""
-    if lengths is None or len(shape) != 3:
+    if lengths is None or len(shape) != 3 or 0 in shape:
         return None
     values = np.asarray(lengths)
     n_trials, n_bins = shape[:2]

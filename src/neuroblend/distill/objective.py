@@ -51,7 +51,15 @@ def own_losses(model: nn.Module, progress: float = 1.0) -> dict[str, Tensor]:
     net = getattr(model, "net", model)
     if not model.training or not isinstance(net, HasOwnLosses):
         return {}
-    return dict(net.own_losses(progress))
+    own = dict(net.own_losses(progress))
+    for name, value in own.items():
+        if name in ("loss", "task") or not isinstance(value, Tensor) or value.ndim:
+            shape = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value)
+            raise InputError(
+                f"own_losses: found '{name}' ({shape}), wanted scalar tensors by names other than "
+                "'loss' and 'task'"
+            )
+    return own
 
 
 class Objective(nn.Module):
@@ -153,6 +161,8 @@ class Objective(nn.Module):
             raise ValueError("an objective was called on a batch without targets")
         parts = {"task": poisson_nll(pair.student.log_rates, batch.target, batch.scored)}
         own = own_losses(model, self.progress)
+        if both := set(own) & set(self.terms):
+            raise InputError(f"own_losses: '{min(both)}' is a term of the objective too; rename it")
         loss = torch.stack([parts["task"], *own.values()]).sum() / self.counts_per_entry
         parts |= own | {name: term(pair) for name, term in self.terms.items()}
         if self.guided:

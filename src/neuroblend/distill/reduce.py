@@ -20,7 +20,7 @@ def mean_over(values: Tensor, where: Tensor | None = None) -> Tensor:
         total, n = values.sum(), torch.tensor(float(values.numel()), device=values.device)
     else:
         kept = where.expand_as(values)
-        # a product would make NaN of an infinite loss of an entry that is not there
+        # a product would make NaN of an infinite value that does not count
         total, n = values.where(kept, 0.0).sum(), kept.sum().to(torch.float32)
     return total / (summed_over_processes(n) / n_processes()).clamp_min(1e-8)
 
@@ -29,11 +29,10 @@ def variance_over(values: Tensor, where: Tensor | None = None) -> Tensor:
     """Return the mean over features of the variance over the bins of (B, T, H); no gradient."""
     with torch.no_grad():
         flat = values.reshape(-1, values.shape[2]) if where is None else values[where]
-        flat = flat.double()
-        moments = torch.cat([flat.sum(0), flat.square().sum(0), flat.new_tensor([len(flat)])])
-        moments = summed_over_processes(moments)
-        total, squares = moments[:-1].view(2, -1) / moments[-1].clamp_min(1)
-        return (squares - total.square()).clamp_min(0).mean().to(values.dtype)
+        flat = flat.float()
+        n = summed_over_processes(flat.new_tensor(float(len(flat)))).clamp_min(1)
+        mean = summed_over_processes(flat.sum(0)) / n
+        return (summed_over_processes((flat - mean).square().sum(0)) / n).mean()
 
 
 def bins(present: Tensor | None) -> Tensor | None:

@@ -39,5 +39,6 @@ class Soft:
         per_bin = mean_over(divergence, pair.batch.present) * self.temperature**2
         n_bins, n_neurons = student.shape[1:]
         if self.normalisation == "released":
-            return per_bin * n_bins
+            present = pair.batch.present
+            return per_bin * (n_bins if present is None else present.sum() / len(present))
         return per_bin * n_neurons / max(n_neurons - 1, 1)

@@ -12,12 +12,14 @@ priors, ramped up, and a penalty on recurrent weights. Coordinated dropout (Kesh
 2019) is the mask of entries that this model is registered with.
 
 Differences from lfads-torch: gates are those of ``torch.nn.GRU`` (reset after the product), which
-fuses the encoders' loops, and encoder states are not clipped; the divergence of inferred inputs
-from their autoregressive prior is computed in closed form rather than from one sample; divergences
-are divided by the number of predicted entries of a trial, so that a weight of one is the evidence
-lower bound in nats/entry; the read-out's rows are not normalised and its bias starts at each
-neuron's mean log rate. Initial conditions for a separate leading segment, external inputs and
-read-ins of several sessions are left out.
+fuses the encoders' loops, encoders start at zero and are not clipped, and generator and controller
+start by keeping their state; the divergence of an inferred input from its autoregressive prior,
+given the input drawn in the bin before, is computed in closed form rather than from one more
+sample; divergences are divided by the number of predicted entries, so that a weight of one is the
+evidence lower bound in nats/entry where all entries are scored; factors given to the controller
+have no dropout; recurrent weights of encoders have no penalty; the read-out's rows are not
+normalised and its bias starts at each neuron's mean log rate. Initial conditions for a separate
+leading segment, external inputs and read-ins of several sessions are left out.
 """
 
 from __future__ import annotations
@@ -68,13 +70,15 @@ PRESETS = {
         },
         "training": {
             "lr": 4e-3,
+            "batch_size": 64,
             "weight_decay": 0.0,
             "mask": "entries",
             "mask_ratio": 0.3,
         },
     },
 }
-"""Sizes and training as published; weights of divergences, which were searched there, are ours."""
+"""Sizes and training as published; weights of divergences are ours. Both encoders have the size of
+that of the initial condition (for the inputs of ``mc_maze_small``, 80 were published)."""
 
 LEAST_VARIANCE = 1e-4  # of the posterior of the initial condition, as in lfads-torch
 PRIOR_VARIANCE = 0.1  # of the initial condition, as in lfads-torch
@@ -93,7 +97,7 @@ class LFADS(nn.Module):
         controller: Units of the controller; unused where ``inputs`` is 0.
         inputs: Inferred inputs, ``U``; 0 for an autonomous generator.
         initial: Dimensions of the initial condition.
-        dropout: On spikes, encodings, generator states and factors.
+        dropout: On spikes, encodings and generator states.
         kl_initial: Weight of the initial condition's divergence; 1 is the evidence lower bound.
         kl_inputs: Weight of the inferred inputs' divergence.
         kl_ramp: Share of training over which both weights rise from 0.
@@ -141,7 +145,7 @@ class LFADS(nn.Module):
             )
         super().__init__()
         self.n_forward = spec.t_out - spec.t_in
-        self.n_entries = spec.t_out * spec.n_out
+        self.t_out = spec.t_out
         self.kl_weights = (kl_initial, kl_inputs)
         self.kl_ramp = kl_ramp
         self.l2_weights = (l2_generator, l2_controller)
@@ -168,12 +172,17 @@ class LFADS(nn.Module):
 
         ``present`` is (B, T) bool, False for padding; ``None`` where all trials have all bins.
         """
-        noise = partial(torch.randn, device=spikes.device)
         if self.training:
-            return self._rates(spikes, present, noise)
+            return self._rates(spikes, present, partial(torch.randn, device=spikes.device))
         if self.n_samples == 0:
             return self._rates(spikes, present, None)
-        noise = partial(noise, generator=torch.Generator(spikes.device).manual_seed(SAMPLE_SEED))
+        generator = torch.Generator(spikes.device).manual_seed(SAMPLE_SEED)
+
+        def noise(n_bins: int, n_trials: int, n: int) -> Tensor:
+            # the same for every trial, so that its rates do not depend on the batch it is in
+            drawn = torch.randn(n_bins, 1, n, generator=generator, device=spikes.device)
+            return drawn.expand(-1, n_trials, -1)
+
         draws = [self._rates(spikes, present, noise) for _ in range(self.n_samples)]
         return torch.stack(draws).logsumexp(dim=0) - math.log(self.n_samples)
 
@@ -205,23 +214,26 @@ class LFADS(nn.Module):
         encoded, n_bins = None, spikes.shape[1] + self.n_forward
         if self.encode_inputs is not None:
             encoded = _lagged(self.encode_inputs(seen, present)[0], present, n_bins)
-        drawn = mean if noise is None else mean + initial.variance.sqrt() * noise(*mean.shape)
+        drawn = mean
+        if noise is not None:
+            drawn = mean + initial.variance.sqrt() * noise(1, *mean.shape)[0]
         factors, inputs = self.decoder(self.initial_state(drawn), encoded, n_bins, noise)
         if self.training:
             self._divergence = self._divergences(initial, inputs, present)
         return self.readout(self.factors(factors))
 
     def _divergences(
-        self, initial: _Gaussian, inputs: _Gaussian | None, present: Tensor | None
+        self, initial: _Gaussian, inputs: _Inputs | None, present: Tensor | None
     ) -> Tensor:
-        """Return weighted divergences, mean over trials, in nats per predicted entry."""
+        """Return weighted divergences in nats per predicted entry of these trials."""
         variance = initial.mean.new_tensor(PRIOR_VARIANCE)
-        total = self.kl_weights[0] * _divergence(initial, self.prior_mean, variance).sum(1).mean()
+        total = self.kl_weights[0] * _divergence(initial, self.prior_mean, variance).sum()
         if inputs is not None and self.input_prior is not None:
             each = self.input_prior.divergence(inputs)
             each = each if present is None else each.where(present, 0.0)
-            total = total + self.kl_weights[1] * each.sum(1).mean()
-        return total / self.n_entries
+            total = total + self.kl_weights[1] * each.sum()
+        n_bins = len(initial.mean) * self.t_out if present is None else present.sum()
+        return total / (n_bins * self.readout.out_features)
 
 
 class _Gaussian(NamedTuple):
@@ -231,8 +243,15 @@ class _Gaussian(NamedTuple):
     variance: Tensor
 
 
+class _Inputs(NamedTuple):
+    """Inferred inputs: (B, T, U) posterior, and what was drawn from it and rolled out."""
+
+    posterior: _Gaussian
+    drawn: Tensor
+
+
 _Noise = Callable[..., Tensor]
-"""``noise(*shape)`` draws standard normal numbers."""
+"""``noise(n_bins, n_trials, n)`` draws standard normal numbers."""
 
 
 class _Encoder(nn.Module):
@@ -290,8 +309,8 @@ class _Decoder(nn.Module):
 
     def forward(
         self, state: Tensor, encoded: Tensor | None, n_bins: int, noise: _Noise | None
-    ) -> tuple[Tensor, _Gaussian | None]:
-        """Return (B, T, F) factors and the posterior of the (B, T, U) inferred inputs.
+    ) -> tuple[Tensor, _Inputs | None]:
+        """Return (B, T, F) factors and the (B, T, U) inferred inputs.
 
         Args:
             state: (B, G) state of the generator before the first bin.
@@ -318,14 +337,14 @@ class _Decoder(nn.Module):
 
     def _controlled(
         self, state: Tensor, encoded: Tensor, weight: Tensor, kept: Tensor, noise: _Noise | None
-    ) -> tuple[Tensor, _Gaussian]:
+    ) -> tuple[Tensor, _Inputs]:
         assert self.controller is not None
         control = self.start.expand(len(state), -1)
         factor = nn.functional.linear(state * kept[0], weight)
         n_trials, n_bins, _ = encoded.shape
         n_inputs = self.posterior.out_features // 2
         drawn = None if noise is None else noise(n_bins, n_trials, n_inputs).unbind()
-        factors, posteriors = [], []
+        factors, posteriors, inputs = [], [], []
         for t, step in enumerate(encoded.unbind(dim=1)):
             control = self.controller(torch.cat([step, factor], dim=1), control)
             posterior = self.posterior(control)
@@ -337,8 +356,10 @@ class _Decoder(nn.Module):
             factor = nn.functional.linear(state * kept[t + 1], weight)
             factors.append(factor)
             posteriors.append(posterior)
+            inputs.append(inferred)
         mean, log_variance = torch.stack(posteriors, dim=1).chunk(2, dim=2)
-        return torch.stack(factors, dim=1), _Gaussian(mean, log_variance.exp())
+        posterior = _Gaussian(mean, log_variance.exp())
+        return torch.stack(factors, dim=1), _Inputs(posterior, torch.stack(inputs, dim=1))
 
 
 def _cell(n_in: int, width: int) -> nn.GRUCell:
@@ -361,17 +382,18 @@ class _InputPrior(nn.Module):
         self.log_tau = nn.Parameter(torch.full((n_inputs,), tau_bins).log())
         self.log_noise = nn.Parameter(torch.full((n_inputs,), 0.1).log())
 
-    def divergence(self, posterior: _Gaussian) -> Tensor:
-        """Return (B, T) divergences from (B, T, U) posteriors, in nats, each bin given the last."""
+    def divergence(self, inputs: _Inputs) -> Tensor:
+        """Return (B, T) divergences of the inputs' posteriors in nats, given the bin before.
+
+        The posterior of a bin depends on what was drawn in the bins before, through the generator,
+        so that what was drawn is what the prior goes on from.
+        """
         keep = torch.exp(-1 / self.log_tau.exp())
         noise = self.log_noise.exp()
-        mean = nn.functional.pad(posterior.mean, (0, 0, 1, 0))[:, :-1] * keep
-        # the spread of the bin before adds to the expected squared step
-        carried = nn.functional.pad(posterior.variance, (0, 0, 1, 0))[:, :-1] * keep.square()
+        mean = nn.functional.pad(inputs.drawn, (0, 0, 1, 0))[:, :-1] * keep
         variance = noise.expand_as(mean[0]).clone()
         variance[0] = noise / (1 - keep.square())
-        extra = carried / variance
-        return (_divergence(posterior, mean, variance) + extra / 2).sum(dim=2)
+        return _divergence(inputs.posterior, mean, variance).sum(dim=2)
 
 
 def _divergence(posterior: _Gaussian, mean: Tensor, variance: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ apart those of different trials (InfoNCE), as the published settings for the maz
 
 Differences from the published code (trungle93/STNDT): embeddings are not multiplied by the square
 root of their width; layers have their own initial weights; time courses are embedded and projected
-to as many features as there are bins, padded to the heads; views corrupt what the masked model is
-given, so that no hidden count leaks through them; attention over the values of neurons' tokens,
-whose result that code throws away, is not computed.
+to as many features as there are bins, padded to the heads; positions are learned; random counts are
+drawn from the neuron's own, and views hide no spans; views corrupt what the masked model is given,
+so that no hidden count leaks through them; attention over the values of neurons' tokens, whose
+result that code throws away, is not computed.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class STNDT(nn.Module):
         contrast_weight: Of the contrastive term, in nats/entry for each nat; 0 for none.
         contrast_temperature: Of its softmax.
         contrast_ratio: Share of entries that a view corrupts, half of them to 0 and a quarter to
-            the count of another entry.
+            the neuron's count in another bin.
 
     Raises:
         InputError: A number is out of range.
@@ -144,8 +145,9 @@ class STNDT(nn.Module):
         n_missing = self.t_out - self.n_forward - spikes.shape[1]
         spikes = nn.functional.pad(spikes, (0, 0, 0, n_missing + self.n_forward))
         if n_missing:  # shorter trials are padded ones: a time course has a fixed number of bins
-            there = torch.arange(self.t_out, device=spikes.device) < self.t_out - n_missing
-            present = there.expand(len(spikes), -1)
+            if present is None:
+                present = spikes.new_ones(len(spikes), self.t_out - n_missing, dtype=torch.bool)
+            present = nn.functional.pad(present, (0, n_missing))
         if present is not None:
             spikes = spikes.where(present[:, :, None], 0.0)
         tokens = self.drop_embedding(self.embed(spikes) + self.position)
@@ -187,8 +189,9 @@ class STNDT(nn.Module):
         draw = torch.rand_like(spikes)
         swapped = (draw >= self.contrast_ratio / 2) & (draw < self.contrast_ratio * 3 / 4)
         view = spikes.masked_fill(draw < self.contrast_ratio / 2, 0.0)
-        others = torch.randint(spikes.numel(), (int(swapped.sum()),), device=spikes.device)
-        view[swapped] = spikes.flatten()[others]
+        feature = swapped.nonzero()[:, 2]  # another sample of the same feature
+        rows = spikes.flatten(0, 1) if present is None else spikes[present]
+        view[swapped] = rows[torch.randint(len(rows), feature.shape, device=spikes.device), feature]
         return view if present is None else view.where(present[:, :, None], 0.0)
 
     def _contrast(self, views: list[Tensor]) -> Tensor:

@@ -22,8 +22,11 @@ def on_spikes(net: nn.Module, batch: Batch) -> Tensor:
 
 
 def on_input(net: nn.Module, features: Tensor, present: Tensor | None) -> Tensor:
-    """Call ``net`` on (B, T_in, F) features and, where trials differ in length, which bins are."""
-    log_rates: Tensor = net(features) if present is None else net(features, present)
+    """Call ``net`` on (B, T_in, F) features and, where trials differ in length, which bins are.
+
+    By name, so that a network with another second argument is not given a mask for it.
+    """
+    log_rates: Tensor = net(features) if present is None else net(features, present=present)
     return log_rates
 
 

@@ -104,6 +104,11 @@ def predict_run(
             f"{where}: found trials of {counts.shape[1]} bins, wanted {task.spec.t_in} of "
             f"{task.spec.bin_s:g} s, as the run was trained on"
         )
+    if lengths is not None and task.spec.t_in < task.spec.t_out:
+        raise InputError(
+            f"{where}: trials differ in length, but the run has forward bins, which follow trials "
+            "of one length"
+        )
     seen = _held_in(counts, task, where)[:, : task.spec.t_in].astype(np.float32)
     model = load_model(folder, fit, config, task)
     batch = Batch(torch.from_numpy(seen))

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from neuroblend.config import ModelConfig, RunConfig
 from neuroblend.data.batch import Task, TaskSpec, mixed_seed
@@ -179,6 +179,11 @@ def check_network(config: RunConfig, task: Task) -> str:
                     f"model {config.model.name}: as a {role} on spikes of shape "
                     f"{tuple(batch.spikes.shape)} it fails ({type(error).__name__}: {why})"
                 ) from error
+        if not isinstance(output.log_rates, Tensor):
+            raise InputError(
+                f"model {config.model.name}: found output of type "
+                f"{type(output.log_rates).__name__}, wanted a tensor {wanted} of log rates"
+            )
         if tuple(output.log_rates.shape) != wanted:
             raise InputError(
                 f"model {config.model.name}: found output {tuple(output.log_rates.shape)}, "
@@ -187,7 +192,13 @@ def check_network(config: RunConfig, task: Task) -> str:
         if not torch.isfinite(output.log_rates).all():
             raise InputError(f"model {config.model.name}: its first output is not finite")
         features = output.features.get(layer)
-        if features is None or features.ndim != 3 or features.shape[0] != batch.n_trials:
+        bins = (task.spec.t_in, task.spec.t_out)
+        if (
+            features is None
+            or features.ndim != 3
+            or features.shape[0] != batch.n_trials
+            or features.shape[1] not in bins
+        ):
             found = "nothing" if features is None else f"shape {tuple(features.shape)}"
             layers = some((name for name, _ in student.net.named_modules() if name), most=12)
             raise InputError(

@@ -69,7 +69,7 @@ def run_fit(folder: RunFolder, fit: Fit, progress: Callable[[int, int], None]) -
         history = train(model, task)
     else:
         history = _trained(model, folder, fit, config, task, progress)
-    if not is_main():
+    if not is_main(config.training.devices):
         return
     scored, valid = score_model(model, task)
     save_weights(model, out / "model.safetensors")

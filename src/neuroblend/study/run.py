@@ -88,6 +88,8 @@ def run(
     n_fits = len(arms) * len(splits)
     n_devices = config.training.devices
     jobs = 1 if n_devices > 1 else jobs or default_jobs(config.training.accelerator)
+    if n_devices > 1:
+        say(f"{n_devices} devices train one model at a time; --jobs takes no part")
     say(f"{trials!r}")
     say(f"{n_fits} fits ({len(arms)} arms x {len(splits)} splits), {min(jobs, n_fits)} at a time")
     with fits_progress(folder.fits(), quiet) as tell:

@@ -11,6 +11,7 @@ import gc
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from neuroblend.errors import InputError
 from neuroblend.study.arms import TEACHER
 from neuroblend.study.folder import Fit, RunFolder
 from neuroblend.study.job import run_fit
-from neuroblend.training.devices import as_device, is_main
+from neuroblend.training.devices import as_device
 
 Tell = Callable[[Fit, int, int], None]
 """``tell(fit, epochs done, most epochs)``; epochs done equal most when a fit has ended."""
@@ -89,30 +90,37 @@ def _run_together(folder: RunFolder, fit: Fit, n_devices: int, tell: Tell) -> No
             with contextlib.suppress(Empty):
                 done = news.get(timeout=0.2)
                 if isinstance(done, str):
-                    raise InputError(done)
+                    raise InputError(f"{fit.label}: {done}")
                 tell(fit, min(done, n_epochs - 1), n_epochs)
             if any(worker.exitcode for worker in workers) and news.empty():
                 raise InputError(
                     f"{fit.label}: a process was ended from outside, as happens where memory runs "
-                    "out; the same command goes on, with fewer --devices if need be"
+                    "out; the same command goes on"
                 )
     finally:
         for worker in workers:
-            worker.terminate()
+            worker.kill()  # all before any is waited for: they wait for each other
+        for worker in workers:
             worker.join()
     tell(fit, n_epochs, n_epochs)
 
 
 def _work_together(path: Path, fit: Fit, news: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to act on
     _start_worker(news)
+    failed = False
     try:
         run_fit(RunFolder(path), fit, lambda done, most: news.put(done))
-    except InputError as error:
-        if is_main():
-            news.put(str(error))
-    finally:
-        news.close()
-        news.join_thread()
+    except Exception as error:  # whatever a user's network raises, on whichever device
+        lines = str(error).splitlines() or [type(error).__name__]
+        news.put(
+            lines[0] if isinstance(error, InputError) else f"{type(error).__name__}: {lines[0]}"
+        )
+        failed = True
+    news.close()
+    news.join_thread()
+    if failed:
+        os._exit(1)  # without waiting for the others, which wait for this one
 
 
 def _free_port() -> int:

@@ -7,6 +7,7 @@ import os
 import torch
 
 from neuroblend.config import TrainingConfig
+from neuroblend.data.batch import n_batches
 from neuroblend.errors import InputError
 
 
@@ -34,9 +35,9 @@ def own_device(device: torch.device) -> torch.device:
     return device if device.type != "cuda" or rank is None else torch.device("cuda", int(rank))
 
 
-def is_main() -> bool:
-    """Whether this process is the one that writes files and tells of progress."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+def is_main(n_devices: int) -> bool:
+    """Whether this process, one of ``n_devices``, is the one that writes files."""
+    return n_devices == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def n_devices(device: torch.device) -> int:
@@ -65,7 +66,9 @@ def check_devices(settings: TrainingConfig, device: torch.device, n_trials: int)
             f"--devices {settings.devices}: found {there} {kind}{'s' * (there != 1)} on this "
             f"machine, wanted as many; give --devices {there} or fewer"
         )
-    fewest = min(settings.batch_size, n_trials)
+    if settings.strategy == "ddp" and settings.devices == 1:
+        raise InputError("--strategy ddp: found 1 device, wanted --devices 2 or more with it")
+    fewest = n_trials // n_batches(n_trials, settings.batch_size)
     if settings.devices > fewest:
         raise InputError(
             f"--devices {settings.devices}: batches of {fewest} trials cannot be divided among them"

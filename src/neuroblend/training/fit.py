@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import lightning.pytorch as pl
 import pandas as pd
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from torch import Tensor, nn
 
@@ -108,6 +109,8 @@ def fit(
     resume = None if folder is None else Path(folder) / RESUME_FILE
     device = own_device(as_device(settings.accelerator))
     check_devices(settings, device, task.split.train.size)
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise InputError("training: the model has no weights that learn; wanted some")
     with _quiet(), torch.random.fork_rng(enabled=True):
         torch.manual_seed(mixed_seed(seed, 11))
         model.to(device)
@@ -129,7 +132,8 @@ def fit(
         trainer = pl.Trainer(
             accelerator=device.type if device.type != "cuda" else "gpu",
             devices=settings.devices,
-            strategy="ddp" if settings.devices > 1 else "auto",
+            # a user's network may have weights that take no part in some step
+            strategy="ddp_find_unused_parameters_true" if settings.devices > 1 else "auto",
             use_distributed_sampler=False,  # every process has all trials and takes its part
             precision=settings.precision,
             max_epochs=settings.epochs,
@@ -137,7 +141,8 @@ def fit(
             check_val_every_n_epoch=min(settings.valid_every, settings.epochs),
             num_sanity_val_steps=0,
             callbacks=callbacks,
-            plugins=[SafetensorsIO()],
+            # else a cluster's variables decide, even for a training on one machine
+            plugins=[SafetensorsIO(), LightningEnvironment()],
             logger=False,
             enable_checkpointing=resume is not None,
             enable_model_summary=False,
@@ -218,7 +223,8 @@ class _Loop(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         # one seed an epoch, so that a training that goes on after an interruption is the same one
-        torch.manual_seed(mixed_seed(self.seed, 13, self.current_epoch))
+        rank = self.trainer.global_rank  # each of several processes has its own dropout
+        torch.manual_seed(mixed_seed(self.seed, 13, self.current_epoch, *[rank] * (rank > 0)))
         loader = self.trainer.train_dataloader
         assert isinstance(loader, Batches)
         loader.epoch = self.current_epoch
@@ -247,7 +253,8 @@ class _Loop(pl.LightningModule):
         if not math.isfinite(row["loss"]):
             raise InputError(
                 f"training: the loss is {row['loss']} in epoch {self.current_epoch + 1}; lower the "
-                f"learning rate ({self.settings.lr:g})"
+                f"learning rate ({self.settings.lr:g}), or see whether the model gives finite "
+                "values in training mode"
             )
         valid = self.trainer.callback_metrics.get("valid")
         every = self.trainer.check_val_every_n_epoch or 1

@@ -1,0 +1,130 @@
+"""What a user's own module may do wrong, said in one line before anything is trained."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_task, make_trials, tiny_config
+from torch import Tensor, nn
+
+from neuroblend.errors import InputError
+from neuroblend.study.apply import predict_run
+from neuroblend.study.arms import check_network
+from neuroblend.study.run import run
+from neuroblend.training.checkpoint import load_weights, save_weights
+
+TASK = make_task()
+
+
+class Linear(nn.Module):
+    def __init__(self, spec) -> None:
+        super().__init__()
+        self.out = nn.Linear(spec.n_in, spec.n_out)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        return self.out(spikes)
+
+
+class Short(Linear):
+    def forward(self, spikes: Tensor) -> Tensor:
+        return super().forward(spikes)[:, 1:]
+
+
+class NotANumber(Linear):
+    def forward(self, spikes: Tensor) -> Tensor:
+        return super().forward(spikes) * float("nan")
+
+
+class Pair(Linear):
+    def forward(self, spikes: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(spikes), spikes
+
+
+class NoWeights(nn.Module):
+    def __init__(self, spec) -> None:
+        super().__init__()
+        self.n_out = spec.n_out
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        return spikes.mean(2, keepdim=True).expand(-1, -1, self.n_out)
+
+
+class Convolution(nn.Module):
+    """Its last layer is given (trial, feature, bin)."""
+
+    def __init__(self, spec) -> None:
+        super().__init__()
+        self.hidden = nn.Conv1d(spec.n_in, 8, 1)
+        self.out = nn.Conv1d(8, spec.n_out, 1)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        return self.out(self.hidden(spikes.transpose(1, 2))).transpose(1, 2)
+
+
+class OtherArgument(Linear):
+    def forward(self, spikes: Tensor, state: Tensor | None = None) -> Tensor:
+        return super().forward(spikes if state is None else spikes * 0)
+
+
+def own(name: str, **changes):
+    model = {"name": f"{__name__}:{name}", "settings": {}} | changes
+    return tiny_config(model=model)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Short", r"found output \(2, 11, 10\), wanted \(2, 12, 10\)"),
+        ("NotANumber", "its first output is not finite"),
+        ("Pair", "found output of type tuple, wanted a tensor"),
+        ("NoWeights", "has no weights that learn"),
+        ("Convolution", r"layer 'out:in' gives shape \(2, 8, 12\), wanted \(trial, bin, feature\)"),
+    ],
+)
+def test_what_a_module_gives_is_checked(name, message) -> None:
+    with pytest.raises(InputError, match=message):
+        check_network(own(name), TASK)
+
+
+def test_a_module_that_is_well_formed_passes() -> None:
+    assert check_network(own("Linear"), TASK) == "out:in"
+    with pytest.raises(InputError, match="no layer 'uot': did you mean 'out'"):
+        check_network(own("Linear", layer="uot"), TASK)
+
+
+@pytest.mark.parametrize("name", ["Linear", "OtherArgument"])
+def test_a_module_without_a_mask_is_refused_where_trials_are_padded(name) -> None:
+    """One whose second argument is something else is not given the mask for it."""
+    spikes = make_trials().spikes.copy()
+    spikes[::2, 8:] = 0
+    task = make_task(make_trials(spikes=spikes, lengths=np.tile([8, 12], 20)))
+    with pytest.raises(InputError, match="unexpected keyword argument 'present'"):
+        check_network(own(name), task)
+
+
+def test_weights_of_another_size_are_refused(tmp_path) -> None:
+    save_weights(nn.Linear(3, 2), tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match=r"weights of another model .*size mismatch"):
+        load_weights(nn.Linear(4, 2), tmp_path / "w.safetensors")
+
+
+def test_trials_of_different_length_are_refused_by_a_run_with_forward_bins(tmp_path) -> None:
+    config = tiny_config(data={"forward_bins": 2}, training={"epochs": 1})
+    folder = run(make_trials(), tmp_path / "run", config, jobs=1, quiet=True)
+    spikes = make_trials().spikes[:4].copy()
+    spikes[:, 6:] = 0
+    with pytest.raises(InputError, match="the run has forward bins"):
+        predict_run(folder, spikes, lengths=np.array([6, 12, 12, 12]))
+
+
+def test_references_are_scored_and_predict(tmp_path) -> None:
+    config = tiny_config(references=["smoothing"], training={"epochs": 1})
+    folder = run(make_trials(), tmp_path / "run", config, jobs=1, quiet=True)
+    results = folder.results()
+    assert "smoothing - baseline" in results["contrasts"]
+    assert results["selected"] == "hard"
+    prediction = predict_run(folder, make_trials().spikes[:5], arm="smoothing")
+    assert prediction.rates.shape == (5, 12, 10)
+    assert (torch.from_numpy(prediction.rates) > 0).all()
+    from neuroblend.report.page import write_report
+
+    assert "no network: smoothed spikes" in write_report(folder).read_text()
