@@ -101,6 +101,7 @@ def test_two_processes_give_the_gradients_of_one() -> None:
             )
 
 
+@pytest.mark.slow
 def test_a_run_on_two_devices_ends_with_the_scores_of_one(tmp_path) -> None:
 
     model = {"name": "gru", "settings": {"width": 6, "dropout": 0.0}}
