@@ -139,6 +139,11 @@ def run(
 
     The same command goes on with a run that was interrupted.
     """
+    if strategy not in (None, "auto", "ddp"):
+        raise InputError(
+            f"--strategy {strategy}: wanted auto or ddp, how devices share a training; what "
+            f"students follow is --strategies {strategy}"
+        )
     given = {
         "data.source": source,
         "model.name": model,

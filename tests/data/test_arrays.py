@@ -40,7 +40,9 @@ def test_both_formats_give_the_same_trials(tmp_path, suffix) -> None:
     assert trials.behavior_names == ("y",)
     assert trials.condition.tolist() == list("aabbcc")
     assert "extra" in trials.notes[-1]
-    np.testing.assert_array_equal(read_spikes(path), SPIKES)
+    counts, lengths = read_spikes(path)
+    np.testing.assert_array_equal(counts, SPIKES)
+    assert lengths is None
 
 
 def test_saved_trials_are_an_array_file_too(tmp_path) -> None:
@@ -155,3 +157,16 @@ def test_a_file_that_trials_wrote_keeps_its_notes(tmp_path) -> None:
     ]
     assert [note[:12] for note in again.notes if note.startswith("behavior")] == ["behavior 'y'"]
     assert again.unit_id.tolist() == [0, 1, 2]
+
+
+def test_trials_of_different_length_are_read_from_a_file(tmp_path) -> None:
+    lengths = np.array([SPIKES.shape[1], *[2] * (len(SPIKES) - 1)])
+    padded = SPIKES.astype(float)
+    padded[1:, 2:] = np.nan
+    np.savez(tmp_path / "a.npz", spikes=padded, bin_s=0.02, lengths=lengths)
+    trials = read_arrays(tmp_path / "a.npz")
+    np.testing.assert_array_equal(trials.lengths, lengths)
+    assert not trials.spikes[1:, 2:].any()
+    counts, found = read_spikes(tmp_path / "a.npz")
+    np.testing.assert_array_equal(found, lengths)
+    np.testing.assert_array_equal(counts, np.nan_to_num(padded))
