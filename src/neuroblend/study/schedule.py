@@ -79,6 +79,7 @@ def _run_together(folder: RunFolder, fit: Fit, n_devices: int, tell: Tell) -> No
     news: Any = context.Queue()
     shared = ONE_THREAD | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     shared |= {"WORLD_SIZE": str(n_devices), "NODE_RANK": "0"}
+    shared |= {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # no advice where all weights do take part
     workers = []
     try:
         for rank in range(n_devices):
