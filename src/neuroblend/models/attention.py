@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from neuroblend.data.batch import TaskSpec
+from neuroblend.errors import InputError
 from neuroblend.models.dropout import Dropout
 
 
@@ -80,11 +82,22 @@ def fixup_scale(n_layers: int) -> float:
     return 0.67 * n_layers**-0.25
 
 
-def reach_in_bins(seconds: float | None, bin_s: float) -> int | None:
-    """Return a reach in bins, at least one where it is not 0; ``None`` for all bins."""
-    if seconds is None:
-        return None
-    return max(1, round(seconds / bin_s)) if seconds > 0 else 0
+def window_of(
+    name: str, spec: TaskSpec, forward_s: float | None, backward_s: float | None
+) -> Tensor | None:
+    """Return the :func:`context_window` of a task, for reaches in seconds, ``None`` for all bins.
+
+    Raises:
+        InputError: A reach is negative; ``name`` is the model's.
+    """
+    reaches = []
+    for side, seconds in (("forward", forward_s), ("backward", backward_s)):
+        if seconds is not None and seconds < 0:
+            raise InputError(f"{name}: context_{side}_s {seconds} is negative; null stands for all")
+        # at least one bin where it is not 0
+        reaches.append(seconds and max(1, round(seconds / spec.bin_s)))
+    forward, backward = (None if reach is None else int(reach) for reach in reaches)
+    return context_window(spec.t_out, forward, backward, spec.t_out - spec.t_in)
 
 
 def context_window(
@@ -126,3 +139,8 @@ def within_trials(window: Tensor | None, present: Tensor | None, n_bins: int) ->
     if window is not None:
         allowed = allowed & window
     return allowed | torch.eye(n_bins, dtype=torch.bool, device=present.device)
+
+
+def rounded(n: int, step: int) -> int:
+    """Return the least multiple of ``step`` that is not below ``n``."""
+    return -(-n // step) * step

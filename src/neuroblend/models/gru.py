@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from neuroblend.data.batch import TaskSpec
 from neuroblend.errors import InputError
 from neuroblend.models.dropout import Dropout
+from neuroblend.models.recurrent import states_of
 
 
 class GRU(nn.Module):
@@ -64,14 +64,5 @@ class GRU(nn.Module):
         """
         if self.n_forward:
             spikes = nn.functional.pad(spikes, (0, 0, 0, self.n_forward))
-        features = self._recur(self.drop(spikes), present)
+        features, _ = states_of(self.recurrent, self.drop(spikes), present)
         return self.readout(self.drop(self.norm(features)))
-
-    def _recur(self, spikes: Tensor, present: Tensor | None) -> Tensor:
-        if present is None:
-            return self.recurrent(spikes)[0]
-        # packed, so that the backward direction begins at each trial's own end
-        lengths = present.sum(dim=1).cpu()
-        packed = pack_padded_sequence(spikes, lengths, batch_first=True, enforce_sorted=False)
-        features, _ = self.recurrent(packed)
-        return pad_packed_sequence(features, batch_first=True, total_length=spikes.shape[1])[0]

@@ -31,11 +31,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from neuroblend.data.batch import TaskSpec
 from neuroblend.errors import InputError
 from neuroblend.models.dropout import Dropout
+from neuroblend.models.recurrent import states_of
 
 PRESETS = {
     "mc_maze": {  # lfads-torch, configs/model/nlb_mc_maze.yaml: 20 ms bins
@@ -263,14 +263,7 @@ class _Encoder(nn.Module):
 
     def forward(self, spikes: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return (B, T_in, 2 width) states and each direction's last one, (B, 2 width)."""
-        if present is None:
-            states, last = self.recurrent(spikes)
-        else:
-            # packed, so that the backward direction begins at each trial's own end
-            lengths = present.sum(dim=1).cpu()
-            packed = pack_padded_sequence(spikes, lengths, batch_first=True, enforce_sorted=False)
-            states, last = self.recurrent(packed)
-            states, _ = pad_packed_sequence(states, True, total_length=spikes.shape[1])
+        states, last = states_of(self.recurrent, spikes, present)
         return states, last.transpose(0, 1).flatten(1)
 
 

@@ -25,8 +25,8 @@ from neuroblend.data.batch import TaskSpec
 from neuroblend.errors import InputError
 from neuroblend.models.attention import (
     EncoderLayer,
-    context_window,
-    reach_in_bins,
+    rounded,
+    window_of,
     within_trials,
 )
 from neuroblend.models.dropout import Dropout
@@ -75,13 +75,9 @@ class NDT(nn.Module):
         context_backward_s: float | None = 0.16,
     ) -> None:
         if width is None:
-            step = math.lcm(8, max(n_heads, 1))
-            width = -(-max(spec.n_in, spec.n_out) // step) * step
+            width = rounded(max(spec.n_in, spec.n_out), math.lcm(8, max(n_heads, 1)))
         if min(n_layers, width, n_heads, feedforward) < 1 or width % n_heads:
             raise InputError(f"ndt: width {width} is not a positive multiple of n_heads {n_heads}")
-        for name, reach in (("forward", context_forward_s), ("backward", context_backward_s)):
-            if reach is not None and reach < 0:
-                raise InputError(f"ndt: context_{name}_s {reach} is negative; null stands for all")
         super().__init__()
         self.n_forward = spec.t_out - spec.t_in
         self.embed = nn.Linear(spec.n_in, width)
@@ -96,12 +92,7 @@ class NDT(nn.Module):
         nn.init.uniform_(self.readout.weight, -0.1, 0.1)
         with torch.no_grad():
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
-        window = context_window(
-            spec.t_out,
-            reach_in_bins(context_forward_s, spec.bin_s),
-            reach_in_bins(context_backward_s, spec.bin_s),
-            self.n_forward,
-        )
+        window = window_of("ndt", spec, context_forward_s, context_backward_s)
         self.register_buffer("window", window, persistent=False)
         self.window: Tensor | None
 

@@ -30,8 +30,8 @@ from neuroblend.errors import InputError
 from neuroblend.models.attention import (
     EncoderLayer,
     Perceptron,
-    context_window,
-    reach_in_bins,
+    rounded,
+    window_of,
     within_trials,
 )
 from neuroblend.models.dropout import Dropout
@@ -94,11 +94,6 @@ class STNDT(nn.Module):
                 f"stndt: found {n_layers} layers, {n_heads} heads and feedforward {feedforward}, "
                 "wanted 1 or more of each"
             )
-        for name, reach in (("forward", context_forward_s), ("backward", context_backward_s)):
-            if reach is not None and reach < 0:
-                raise InputError(
-                    f"stndt: context_{name}_s {reach} is negative; null stands for all"
-                )
         if contrast_weight < 0 or contrast_temperature <= 0 or not 0 < contrast_ratio < 1:
             raise InputError(
                 f"stndt: found contrast_weight {contrast_weight:g}, contrast_temperature "
@@ -108,7 +103,7 @@ class STNDT(nn.Module):
         super().__init__()
         self.t_out = spec.t_out
         self.n_forward = spec.t_out - spec.t_in
-        self.width = _rounded(max(spec.n_in, spec.n_out), math.lcm(8, n_heads))
+        self.width = rounded(max(spec.n_in, spec.n_out), math.lcm(8, n_heads))
         self.contrast_weight = contrast_weight
         self.contrast_temperature = contrast_temperature
         self.contrast_ratio = contrast_ratio
@@ -127,12 +122,7 @@ class STNDT(nn.Module):
         nn.init.uniform_(self.readout.weight, -0.1, 0.1)
         with torch.no_grad():
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
-        window = context_window(
-            spec.t_out,
-            reach_in_bins(context_forward_s, spec.bin_s),
-            reach_in_bins(context_backward_s, spec.bin_s),
-            self.n_forward,
-        )
+        window = window_of("stndt", spec, context_forward_s, context_backward_s)
         self.register_buffer("window", window, persistent=False)
         self.window: Tensor | None
         self._views: tuple[Tensor, Tensor | None] | None = None
@@ -216,7 +206,7 @@ class _Layer(nn.Module):
         self.n_heads = n_heads
         self.over_time = EncoderLayer(width, n_heads, feedforward, dropout, n_layers)
         self.norm_courses = nn.LayerNorm(n_bins)
-        self.query_key = nn.Linear(n_bins, 2 * _rounded(n_bins, n_heads))
+        self.query_key = nn.Linear(n_bins, 2 * rounded(n_bins, n_heads))
         self.norm_mixed = nn.LayerNorm(width)
         self.drop = Dropout(dropout)
         self.perceptron = Perceptron(width, feedforward, dropout, n_layers)
@@ -235,8 +225,3 @@ class _Layer(nn.Module):
         weights = scores.softmax(dim=3).sum(dim=1)
         mixed = (self.norm_mixed(tokens) / self.n_heads) @ weights.transpose(1, 2)
         return self.perceptron(tokens + self.drop(mixed))
-
-
-def _rounded(n: int, step: int) -> int:
-    """Return the least multiple of ``step`` that is not below ``n``."""
-    return -(-n // step) * step
