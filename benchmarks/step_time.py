@@ -181,7 +181,7 @@ def shares(n: int) -> None:
         f"squares; bfloat16 {found['bf16'] / 1e9:.0f} at the model's sizes"
     )
     if found["bf16"] < fp32:
-        print("  this processor has no bfloat16 arithmetic of its own: it costs time here")
+        print("  bfloat16 products are slower than float32 ones on this processor")
     flops = found["flops"]
     both = flops["student"] + flops["teacher"]
     print(f"  GFLOP: student's step {flops['student'] / 1e9:.0f}, teacher's "

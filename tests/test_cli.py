@@ -15,7 +15,7 @@ import pytest
 import yaml
 from conftest import make_trials
 
-from neuroblend.cli import main
+from neuroblend.cli import _settings, main
 
 SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
 BEHAVIOR = np.random.default_rng(1).normal(size=(30, 8, 2)).astype(np.float32)
@@ -121,6 +121,15 @@ def test_a_run_can_be_given_as_a_file_of_settings(finished) -> None:
     (folder / "bad.yaml").write_text("training: {epoch: 3}")
     line = refused("run", "mine.npz", "--config", "bad.yaml", cwd=folder)
     assert "bad.yaml: unknown setting 'training.epoch': did you mean 'epochs'" in line
+
+
+def test_a_preset_of_the_command_line_stands_over_a_file(tmp_path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "model: {name: lfads, settings: {factors: 9, kl_ramp: 0.1}}\ntraining: {lr: 0.5, epochs: 7}"
+    )
+    found = _settings(tmp_path / "mine.yaml", {"model.preset": "mc_maze"}, ["training.lr=0.25"])
+    assert (found.model.settings["factors"], found.model.settings["kl_ramp"]) == (100, 0.1)
+    assert (found.training.lr, found.training.batch_size, found.training.epochs) == (0.25, 256, 7)
 
 
 def test_settings_keep_their_source_and_types(finished) -> None:

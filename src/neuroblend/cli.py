@@ -392,7 +392,7 @@ def _names(joined: str | None) -> list[str] | None:
 
 
 def _settings(file: Path | None, given: dict[str, Any], assignments: list[str]) -> RunConfig:
-    """Merge a YAML file, the options that were given and ``--set``, later ones first."""
+    """Merge a YAML file, the options that were given and ``--set``; what comes later stands."""
     content: Any = {}
     if file is not None:
         try:
@@ -401,7 +401,7 @@ def _settings(file: Path | None, given: dict[str, Any], assignments: list[str]) 
             raise InputError(f"{file}: cannot be read ({error.strerror})") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
-        parse_config(content, str(file))
+        content = _above_the_file(parse_config(content, str(file)), content, given)
     for key, value in given.items():
         if value is not None:
             _put(content, key.split("."), value)
@@ -411,6 +411,22 @@ def _settings(file: Path | None, given: dict[str, Any], assignments: list[str]) 
             raise InputError(f"--set {assignment}: wanted name=value, e.g. training.lr=0.001")
         _put(content, key.strip().split("."), _scalar(value))  # null too, which lifts a default
     return parse_config(content, "settings")
+
+
+def _above_the_file(file: RunConfig, content: Any, given: dict[str, Any]) -> Any:
+    """Return the file's content with the settings of a preset that the command line asks for."""
+    if given.get("model.preset") is None:
+        return content
+    from neuroblend.study.presets import find_preset
+
+    preset = find_preset(given.get("model.name") or file.model.name, given["model.preset"])
+    for section, settings in (
+        ("model.settings", preset["model"]),
+        ("training", preset["training"]),
+    ):
+        for key, value in settings.items():
+            _put(content, [*section.split("."), key], value)
+    return content
 
 
 def _scalar(text: str) -> Any:

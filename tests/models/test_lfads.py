@@ -158,6 +158,13 @@ def test_an_autonomous_generator_has_no_controller() -> None:
     assert set(net.own_losses(1.0)) == {"kl", "l2"}
 
 
+def test_the_two_encoders_may_differ_in_size() -> None:
+    net = LFADS(make_task().spec, encoder=5, encoder_inputs=3)
+    assert net.encode_inputs is not None
+    assert net.encode_initial.recurrent.hidden_size == 5
+    assert net.encode_inputs.recurrent.hidden_size == 3
+
+
 def test_inferred_inputs_do_not_see_their_own_bin() -> None:
     """With the initial condition cut off, spikes of a bin move no rate before it, nor its input."""
     encoded = torch.randn(2, 6, 8)

@@ -73,8 +73,9 @@ class Perceptron(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (B, T, W) tokens from (B, T, W) ones."""
-        hidden = nn.functional.relu(self.expand(self.norm(tokens)))
-        return tokens + self.drop(self.contract(self.drop(hidden)))
+        # dropout before the rectifier drops the same, and one tensor less is kept for going back
+        hidden = nn.functional.relu(self.drop(self.expand(self.norm(tokens))))
+        return tokens + self.drop(self.contract(hidden))
 
 
 def fixup_scale(n_layers: int) -> float:

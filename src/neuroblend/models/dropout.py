@@ -7,8 +7,11 @@ step of a small transformer (``benchmarks/training.py``). The probability is rou
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from neuroblend.errors import InputError
 
@@ -33,12 +36,27 @@ class Dropout(nn.Module):
         """Return ``x`` with elements set to zero; in eval mode, ``x`` itself."""
         if not self.training or self.threshold == 0:
             return x
-        keep = random_bytes(x.numel(), x.device).view(x.shape).to(x.dtype).ge_(self.threshold)
-        return x * keep.mul_(256 / (256 - self.threshold))
+        dropped: Tensor = _Dropped.apply(x, self.threshold)  # type: ignore[no-untyped-call]
+        return dropped
 
     def extra_repr(self) -> str:
         """Return the probability, for printing."""
         return f"probability={self.threshold / 256:g}"
+
+
+class _Dropped(torch.autograd.Function):
+    """Keeps one byte an element for the backward pass, where a product would keep a float."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
+        ctx.keep = random_bytes(x.numel(), x.device).view(x.shape).ge_(threshold)
+        ctx.scale = 256 / (256 - threshold)
+        return ctx.keep.to(x.dtype).mul_(ctx.scale).mul_(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return ctx.keep.to(gradient.dtype).mul_(ctx.scale).mul_(gradient), None
 
 
 def random_bytes(n: int, device: torch.device) -> Tensor:

@@ -62,6 +62,7 @@ PRESETS = {
             "generator": 100,
             "factors": 40,
             "encoder": 100,
+            "encoder_inputs": 80,
             "controller": 80,
             "inputs": 4,
             "initial": 100,
@@ -77,8 +78,7 @@ PRESETS = {
         },
     },
 }
-"""Sizes and training as published; weights of divergences are ours. Both encoders have the size of
-that of the initial condition (for the inputs of ``mc_maze_small``, 80 were published)."""
+"""Sizes and training as published; weights of divergences, which were searched there, are ours."""
 
 LEAST_VARIANCE = 1e-4  # of the posterior of the initial condition, as in lfads-torch
 PRIOR_VARIANCE = 0.1  # of the initial condition, as in lfads-torch
@@ -93,7 +93,8 @@ class LFADS(nn.Module):
         spec: Sizes of the task.
         generator: Units of the generator, ``G``.
         factors: Factors, ``F``.
-        encoder: Units of each encoder in each direction.
+        encoder: Units of the encoder of the initial condition in each direction.
+        encoder_inputs: Units of the controller's encoder in each direction; ``None`` for as many.
         controller: Units of the controller; unused where ``inputs`` is 0.
         inputs: Inferred inputs, ``U``; 0 for an autonomous generator.
         initial: Dimensions of the initial condition.
@@ -117,6 +118,7 @@ class LFADS(nn.Module):
         generator: int = 64,
         factors: int = 32,
         encoder: int = 48,
+        encoder_inputs: int | None = None,
         controller: int = 32,
         inputs: int = 2,
         initial: int = 32,
@@ -129,8 +131,10 @@ class LFADS(nn.Module):
         prior_tau_s: float = 0.1,
         n_samples: int = 0,
     ) -> None:
+        encoder_inputs = encoder if encoder_inputs is None else encoder_inputs
         sizes = {"generator": generator, "factors": factors, "encoder": encoder, "initial": initial}
-        for name, size in (sizes | {"controller": controller}).items():
+        sizes |= {"encoder_inputs": encoder_inputs, "controller": controller}
+        for name, size in sizes.items():
             if size < 1:
                 raise InputError(f"lfads: {name} {size}, wanted 1 or more")
         least = {"inputs": inputs, "n_samples": n_samples, "kl_initial": kl_initial}
@@ -154,8 +158,8 @@ class LFADS(nn.Module):
         self.encode_initial = _Encoder(spec.n_in, encoder)
         self.initial_posterior = nn.Linear(2 * encoder, 2 * initial)
         self.initial_state = nn.Linear(initial, generator)
-        self.decoder = _Decoder(generator, factors, 2 * encoder, controller, inputs, dropout)
-        self.encode_inputs = _Encoder(spec.n_in, encoder) if inputs else None
+        self.decoder = _Decoder(generator, factors, 2 * encoder_inputs, controller, inputs, dropout)
+        self.encode_inputs = _Encoder(spec.n_in, encoder_inputs) if inputs else None
         self.factors = nn.Identity()  # what the read-out takes, by a name that hooks can reach
         self.readout = nn.Linear(factors, spec.n_out)
         self.prior_mean = nn.Parameter(torch.zeros(initial))

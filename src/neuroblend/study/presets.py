@@ -17,6 +17,22 @@ def presets_of(model: str) -> dict[str, dict[str, Any]]:
     return presets
 
 
+def find_preset(model: str, name: str) -> dict[str, Any]:
+    """Return one preset.
+
+    Raises:
+        InputError: The model has no such preset.
+    """
+    presets = presets_of(model)
+    if name not in presets:
+        have = [other for other in MODELS if presets_of(other)]
+        found = f"model {model} has no preset '{name}'"
+        if not presets:
+            raise InputError(f"{found}, nor any other; those with presets: {some(have)}")
+        raise InputError(f"{found}: {nearest(name, presets)}")
+    return presets[name]
+
+
 def with_preset(config: RunConfig) -> RunConfig:
     """Return the settings with those of the preset wherever others were not given.
 
@@ -26,14 +42,7 @@ def with_preset(config: RunConfig) -> RunConfig:
     name = config.model.preset
     if name is None:
         return config
-    presets = presets_of(config.model.name)
-    if name not in presets:
-        have = [model for model in MODELS if presets_of(model)]
-        found = f"model {config.model.name} has no preset '{name}'"
-        if not presets:
-            raise InputError(f"{found}, nor any other; those with presets: {some(have)}")
-        raise InputError(f"{found}: {nearest(name, presets)}")
-    preset = presets[name]
+    preset = find_preset(config.model.name, name)
     model = {"settings": preset["model"] | config.model.settings}
     given = config.training.model_dump(include=config.training.model_fields_set)
     training = TrainingConfig.model_validate(preset["training"] | given)
