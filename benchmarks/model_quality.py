@@ -30,16 +30,18 @@ from neuroblend.registry import find_model, load
 from neuroblend.study.job import score_model, score_rates, scores_on_test
 from neuroblend.training.fit import fit
 
-# sizes for thousands of trials of 182 neurons; the models' defaults are for hundreds
+# sizes and training for thousands of trials of 182 neurons; the models' defaults are for hundreds
+LESS_DROPOUT = dict.fromkeys(("dropout", "dropout_embedding", "dropout_rates"), 0.2)
+ENTRIES = {"lr": 2e-3, "batch_size": 32, "mask": "entries"}
 SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "ndt": ({"n_layers": 4, "width": 128}, {"lr": 2e-3}),
-    "stndt": ({"n_layers": 2}, {"lr": 2e-3}),
+    "ndt": ({"n_layers": 4, "width": 128} | LESS_DROPOUT, ENTRIES),
+    "stndt": ({"n_layers": 2} | LESS_DROPOUT, ENTRIES),
     "lfads": (
         {"generator": 128, "factors": 64, "encoder": 96, "controller": 64, "inputs": 4}
         | {"initial": 64},
-        {"lr": 4e-3},
+        {"lr": 4e-3, "batch_size": 64},
     ),
-    "gru": ({"width": 128}, {"lr": 2e-3}),
+    "gru": ({"width": 128}, {"lr": 2e-3, "batch_size": 32}),
 }
 METRICS = ("co_bps", "fp_bps", "behavior_r2", "psth_r2", "rate_r2")
 
@@ -54,9 +56,8 @@ def simulated(n_trials: int, bin_ms: float, seed: int) -> Trials:
 def trained(name: str, task: Task, epochs: int) -> tuple[dict[str, float], float, int]:
     """Train a student on spikes alone; return test scores, minutes and the best epoch."""
     model, (net, training) = find_model(name), SETTINGS[name]
-    settings = TrainingConfig(
-        epochs=epochs, batch_size=64, patience=epochs, mask=model.mask, **training
-    )
+    given = {"mask": model.mask} | training
+    settings = TrainingConfig(epochs=epochs, patience=epochs, **given)
     torch.manual_seed(0)
     student = Student(load(model.target)(task.spec, **net))
     began = time.perf_counter()
