@@ -16,6 +16,7 @@ import yaml
 from conftest import make_trials
 
 from neuroblend.cli import _settings, main
+from neuroblend.config import RunConfig
 
 SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
 BEHAVIOR = np.random.default_rng(1).normal(size=(30, 8, 2)).astype(np.float32)
@@ -127,7 +128,9 @@ def test_a_preset_of_the_command_line_stands_over_a_file(tmp_path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "model: {name: lfads, settings: {factors: 9, kl_ramp: 0.1}}\ntraining: {lr: 0.5, epochs: 7}"
     )
-    found = _settings(tmp_path / "mine.yaml", {"model.preset": "mc_maze"}, ["training.lr=0.25"])
+    found = _settings(
+        RunConfig, tmp_path / "mine.yaml", {"model.preset": "mc_maze"}, ["training.lr=0.25"]
+    )
     assert (found.model.settings["factors"], found.model.settings["kl_ramp"]) == (100, 0.1)
     assert (found.training.lr, found.training.batch_size, found.training.epochs) == (0.25, 256, 7)
 

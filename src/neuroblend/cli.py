@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from neuroblend._version import __version__
-from neuroblend.config import RunConfig, parse_config
+from neuroblend.config import IdentityConfig, RunConfig, Settings, parse_settings
 from neuroblend.errors import InputError
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def run(
         "training.strategy": strategy,
         "distill.cache_teacher": cache_teacher,
     }
-    settings = _settings(config, given, set_ or [])
+    settings = _settings(RunConfig, config, given, set_ or [])
     with _status("loading", quiet):
         from neuroblend.report.page import write_report
         from neuroblend.report.table import print_table
@@ -182,6 +182,93 @@ def run(
     print_table(folder)
     with _status("drawing the page", quiet):
         page = write_report(folder)
+    typer.echo(f"page: {out / page.name}")
+
+
+@app.command()
+def identity(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Sessions in the layout of Bugeon et al. 2022, or files of labelled activity.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder.  [default: runs/identity-<source>]")
+    ] = None,
+    dynamics: Annotated[
+        str | None, typer.Option(help="linear, recurrent or attention.  [default: linear]")
+    ] = None,
+    strategies: Annotated[
+        str | None, typer.Option(help="Comma-separated; combine with +, e.g. feature+multitask.")
+    ] = None,
+    references: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated: stock, moments, hand_features, activity_profile."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="What to tell cells by.  [default: subclass,ei or all]")
+    ] = None,
+    behavior: Annotated[
+        str | None, typer.Option(help="Channels for the teacher.  [default: all]")
+    ] = None,
+    stimuli: Annotated[
+        str | None, typer.Option(help="Of that layout, e.g. Blank.  [default: all]")
+    ] = None,
+    animals: Annotated[
+        bool | None, typer.Option("--animals", help="Test one animal after the other.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many.  [default: 3]")] = None,
+    seed: Annotated[int | None, typer.Option(help="The first of them.  [default: 0]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Most epochs.  [default: 40]")] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Frames seen at a time.  [default: 200]")
+    ] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="auto, cpu, gpu, cuda or mps.  [default: auto]")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting, e.g. distill.alpha=0.5; may be repeated."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Worker processes.  [default: one a core]")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Tell who each neuron is from its activity, by networks that learned with behavior.
+
+    The same command goes on with an experiment that was interrupted.
+    """
+    given = {
+        "data.source": source,
+        "data.stimuli": _names(stimuli),
+        "data.labels": _names(labels),
+        "data.behavior": _names(behavior),
+        "data.animals": animals,
+        "data.window": window,
+        "model.dynamics": dynamics,
+        "distill.strategies": _names(strategies),
+        "references": _names(references),
+        "seeds": seeds,
+        "first_seed": seed,
+        "training.epochs": epochs,
+        "training.accelerator": accelerator,
+    }
+    settings = _settings(IdentityConfig, config, given, set_ or [])
+    with _status("loading", quiet):
+        from neuroblend.report.identity_page import write_identity_report
+        from neuroblend.report.identity_table import print_identity_table
+        from neuroblend.study.identity import run_identity
+
+    out = out or Path("runs") / f"identity-{Path(source).name}"
+    say = (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True))
+    folder = run_identity(source, out, settings, jobs, quiet, say)
+    print_identity_table(folder)
+    with _status("drawing the page", quiet):
+        page = write_identity_report(folder)
     typer.echo(f"page: {out / page.name}")
 
 
@@ -291,17 +378,52 @@ def prepare(
 
 @app.command()
 def simulate(
-    dataset: Annotated[str, typer.Argument(help="Dataset of the benchmark, e.g. mc_maze_small.")],
-    out: Annotated[Path, typer.Option(help="NWB file to write.")] = Path("simulated.nwb"),
+    dataset: Annotated[
+        str, typer.Argument(help="Dataset of the benchmark, e.g. mc_maze_small; or v1.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="What to write.  [default: simulated.nwb, or v1]")
+    ] = None,
     trials: Annotated[int | None, typer.Option(help="How many.  [default: as published]")] = None,
-    units: Annotated[int | None, typer.Option(help="How many.  [default: as published]")] = None,
+    units: Annotated[
+        int | None, typer.Option(help="How many, in each session.  [default: as published]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
     test_part: Annotated[
         bool, typer.Option(help="Write the benchmark's test file: held-in spikes alone.")
     ] = False,
+    preset: Annotated[
+        str | None, typer.Option(help="Of v1: realistic, state-only or null.  [default: realistic]")
+    ] = None,
+    mice: Annotated[int | None, typer.Option(help="Of v1, 1 to 4.  [default: 3]")] = None,
+    sessions: Annotated[int | None, typer.Option(help="Of each mouse.  [default: 2]")] = None,
+    frames: Annotated[int | None, typer.Option(help="Of each session.  [default: 2000]")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write an NWB file as the benchmark's, whose true rates are known (kept beside it)."""
+    """Write an NWB file as the benchmark's, whose true rates are known (kept beside it).
+
+    ``v1`` instead writes a folder of two-photon sessions in the layout of Bugeon et al. 2022.
+    """
+    of_v1 = {"--preset": preset, "--mice": mice, "--sessions": sessions, "--frames": frames}
+    of_nwb = {"--trials": trials, "--test-part": test_part or None}
+    for option, value in (of_nwb if dataset == "v1" else of_v1).items():
+        if value is not None:
+            raise InputError(f"{option}: {dataset} has no such setting")
+    if dataset == "v1":
+        with _status("simulating", quiet):
+            from neuroblend.data.simulate.v1 import Size, simulate_v1
+
+            usual = Size()
+            size = Size(
+                n_mice=usual.n_mice if mice is None else mice,
+                n_sessions=usual.n_sessions if sessions is None else sessions,
+                n_neurons=usual.n_neurons if units is None else units,
+                n_frames=usual.n_frames if frames is None else frames,
+            )
+            folder = simulate_v1(out or Path("v1"), preset or "realistic", seed, size)
+        typer.echo(f"{folder}: simulated sessions, {preset or 'realistic'}")
+        return
+    out = out or Path("simulated.nwb")
     with _status("simulating", quiet):
         from neuroblend.data.simulate.nlb import simulate_nlb, truth_path
 
@@ -391,7 +513,9 @@ def _names(joined: str | None) -> list[str] | None:
     return None if joined is None else [name.strip() for name in joined.split(",") if name.strip()]
 
 
-def _settings(file: Path | None, given: dict[str, Any], assignments: list[str]) -> RunConfig:
+def _settings(
+    kind: type[Settings], file: Path | None, given: dict[str, Any], assignments: list[str]
+) -> Settings:
     """Merge a YAML file, the options that were given and ``--set``; what comes later stands."""
     content: Any = {}
     if file is not None:
@@ -401,7 +525,9 @@ def _settings(file: Path | None, given: dict[str, Any], assignments: list[str]) 
             raise InputError(f"{file}: cannot be read ({error.strerror})") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
-        content = _above_the_file(parse_config(content, str(file)), content, given)
+        settings = parse_settings(kind, content, str(file))
+        if isinstance(settings, RunConfig):
+            content = _above_the_file(settings, content, given)
     for key, value in given.items():
         if value is not None:
             _put(content, key.split("."), value)
@@ -410,7 +536,7 @@ def _settings(file: Path | None, given: dict[str, Any], assignments: list[str]) 
         if not equals:
             raise InputError(f"--set {assignment}: wanted name=value, e.g. training.lr=0.001")
         _put(content, key.strip().split("."), _scalar(value))  # null too, which lifts a default
-    return parse_config(content, "settings")
+    return parse_settings(kind, content, "settings")
 
 
 def _above_the_file(file: RunConfig, content: Any, given: dict[str, Any]) -> Any:

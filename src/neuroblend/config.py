@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -165,11 +165,142 @@ class RunConfig(_Settings):
         return [None] if self.data.folds is None else list(range(self.data.folds))
 
 
+class CellsConfig(_Settings):
+    """Which sessions, and which of their cells are tested.
+
+    Attributes:
+        source: A folder in the layout of Bugeon et al. (2022), or files of labelled activity.
+        stimuli: Runs of that layout to use; all of them where ``None``.
+        labels: What to tell cells by, the first of them first; ``subclass`` and ``ei`` where there
+            are those and ``None`` is given, else all that there are.
+        behavior: Channels for the teacher; all of them where ``None``.
+        share: Of the cells, those that no network trains on and classifiers are tested on.
+        animals: Whether one animal after the other is tested, rather than a share of all cells.
+        folds: Test folds of a classifier.
+        repeats: How often folds are drawn.
+        window: Frames that a network sees at a time.
+    """
+
+    source: str = ""
+    stimuli: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    behavior: tuple[str, ...] | None = None
+    share: float = Field(0.4, gt=0, lt=1)
+    animals: bool = False
+    folds: int = Field(5, ge=2)
+    repeats: int = Field(2, ge=1)
+    window: int = Field(200, ge=10)
+
+
+class NetworkConfig(_Settings):
+    """How NeuPRINT is built.
+
+    Attributes:
+        dynamics: ``linear``, ``recurrent`` or ``attention``.
+        settings: Further keyword arguments of the network and of its dynamics.
+    """
+
+    dynamics: str = "linear"
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class EmbeddingConfig(_Settings):
+    """How embeddings are fitted afresh.
+
+    Attributes:
+        epochs: Passes through all frames.
+        lr: Of Adam; falls as a cosine.
+    """
+
+    epochs: int = Field(30, ge=1)
+    lr: float = Field(3e-2, gt=0)
+
+
+class GuidanceConfig(_Settings):
+    """How students follow a teacher.
+
+    Attributes:
+        strategies: Arms: names of strategies, combined by ``+``.
+        alpha: Weight of the task, in units of a cell's variance, against distillation.
+        multitask_weight: Weight of the behavior read-out, where ``multitask`` takes part.
+    """
+
+    strategies: tuple[str, ...] = (*DEFAULT_STRATEGIES[:-1], "embedding", "feature+multitask")
+    alpha: float = Field(0.2, ge=0, le=1)
+    multitask_weight: float = Field(0.3, gt=0)
+
+
+CELLS_TRAINING = TrainingConfig(
+    epochs=40, batch_size=4, lr=1e-2, weight_decay=1e-4, patience=40, valid_every=5, mask="entries"
+)
+
+
+class IdentityConfig(_Settings):
+    """A whole experiment on the identity of cells.
+
+    Attributes:
+        data: Which sessions and cells.
+        model: Which network.
+        distill: How students follow a teacher.
+        training: How any network is trained.
+        embedding: How embeddings are fitted afresh.
+        references: What to score beside the arms: ``stock`` (the published statistics, behavior
+            among them, when cells are met too), ``moments`` (the same without behavior),
+            ``hand_features`` and ``activity_profile``.
+        seeds: How many seeds; each redraws tested cells and initial weights.
+        first_seed: The first of them.
+    """
+
+    data: CellsConfig = CellsConfig()
+    model: NetworkConfig = NetworkConfig()
+    distill: GuidanceConfig = GuidanceConfig()
+    training: TrainingConfig = CELLS_TRAINING
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    references: tuple[str, ...] = ("stock", "moments", "hand_features", "activity_profile")
+    seeds: int = Field(3, ge=1)
+    first_seed: int = Field(0, ge=0)
+
+    @property
+    def all_seeds(self) -> list[int]:
+        """The seeds of the experiment."""
+        return list(range(self.first_seed, self.first_seed + self.seeds))
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        given = {"strategies": self.distill.strategies, "references": self.references}
+        for what, names in given.items():
+            if len(set(names)) != len(names):
+                raise ValueError(f"{what} {', '.join(names)}: wanted each once")
+        if not self.distill.strategies:
+            raise ValueError("strategies (none): wanted one or more")
+        if self.training.devices > 1:
+            raise ValueError("training.devices: cells are told apart on one device; wanted 1")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _training_of_cells(cls, content: Any) -> Any:
+        """Let training settings that are not given be those for cells."""
+        if isinstance(content, dict) and isinstance(content.get("training"), dict):
+            defaults = CELLS_TRAINING.model_dump(exclude_unset=True)
+            content = content | {"training": defaults | content["training"]}
+        return content
+
+
+Settings = TypeVar("Settings", RunConfig, IdentityConfig)
+
+
 def parse_config(content: Any, origin: str = "config") -> RunConfig:
+    """Check settings of a run as read from YAML; see :func:`parse_settings`."""
+    return parse_settings(RunConfig, content, origin)
+
+
+def parse_settings(kind: type[Settings], content: Any, origin: str = "config") -> Settings:
     """Check settings as read from YAML.
 
     Args:
-        content: Nested mappings, as :class:`RunConfig` has them.
+        kind: What they are settings of.
+        content: Nested mappings, as ``kind`` has them.
         origin: Where they come from, for the error.
 
     Raises:
@@ -178,17 +309,17 @@ def parse_config(content: Any, origin: str = "config") -> RunConfig:
     if not isinstance(content, dict):
         raise InputError(f"{origin}: found {type(content).__name__}, wanted settings by name")
     try:
-        return RunConfig.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{origin}: {_first_problem(error)}") from None
+        raise InputError(f"{origin}: {_first_problem(kind, error)}") from None
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(kind: type[BaseModel], error: ValidationError) -> str:
     problem = error.errors()[0]
     path = [str(part) for part in problem["loc"]]
     where = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        model: type[BaseModel] = RunConfig
+        model = kind
         for part in path[:-1]:
             annotation = model.model_fields[part].annotation
             assert isinstance(annotation, type) and issubclass(annotation, BaseModel)

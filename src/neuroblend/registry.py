@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from neuroblend.errors import InputError, nearest
@@ -65,6 +66,11 @@ STRATEGIES = {
     ),
 }
 
+CELL_STRATEGIES = STRATEGIES | {
+    "embedding": Strategy("neuroblend.distill.embedding:Embedding", takes=()),
+}
+"""Strategies for models that have an embedding of each cell."""
+
 
 def find_model(name: str) -> Model:
     """Return the model called ``name``, or the user's own for ``package.module:builder``.
@@ -98,7 +104,9 @@ def find_reference(name: str) -> Model:
     return REFERENCES[name]
 
 
-def find_strategies(arm: str) -> dict[str, Strategy]:
+def find_strategies(
+    arm: str, known: Mapping[str, Strategy] = MappingProxyType(STRATEGIES)
+) -> dict[str, Strategy]:
     """Return the strategies of ``arm``, names joined by ``+``.
 
     Raises:
@@ -106,11 +114,11 @@ def find_strategies(arm: str) -> dict[str, Strategy]:
     """
     names = arm.split("+")
     for name in names:
-        if name not in STRATEGIES:
-            raise InputError(f"unknown strategy '{name}': {nearest(name, STRATEGIES)}")
+        if name not in known:
+            raise InputError(f"unknown strategy '{name}': {nearest(name, known)}")
     if len(set(names)) != len(names):
         raise InputError(f"strategy '{arm}': a name stands twice")
-    return {name: STRATEGIES[name] for name in names}
+    return {name: known[name] for name in names}
 
 
 def load(target: str) -> Callable[..., Any]:

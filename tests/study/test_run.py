@@ -10,6 +10,7 @@ from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
 from neuroblend.study.apply import predict_run
 from neuroblend.study.folder import RunFolder
+from neuroblend.study.job import run_fit_in
 from neuroblend.study.results import select
 from neuroblend.study.run import run
 
@@ -110,17 +111,15 @@ def test_worker_processes_give_the_same_scores(finished, tmp_path) -> None:
 
 
 def test_a_run_goes_on_where_it_was_interrupted(finished, tmp_path, monkeypatch) -> None:
-    from neuroblend.study import schedule
+    calls = []
 
-    real, calls = schedule.run_fit, []
-
-    def stops(folder, fit, progress) -> None:
+    def stops(path, fit, progress) -> None:
         calls.append(fit.label)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        real(folder, fit, progress)
+        run_fit_in(path, fit, progress)
 
-    monkeypatch.setattr(schedule, "run_fit", stops)
+    monkeypatch.setattr("neuroblend.study.run.run_fit_in", stops)
     with pytest.raises(KeyboardInterrupt):
         run(with_conditions(), tmp_path / "d", finished.config())
     assert not (tmp_path / "d" / "results.json").exists()

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ KEYS = (
     "rates",
     "lengths",
 )
+SUFFIXES = (".npz", ".h5", ".hdf5")
 _BOOKKEEPING = {"trial_id", "unit_id", "notes"}  # written by Trials.save
 
 
@@ -74,16 +75,16 @@ def read_arrays(
         InputError: The file cannot be read, lacks a key, or holds what it must not.
     """
     path = Path(path)
-    arrays = _load(path)
+    arrays = load_arrays(path)
     try:
         arrays = from_tensors(arrays)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    _need(arrays, "spikes", path)
+    need(arrays, "spikes", path)
     if bin_s is not None:
         _check_bins(arrays, bin_s, path)
         arrays["bin_s"] = bin_s
-    _need(arrays, "bin_s", path)
+    need(arrays, "bin_s", path)
     unknown = [key for key in arrays if key not in KEYS and key not in _BOOKKEEPING]
     known = {key: value for key, value in arrays.items() if key in KEYS}
     if behavior is not None:
@@ -116,8 +117,8 @@ def read_spikes(
         InputError: As :func:`read_arrays`, or bins are of another width.
     """
     path = Path(path)
-    arrays = _load(path)
-    _need(arrays, "spikes", path)
+    arrays = load_arrays(path)
+    need(arrays, "spikes", path)
     if bin_s is not None:
         _check_bins(arrays, bin_s, path)
     try:
@@ -134,7 +135,12 @@ def _check_bins(arrays: dict[str, Any], bin_s: float, path: Path) -> None:
             raise InputError(f"{path}: found bins of {found:g} s, wanted {bin_s:g} s")
 
 
-def _need(arrays: dict[str, Any], key: str, path: Path) -> None:
+def need(arrays: Mapping[str, Any], key: str, path: str | Path) -> None:
+    """Refuse arrays without a key.
+
+    Raises:
+        InputError: It is not there; the message begins with ``path`` and names the nearest.
+    """
     if key not in arrays:
         raise InputError(f"{path}: no key '{key}'; {nearest(key, arrays)}")
 
@@ -158,13 +164,22 @@ def _chosen_channels(
     return {"behavior": signals[..., index], "behavior_names": np.asarray(names)}
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_arrays(path: Path, groups: bool = False) -> dict[str, Any]:
+    """Return the arrays of a file by key.
+
+    Args:
+        path: A ``.npz`` or ``.h5``/``.hdf5`` file.
+        groups: Whether arrays within the groups of an HDF5 file are read, as ``"<group>/<key>"``.
+
+    Raises:
+        InputError: There is no such file, or it cannot be read.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    readers = {".npz": _load_npz, ".h5": _load_h5, ".hdf5": _load_h5}
-    if path.suffix.lower() not in readers:
-        raise InputError(f"{path}: found a '{path.suffix}' file, wanted one of {some(readers)}")
-    return readers[path.suffix.lower()](path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: found a '{path.suffix}' file, wanted one of {some(SUFFIXES)}")
+    return _load_npz(path) if suffix == ".npz" else _load_h5(path, groups)
 
 
 def _load_npz(path: Path) -> dict[str, Any]:
@@ -187,16 +202,19 @@ def _load_npz(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: truncated or not an .npz file ({error})") from None
 
 
-def _load_h5(path: Path) -> dict[str, Any]:
+def _load_h5(path: Path, groups: bool) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
-            arrays: dict[str, Any] = {}
-            for key, item in file.items():
-                if not isinstance(item, h5py.Dataset):
-                    continue
-                is_text = h5py.check_string_dtype(item.dtype) is not None
-                value = item.asstr()[()] if is_text else item[()]
-                arrays[key] = np.asarray(value, dtype=str) if is_text else value
-            return {key: value for key, value in arrays.items() if np.size(value)}
+            return {key: value for key, value in _datasets(file, groups) if np.size(value)}
     except OSError as error:
         raise InputError(f"{path}: truncated or not an HDF5 file ({error})") from None
+
+
+def _datasets(parent: h5py.Group, groups: bool, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, item in parent.items():
+        if isinstance(item, h5py.Dataset):
+            is_text = h5py.check_string_dtype(item.dtype) is not None
+            value = item.asstr()[()] if is_text else item[()]
+            yield f"{prefix}{key}", np.asarray(value, dtype=str) if is_text else value
+        elif groups and isinstance(item, h5py.Group):
+            yield from _datasets(item, groups, f"{prefix}{key}/")

@@ -43,6 +43,8 @@ class Batch(NamedTuple):
         present: (B, T) bool, False for bins after the end of a shorter trial; ``None`` where all
             trials have all bins.
         trial: (B,) where each trial stands among those of its part; ``None`` for a student.
+        neurons: (N_in,) which of a model's cells the neurons are, for models that know cells from
+            several sessions; ``None`` for all others.
     """
 
     spikes: Tensor
@@ -51,17 +53,18 @@ class Batch(NamedTuple):
     scored: Tensor | None = None
     present: Tensor | None = None
     trial: Tensor | None = None
+    neurons: Tensor | None = None
 
     def public(self) -> Batch:
-        """Return what a student may see: the spikes, which bins there are, and nothing else."""
-        return Batch(self.spikes, present=self.present)
+        """Return what a student may see: spikes, which bins and cells these are, nothing else."""
+        return Batch(self.spikes, present=self.present, neurons=self.neurons)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """Return the batch with each of its tensors changed by ``change``."""
+        """Return the batch with each of its tensors that have trials changed by ``change``."""
         behavior = None if self.behavior is None else Behavior(*map(change, self.behavior))
         rest = (self.target, self.scored, self.present, self.trial)
         changed = (None if part is None else change(part) for part in rest)
-        return Batch(change(self.spikes), behavior, *changed)
+        return Batch(change(self.spikes), behavior, *changed)._replace(neurons=self.neurons)
 
     def take(self, index: Tensor | slice) -> Batch:
         """Return the trials ``index``."""
@@ -69,7 +72,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on ``device``."""
-        return self.map(lambda part: part.to(device))
+        neurons = None if self.neurons is None else self.neurons.to(device)
+        return self.map(lambda part: part.to(device))._replace(neurons=neurons)
 
     @property
     def n_trials(self) -> int:
@@ -213,6 +217,23 @@ class Task:
             behavior_gaps=gaps,
         )
         return cls(trials, split, spec, scale)
+
+    @property
+    def n_train(self) -> int:
+        """Number of training trials."""
+        return int(self.split.train.size)
+
+    def example(self) -> Batch:
+        """Return the training trials as one batch."""
+        return self.batch("train")
+
+    def train_batches(self, size: int, seed: int, device: torch.device) -> Batches:
+        """Return the training trials in batches, on ``device``, in a new order each epoch."""
+        return Batches(self.batch("train").to(device), size, seed)
+
+    def valid_batches(self) -> list[Batch]:
+        """Return the validation trials as one batch, in a list."""
+        return [self.batch("valid")]
 
     def batch(self, part: Part) -> Batch:
         """Return the trials of ``part`` as one batch.

@@ -40,7 +40,7 @@ class Feature(nn.Module):
     def prepare(self, pair: Pair) -> None:
         """Make the maps, for the widths found in ``pair``."""
         self.maps = nn.ModuleList(
-            _identity_map(student.shape[2], teacher.shape[2])
+            identity_map(student.shape[2], teacher.shape[2])
             for student, teacher in self._features(pair)
         )
 
@@ -67,7 +67,8 @@ class Feature(nn.Module):
         ]
 
 
-def _identity_map(n_in: int, n_out: int) -> nn.Linear:
+def identity_map(n_in: int, n_out: int) -> nn.Linear:
+    """Return a linear map that starts as the identity, cut or padded to size."""
     linear = nn.Linear(n_in, n_out)
     nn.init.eye_(linear.weight)
     nn.init.zeros_(linear.bias)

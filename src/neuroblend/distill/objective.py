@@ -5,7 +5,7 @@ Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -28,6 +28,15 @@ def poisson_nll(log_rates: Tensor, target: Tensor, scored: Tensor) -> Tensor:
     """
     log_rates = log_rates.float()  # mixed precision is too coarse for a mean over so many
     return mean_over(torch.addcmul(log_rates.exp(), target, log_rates, value=-1), scored)
+
+
+def squared_error(predicted: Tensor, target: Tensor, scored: Tensor) -> Tensor:
+    """Return the mean squared error of the scored entries. All arguments are (B, T, N)."""
+    return mean_over((predicted.float() - target).square(), scored)
+
+
+TaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""``(predicted, target, scored) -> scalar``, such as :func:`poisson_nll`."""
 
 
 @runtime_checkable
@@ -82,6 +91,8 @@ class Objective(nn.Module):
         cache: Whether the teacher looks at each training trial once, unmasked, before training
             begins. Much cheaper; it then guides with what it makes of all spikes, rather than of
             those that the student sees at the time.
+        task_loss: What the task is: the Poisson loss of log rates, or ``squared_error`` for
+            activity that is no count.
 
     Attributes:
         progress: Share of training that is done, 0 to 1, which a training loop may set; networks
@@ -99,8 +110,10 @@ class Objective(nn.Module):
         weights: Mapping[str, float] | None = None,
         counts_per_entry: float = 1.0,
         cache: bool = False,
+        task_loss: TaskLoss = poisson_nll,
     ) -> None:
         super().__init__()
+        self.task_loss = task_loss
         self.progress = 1.0
         self.terms = dict(terms or {})
         if not 0 <= alpha <= 1:
@@ -159,7 +172,7 @@ class Objective(nn.Module):
         pair = self._pair(model, batch)
         if batch.target is None or batch.scored is None:
             raise ValueError("an objective was called on a batch without targets")
-        parts = {"task": poisson_nll(pair.student.log_rates, batch.target, batch.scored)}
+        parts = {"task": self.task_loss(pair.student.log_rates, batch.target, batch.scored)}
         own = own_losses(model, self.progress)
         if both := set(own) & set(self.terms):
             raise InputError(f"own_losses: '{min(both)}' is a term of the objective too; rename it")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from neuroblend.config import TrainingConfig
 from neuroblend.report.view import View
 from neuroblend.study.results import ORACLE
 
@@ -19,20 +21,20 @@ def summary(view: View) -> str:
     width = f"{trials.bin_s * 1000:g} ms"
     conditions = ""
     if trials.condition is not None:
-        conditions = f" in {_count(len(set(trials.condition)), 'condition')}"
+        conditions = f" in {count(len(set(trials.condition)), 'condition')}"
     n_channels = len(trials.behavior_names)
     n_fits = len(view.folder.fits())
     strategies = [arm for arm in view.arms if arm in config.distill.strategies]
     return (
-        f"The recording {trials.name} has {_count(trials.n_trials, 'trial')}{conditions}, each of "
-        f"{_count(trials.n_bins, 'bin')} of {width} ({trials.n_bins * trials.bin_s:.3g} s), "
-        f"{_count(trials.n_neurons, 'neuron')} (median {np.median(trials.rate_hz):.2g} Hz) and "
-        f"{_count(n_channels, 'behavior channel')}: {', '.join(trials.behavior_names)}. "
+        f"The recording {trials.name} has {count(trials.n_trials, 'trial')}{conditions}, each of "
+        f"{count(trials.n_bins, 'bin')} of {width} ({trials.n_bins * trials.bin_s:.3g} s), "
+        f"{count(trials.n_neurons, 'neuron')} (median {np.median(trials.rate_hz):.2g} Hz) and "
+        f"{count(n_channels, 'behavior channel')}: {', '.join(trials.behavior_names)}. "
         f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
         f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
         f"control, and one for each strategy ({', '.join(strategies)}). "
         f"{_selection(view, len(strategies))}{_repeats(view)} All in all, "
-        f"{_count(n_fits, 'training')}. Every model is scored on test trials that "
+        f"{count(n_fits, 'training')}. Every model is scored on test trials that "
         "nothing was trained or chosen on within its split."
     )
 
@@ -54,7 +56,7 @@ def _repeats(view: View) -> str:
     if trials.split is None or config.data.folds:
         drawn.insert(0, "split")
     again = " and ".join([", ".join(drawn[:-1]), drawn[-1]]) if len(drawn) > 1 else drawn[0]
-    text = f"This was done for {_count(config.seeds, 'seed')}"
+    text = f"This was done for {count(config.seeds, 'seed')}"
     if config.seeds > 1:
         text += f"; each draws {again} anew"
     if config.data.folds:
@@ -62,12 +64,11 @@ def _repeats(view: View) -> str:
     return text + "."
 
 
-def caveat_of_training(view: View) -> str | None:
+def caveat_of_training(fits: Sequence[dict[str, Any]], training: TrainingConfig) -> str | None:
     """Return a caveat where many trainings were still getting better when they ended."""
-    fits = view.provenance["fits"].values()
     n_last = sum(
-        fit["best_epoch"] > fit["epochs"] - 2 * view.config.training.valid_every
-        and fit["epochs"] >= view.config.training.epochs
+        fit["best_epoch"] > fit["epochs"] - 2 * training.valid_every
+        and fit["epochs"] >= training.epochs
         for fit in fits
     )
     if 4 * n_last < len(fits):
@@ -86,8 +87,8 @@ def split_rows(view: View) -> list[tuple[str, str]]:
         "validation trials": [len(split.valid) for split in splits],
         "test trials": [len(split.test) for split in splits],
     }
-    rows = [(what, _span(sizes)) for what, sizes in parts.items()]
-    held_out = _span([int(split.held_out.sum()) for split in splits])
+    rows = [(what, span(sizes)) for what, sizes in parts.items()]
+    held_out = span([int(split.held_out.sum()) for split in splits])
     rows.append(("held-out neurons", f"{held_out} of {view.trials.n_neurons}"))
     rows.append(("forward bins", f"{view.config.data.forward_bins} of {view.trials.n_bins}"))
     return rows
@@ -106,9 +107,8 @@ def data_rows(view: View) -> list[tuple[str, str]]:
     ]
 
 
-def machine_rows(view: View) -> list[tuple[str, str]]:
+def machine_rows(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     """Return versions, machine, time and memory."""
-    provenance = view.provenance
     machine = provenance["machine"]
     versions = [f"{name} {version}" for name, version in provenance["versions"].items() if version]
     rows = [
@@ -128,9 +128,9 @@ def machine_rows(view: View) -> list[tuple[str, str]]:
     return [(name, value) for name, value in rows if value]
 
 
-def fit_rows(view: View) -> list[tuple[str, dict[str, Any]]]:
+def fit_rows(provenance: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return what each training took, by its label."""
-    return list(view.provenance["fits"].items())
+    return list(provenance["fits"].items())
 
 
 @dataclass(frozen=True)
@@ -196,11 +196,13 @@ def simulated_note(view: View) -> str | None:
     return note
 
 
-def _count(n: int, what: str) -> str:
+def count(n: int, what: str) -> str:
+    """Return a number and what it is of."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def _span(sizes: list[int]) -> str:
+def span(sizes: list[int]) -> str:
+    """Return what sizes range over."""
     low, high = min(sizes), max(sizes)
     return str(low) if low == high else f"{low} to {high}"
 

@@ -21,17 +21,14 @@ def forest(view: View) -> Picture:
     arms = [arm for arm in view.arms if arm != BASELINE]
     contrasts = {arm: view.results["contrasts"][f"{arm} - {BASELINE}"] for arm in arms}
     metrics = [m for m in SHOWN_METRICS if m in contrasts[arms[0]]][:2]
+    roles = {arm: view.role(arm) for arm in arms}
     figure = new_figure(0.3 * len(arms) + 0.95)
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for ax, metric in zip(axes, metrics, strict=True):
-        _panel(ax, view, {arm: contrasts[arm][metric] for arm in arms})
+        draw_differences(ax, {arm: contrasts[arm][metric] for arm in arms}, roles)
         unit = " (bits/spike)" if metric.endswith("bps") else ""
         ax.set_xlabel(f"difference to baseline, {METRICS[metric].label}{unit}")
-    axes[0].set_yticks(range(len(arms)), [_label(view, arm) for arm in arms])
-    for tick, arm in zip(axes[0].get_yticklabels(), arms, strict=True):
-        tick.set_color(COLORS[view.role(arm)])
-        tick.set_fontweight("bold" if arm == view.selected else "normal")
-    axes[0].set_ylim(len(arms) - 0.5, -0.5)
+    name_rows(axes[0], roles, view.selected)
     return Picture(
         "Difference to the baseline",
         "Each dot is an arm's score minus that of the baseline, the same network trained without "
@@ -44,17 +41,32 @@ def forest(view: View) -> Picture:
     )
 
 
-def _label(view: View, arm: str) -> str:
-    return f"{arm} (selected)" if arm == view.selected else arm
+def name_rows(ax: Axes, roles: dict[str, str], selected: str) -> None:
+    """Write the arms at the vertical axis, from above, each in the colour of its role."""
+    ax.set_yticks(range(len(roles)), [f"{a} (selected)" if a == selected else a for a in roles])
+    for tick, (arm, role) in zip(ax.get_yticklabels(), roles.items(), strict=True):
+        tick.set_color(COLORS[role])
+        tick.set_fontweight("bold" if arm == selected else "normal")
+    ax.set_ylim(len(roles) - 0.5, -0.5)
 
 
-def _panel(ax: Axes, view: View, differences: dict[str, dict[str, Any]]) -> None:
+def draw_differences(
+    ax: Axes, differences: dict[str, dict[str, Any]], roles: dict[str, str]
+) -> None:
+    """Draw differences with their intervals, a row an arm.
+
+    Args:
+        ax: Where.
+        differences: By arm, ``mean`` and ``ci95``. That of the teacher does not decide the scale;
+            where it is off it, its number stands at the edge.
+        roles: What decides the colour of each arm.
+    """
     ends = [d["ci95"] + [d["mean"]] for arm, d in differences.items() if arm != TEACHER]
     low, high = min(0.0, np.min(ends)), max(0.0, np.max(ends))
     pad = 0.08 * max(high - low, 1e-3)
     low, high = low - pad, high + pad
     for row, (arm, difference) in enumerate(differences.items()):
-        color = COLORS[view.role(arm)]
+        color = COLORS[roles[arm]]
         mean, interval = difference["mean"], difference["ci95"]
         if not low <= mean <= high:
             edge, side = (high, "right") if mean > high else (low, "left")
@@ -63,7 +75,7 @@ def _panel(ax: Axes, view: View, differences: dict[str, dict[str, Any]]) -> None
             ax.text(edge, row, arrow, color=color, ha=side, va="center", fontsize=8.5, bbox=OVER)
             continue
         is_clear = direction(interval) != "unclear"
-        wide = 2.4 if view.role(arm) == SELECTED else 1.6
+        wide = 2.4 if roles[arm] == SELECTED else 1.6
         ax.plot(interval, [row, row], color=color, linewidth=wide, solid_capstyle="butt")
         face = color if is_clear else "white"
         ax.plot(mean, row, "o", color=color, markerfacecolor=face, markersize=6.5, zorder=3)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from neuroblend.report.facts import (
     caveat_of_training,
     data_rows,
@@ -25,17 +23,13 @@ from neuroblend.report.scores import (
     misses_mean,
 )
 from neuroblend.report.style import COLORS, signed
+from neuroblend.report.template import OUTCOMES, fill
 from neuroblend.report.verdict import verdict
 from neuroblend.report.view import View
 from neuroblend.study.folder import RunFolder
 from neuroblend.training.checkpoint import write_whole
 
 TEMPLATE = "page.html.j2"
-OUTCOMES = {
-    "better": ("▲", "Better than the baseline"),
-    "unclear": ("?", "No clear difference"),
-    "worse": ("▼", "Worse than the baseline"),
-}
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -58,17 +52,14 @@ def write_report(folder: RunFolder) -> Path:
 
 def render(view: View) -> str:
     """Return the page as HTML. Every name of the user's is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     found = verdict(view.results)
-    caveats = [note for note in (simulated_note(view), caveat_of_training(view)) if note]
+    costs = list(view.provenance["fits"].values())
+    training = caveat_of_training(costs, view.config.training)
+    caveats = [note for note in (simulated_note(view), training) if note]
     mark, headline = OUTCOMES[found.outcome]
-    return environment.get_template(TEMPLATE).render(
+    return fill(
+        TEMPLATE,
+        verb="run",
         name=view.trials.name,
         simulated=view.simulated,
         summary=summary(view),
@@ -87,8 +78,8 @@ def render(view: View) -> str:
         pictures=figures(view),
         settings=(view.folder.path / "config.yaml").read_text(encoding="utf-8"),
         data=data_rows(view),
-        machine=machine_rows(view),
-        fits=fit_rows(view),
+        machine=machine_rows(view.provenance),
+        fits=fit_rows(view.provenance),
         steps=next_steps(view),
         colors=COLORS,
     )

@@ -129,7 +129,7 @@ def _rows(view: View, metrics: list[str], arms: list[str], control: str) -> list
             arm,
             view.role(arm),
             [
-                _cell(scores[arm].get(m), contrasts.get(f"{arm} - {control}", {}).get(m))
+                score_cell(scores[arm].get(m), contrasts.get(f"{arm} - {control}", {}).get(m))
                 for m in metrics
             ],
         )
@@ -137,7 +137,8 @@ def _rows(view: View, metrics: list[str], arms: list[str], control: str) -> list
     ]
 
 
-def _cell(score: dict[str, Any] | None, contrast: dict[str, Any] | None) -> Cell | None:
+def score_cell(score: dict[str, Any] | None, contrast: dict[str, Any] | None) -> Cell | None:
+    """Return a score and its difference as a cell; ``None`` where there is no such score."""
     if score is None:
         return None
     low, high = score["ci95"]

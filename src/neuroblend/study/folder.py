@@ -20,7 +20,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -113,28 +113,7 @@ class RunFolder:
         Raises:
             InputError: They differ.
         """
-        old, new = _flat(self.config().model_dump()), _flat(config.model_dump())
-        for key in new | old:
-            there, here = old.get(key), new.get(key)
-            if there != here:
-                raise InputError(
-                    f"{self.path}: holds another run ({key} is {_shown(there)} there and "
-                    f"{_shown(here)} here); choose another --out"
-                )
-        version = self.provenance().get("version")
-        if version != __version__:
-            raise InputError(
-                f"{self.path}: holds a run of version {version}, and this is {__version__}; choose "
-                "another --out"
-            )
-        commit, here = self.provenance().get("git_commit"), source_state()["git_commit"]
-        if commit != here and not (self.path / "results.json").is_file():
-            raise InputError(
-                f"{self.path}: holds an unfinished run of commit {str(commit)[:10]}, and this is "
-                f"{str(here)[:10]}; one run is of one code: choose another --out"
-            )
-        if self.provenance().get("data_hash") != origin:
-            raise InputError(f"{self.path}: holds a run on other data; choose another --out")
+        check_same_settings(self, self.config().model_dump(), config.model_dump(), origin)
 
     def config(self) -> RunConfig:
         """Return its settings."""
@@ -203,6 +182,53 @@ class RunFolder:
             return json.loads(file.read_text())
         except json.JSONDecodeError as error:
             raise InputError(f"{file}: damaged ({error})") from None
+
+
+class Leaves(Protocol):
+    """A folder that says where it comes from."""
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+
+    def provenance(self) -> dict[str, Any]: ...  # noqa: D102
+
+
+def check_same_settings(
+    folder: Leaves, there: dict[str, Any], here: dict[str, Any], origin: str
+) -> None:
+    """Refuse to go on with a run of other settings, code or data.
+
+    Args:
+        folder: The run that there is.
+        there: Its settings.
+        here: Those of now.
+        origin: Hash of the data of now.
+
+    Raises:
+        InputError: They differ.
+    """
+    old, new = _flat(there), _flat(here)
+    for key in new | old:
+        if old.get(key) != new.get(key):
+            raise InputError(
+                f"{folder.path}: holds another run ({key} is {_shown(old.get(key))} there and "
+                f"{_shown(new.get(key))} here); choose another --out"
+            )
+    provenance = folder.provenance()
+    version = provenance.get("version")
+    if version != __version__:
+        raise InputError(
+            f"{folder.path}: holds a run of version {version}, and this is {__version__}; choose "
+            "another --out"
+        )
+    commit, now = provenance.get("git_commit"), source_state()["git_commit"]
+    if commit != now and not (folder.path / "results.json").is_file():
+        raise InputError(
+            f"{folder.path}: holds an unfinished run of commit {str(commit)[:10]}, and this is "
+            f"{str(now)[:10]}; one run is of one code: choose another --out"
+        )
+    if provenance.get("data_hash") != origin:
+        raise InputError(f"{folder.path}: holds a run on other data; choose another --out")
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -49,6 +50,11 @@ from neuroblend.training.fit import fit as train
 Sums = TypeVar("Sums", SpikeSums, ErrorSums)
 
 N_SHOWN = 8  # neurons whose single-trial rates are kept for figures
+
+
+def run_fit_in(path: Path, fit: Fit, progress: Callable[[int, int], None]) -> None:
+    """Run one fit of the run at ``path``; see :func:`run_fit`."""
+    run_fit(RunFolder(path), fit, progress)
 
 
 def run_fit(folder: RunFolder, fit: Fit, progress: Callable[[int, int], None]) -> None:

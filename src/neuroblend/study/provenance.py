@@ -50,18 +50,28 @@ def provenance_of(
         },
         "seeds": config.all_seeds,
         "command": [Path(command[0]).name, *command[1:]] if command else [],
-        "versions": {"python": platform.python_version()} | {p: _version(p) for p in PACKAGES},
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "cores": os.cpu_count(),
-            "accelerator": config.training.accelerator,
-        },
+        "versions": versions(),
+        "machine": machine_of(config.training.accelerator),
         "wall_s": round(wall_s, 1),
         "cpu_s": round(sum(cost["cpu_s"] for cost in costs.values()), 1),
         "jobs": jobs,
-        "peak_memory_mb": _peak_memory_mb(jobs),
+        "peak_memory_mb": peak_memory_mb(jobs),
         "fits": costs,
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python and of what scores depend on; ``None`` where not installed."""
+    return {"python": platform.python_version()} | {p: _version(p) for p in PACKAGES}
+
+
+def machine_of(accelerator: str) -> dict[str, Any]:
+    """Return what kind of machine this is, and what device was asked for."""
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "accelerator": accelerator,
     }
 
 
@@ -72,7 +82,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _peak_memory_mb(jobs: int) -> int | None:
+def peak_memory_mb(jobs: int) -> int | None:
     """Return the peak of this process plus ``jobs`` times that of its largest worker."""
     if sys.platform == "win32":
         return None

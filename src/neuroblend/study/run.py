@@ -24,6 +24,7 @@ from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError, nearest
 from neuroblend.study.arms import arms_of, check_network
 from neuroblend.study.folder import RunFolder
+from neuroblend.study.job import run_fit_in
 from neuroblend.study.presets import with_preset
 from neuroblend.study.progress import fits_progress
 from neuroblend.study.provenance import provenance_of
@@ -96,7 +97,7 @@ def run(
         for fit in folder.fits():
             if folder.is_done(fit):
                 tell(fit, config.training.epochs, config.training.epochs)
-        run_fits(folder, jobs, tell)
+        run_fits(folder, jobs, tell, run_fit_in)
     if not (folder.path / "results.json").is_file():
         say("scoring: 1000 bootstrap replicates of every score")
         results = gather(folder)

@@ -19,15 +19,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from queue import Empty
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
+from neuroblend.config import TrainingConfig
 from neuroblend.errors import InputError
 from neuroblend.study.arms import TEACHER
-from neuroblend.study.folder import Fit, RunFolder
-from neuroblend.study.job import run_fit
+from neuroblend.study.folder import Fit
 from neuroblend.training.devices import as_device
+
+Progress = Callable[[int, int], None]
+Work = Callable[[Path, Fit, Progress], None]
+"""``work(folder, fit, progress)`` runs one fit; it is a function of a module, for workers."""
 
 Tell = Callable[[Fit, int, int], None]
 """``tell(fit, epochs done, most epochs)``; epochs done equal most when a fit has ended."""
@@ -44,7 +48,20 @@ def default_jobs(accelerator: str) -> int:
     return min(8, os.cpu_count() or 1)
 
 
-def run_fits(folder: RunFolder, jobs: int, tell: Tell) -> None:
+class Folder(Protocol):
+    """The folder of a run, as far as fits go."""
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+
+    def config(self) -> Any: ...  # noqa: D102
+
+    def fits(self) -> list[Fit]: ...  # noqa: D102
+
+    def is_done(self, fit: Fit) -> bool: ...  # noqa: D102
+
+
+def run_fits(folder: Folder, jobs: int, tell: Tell, work: Work) -> None:
     """Train what a run still lacks; students begin when their teacher has ended.
 
     With one job, everything runs in this process; where several devices train one model, one fit
@@ -54,28 +71,27 @@ def run_fits(folder: RunFolder, jobs: int, tell: Tell) -> None:
         InputError: A training fails. Those that have ended stay.
     """
     todo = [fit for fit in folder.fits() if not folder.is_done(fit)]
-    n_devices = folder.config().training.devices
-    if n_devices > 1:
+    training: TrainingConfig = folder.config().training
+    if training.devices > 1:
         for fit in todo:
-            _run_together(folder, fit, n_devices, tell)
+            _run_together(folder.path, fit, training, tell, work)
     elif jobs == 1:
         with _one_thread():
             for fit in todo:
-                _run_here(folder, fit, tell)
+                _run_here(folder.path, fit, training.epochs, tell, work)
     elif todo:
-        _run_in_pool(folder, todo, min(jobs, len(todo)), tell)
+        _run_in_pool(folder, todo, min(jobs, len(todo)), tell, work)
 
 
-def _run_here(folder: RunFolder, fit: Fit, tell: Tell) -> None:
-    n_epochs = folder.config().training.epochs
-    run_fit(folder, fit, lambda done, most: tell(fit, min(done, most - 1), most))
+def _run_here(path: Path, fit: Fit, n_epochs: int, tell: Tell, work: Work) -> None:
+    work(path, fit, lambda done, most: tell(fit, min(done, most - 1), most))
     tell(fit, n_epochs, n_epochs)
 
 
-def _run_together(folder: RunFolder, fit: Fit, n_devices: int, tell: Tell) -> None:
+def _run_together(path: Path, fit: Fit, training: TrainingConfig, tell: Tell, work: Work) -> None:
     """Let a process for each device train one model."""
     context = multiprocessing.get_context("spawn")
-    n_epochs = folder.config().training.epochs
+    n_epochs, n_devices = training.epochs, training.devices
     news: Any = context.Queue()
     shared = ONE_THREAD | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     shared |= {"WORLD_SIZE": str(n_devices), "NODE_RANK": "0"}
@@ -84,7 +100,7 @@ def _run_together(folder: RunFolder, fit: Fit, n_devices: int, tell: Tell) -> No
     try:
         for rank in range(n_devices):
             with _environment(shared | {"LOCAL_RANK": str(rank)}):
-                worker = context.Process(target=_work_together, args=(folder.path, fit, news))
+                worker = context.Process(target=_work_together, args=(path, fit, news, work))
                 worker.start()
                 workers.append(worker)
         while any(worker.is_alive() for worker in workers) or not news.empty():
@@ -106,12 +122,12 @@ def _run_together(folder: RunFolder, fit: Fit, n_devices: int, tell: Tell) -> No
     tell(fit, n_epochs, n_epochs)
 
 
-def _work_together(path: Path, fit: Fit, news: Any) -> None:
+def _work_together(path: Path, fit: Fit, news: Any, work: Work) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to act on
     _start_worker(news)
     failed = False
     try:
-        run_fit(RunFolder(path), fit, lambda done, most: news.put(done))
+        work(path, fit, lambda done, most: news.put(done))
     except Exception as error:  # whatever a user's network raises, on whichever device
         lines = str(error).splitlines() or [type(error).__name__]
         news.put(
@@ -130,7 +146,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell) -> None:
+def _run_in_pool(folder: Folder, todo: list[Fit], jobs: int, tell: Tell, work: Work) -> None:
     context = multiprocessing.get_context("spawn")
     n_epochs = folder.config().training.epochs
     with _environment(ONE_THREAD):
@@ -143,7 +159,7 @@ def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell) -> N
                 for fit in [fit for fit in waiting if _is_ready(folder, fit, todo)]:
                     if len(running) < jobs:
                         waiting.remove(fit)
-                        running[pool.submit(_work, folder.path, fit)] = fit
+                        running[pool.submit(_work, folder.path, fit, work)] = fit
                 ended, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
                 with contextlib.suppress(Empty):
                     while True:
@@ -166,7 +182,7 @@ def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell) -> N
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _is_ready(folder: RunFolder, fit: Fit, todo: list[Fit]) -> bool:
+def _is_ready(folder: Folder, fit: Fit, todo: list[Fit]) -> bool:
     if not fit.arm.wants_teacher:
         return True
     return all(
@@ -194,8 +210,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(path: Path, fit: Fit) -> None:
-    run_fit(RunFolder(path), fit, lambda done, most: _news.put((fit, done)))
+def _work(path: Path, fit: Fit, work: Work) -> None:
+    work(path, fit, lambda done, most: _news.put((fit, done)))
     gc.collect()  # a trainer and its model hold each other; without this a worker grows
 
 

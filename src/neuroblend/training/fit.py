@@ -21,8 +21,8 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from torch import Tensor, nn
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import Batch, Batches, Task, mixed_seed
-from neuroblend.distill.objective import Objective, poisson_nll
+from neuroblend.data.batch import Batch, Batches, mixed_seed
+from neuroblend.distill.objective import Objective, TaskLoss, poisson_nll
 from neuroblend.distill.reduce import n_processes, summed_over_processes
 from neuroblend.errors import InputError
 from neuroblend.training.checkpoint import SafetensorsIO
@@ -33,6 +33,37 @@ SCALED = "16-mixed"  # the precision that scales gradients
 RESUME_FILE = "resume.safetensors"
 SAVE_EVERY_S = 15.0
 N_VALID_MASKS = 2  # masks that a validation score is averaged over, the same ones in every epoch
+
+
+class Epoch(Protocol):
+    """The batches of an epoch, in an order that the number of the epoch decides."""
+
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+
+class Trainable(Protocol):
+    """What can be learned: a :class:`~neuroblend.data.batch.Task`, or anything that gives these."""
+
+    @property
+    def n_train(self) -> int:
+        """Number of training trials."""
+        ...
+
+    def example(self) -> Batch:
+        """Return training trials, unmasked, from which an objective makes its weights."""
+        ...
+
+    def train_batches(self, size: int, seed: int, device: torch.device) -> Epoch:
+        """Return batches of about ``size`` training trials each, on ``device``."""
+        ...
+
+    def valid_batches(self) -> list[Batch]:
+        """Return the validation trials, unmasked, each batch of neurons of its own."""
+        ...
 
 
 @runtime_checkable
@@ -62,17 +93,18 @@ class Paced(Protocol):
 
 def fit(
     model: nn.Module,
-    task: Task,
+    task: Trainable,
     objective: Callable[[nn.Module, Batch], dict[str, Tensor]] | None = None,
     settings: TrainingConfig | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     bar: bool = False,
+    yardstick: TaskLoss = poisson_nll,
 ) -> pd.DataFrame:
     """Train ``model`` and leave it with the weights that validated best.
 
-    The validation score is the Poisson loss of held-out neurons, forward bins and hidden bins of
+    The validation score is the loss of held-out neurons, forward bins and hidden bins of
     validation trials, whatever the objective, so that all arms are chosen by one yardstick.
 
     Args:
@@ -87,6 +119,7 @@ def fit(
             interruption; removed when training ends. ``None`` keeps none.
         progress: Called with (epochs done, most epochs).
         bar: Whether to show Lightning's progress bar.
+        yardstick: The loss that validates: the Poisson loss of log rates, or another.
 
     Returns:
         One row an epoch: ``epoch``, ``lr``, mean ``loss`` and terms in training, ``valid``. None
@@ -99,7 +132,7 @@ def fit(
     if isinstance(net, FitsItself):
         if objective is not None:
             raise InputError("training: a network that fits itself takes no objective")
-        whole = task.batch("train")
+        whole = task.example()
         assert whole.target is not None
         net.fit_to(whole.spikes, whole.target, whole.present)
         model.eval()
@@ -108,7 +141,7 @@ def fit(
     objective = objective if objective is not None else Objective()
     resume = None if folder is None else Path(folder) / RESUME_FILE
     device = own_device(as_device(settings.accelerator))
-    check_devices(settings, device, task.split.train.size)
+    check_devices(settings, device, task.n_train)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise InputError("training: the model has no weights that learn; wanted some")
     with _quiet(), torch.random.fork_rng(enabled=True):
@@ -117,9 +150,9 @@ def fit(
         if isinstance(objective, nn.Module):
             objective.to(device)
         if isinstance(objective, NeedsData):
-            objective.prepare(model, task.batch("train").to(device))
-        batches = Batches(task.batch("train").to(device), settings.batch_size, seed)
-        loop = _Loop(model, objective, task, settings, seed, len(batches), device)
+            objective.prepare(model, task.example().to(device))
+        batches = task.train_batches(settings.batch_size, seed, device)
+        loop = _Loop(model, objective, task, settings, seed, len(batches), device, yardstick)
         best = _Best()
         callbacks: list[Callback] = [
             best,
@@ -168,13 +201,15 @@ class _Loop(pl.LightningModule):
         self,
         model: nn.Module,
         objective: Callable[[nn.Module, Batch], dict[str, Tensor]],
-        task: Task,
+        task: Trainable,
         settings: TrainingConfig,
         seed: int,
         n_batches: int,
         device: torch.device,
+        yardstick: TaskLoss,
     ) -> None:
         super().__init__()
+        self.yardstick = yardstick
         self.model = model
         self.objective = objective
         self.settings = settings
@@ -187,10 +222,13 @@ class _Loop(pl.LightningModule):
         )
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
-        whole = task.batch("valid")
         mask = TimeMask(settings.mask_ratio, 1) if settings.mask != "entries" else self.mask
-        masks = [mask(whole, mixed_seed(seed, 12, i)) for i in range(N_VALID_MASKS)]
-        self._valid = [part.to(device) for masked in masks for part in Batches(masked, 256)]
+        masked = [
+            mask(whole, mixed_seed(seed, 12, i))
+            for i in range(N_VALID_MASKS)
+            for whole in task.valid_batches()
+        ]
+        self._valid = [part.to(device) for whole in masked for part in Batches(whole, 256)]
 
     def configure_optimizers(self) -> Any:
         weights = [weight for weight in self.parameters() if weight.requires_grad]
@@ -225,8 +263,7 @@ class _Loop(pl.LightningModule):
         # one seed an epoch, so that a training that goes on after an interruption is the same one
         rank = self.trainer.global_rank  # each of several processes has its own dropout
         torch.manual_seed(mixed_seed(self.seed, 13, self.current_epoch, *[rank] * (rank > 0)))
-        loader = self.trainer.train_dataloader
-        assert isinstance(loader, Batches)
+        loader: Any = self.trainer.train_dataloader
         loader.epoch = self.current_epoch
         self._sums = {}
 
@@ -266,7 +303,7 @@ class _Loop(pl.LightningModule):
         losses, weights = [], []
         for part in self._valid:
             assert part.target is not None and part.scored is not None
-            losses.append(poisson_nll(self.model(part), part.target, part.scored))
+            losses.append(self.yardstick(self.model(part), part.target, part.scored))
             weights.append(part.scored.sum())
         weight = torch.stack(weights).float()
         self.log("valid", (torch.stack(losses) * weight).sum() / weight.sum(), batch_size=1)

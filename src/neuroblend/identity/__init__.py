@@ -1,0 +1,1 @@
+"""Which type a neuron is of, told from vectors that describe its activity."""

@@ -1,0 +1,323 @@
+"""NeuPRINT (Mi et al., NeurIPS 2023): what a neuron is, from how it moves with its population.
+
+Shape legend: ``B`` windows, ``T`` frames, ``N`` neurons, ``C`` cells, ``E`` features of an
+embedding, ``P`` pooled averages, ``D`` behavior channels, ``F`` features of the population's state.
+
+Each cell has a learned embedding that does not change in time. One network, the same for all cells,
+predicts a cell's activity from its own past, its neighbours, the state of the population, and that
+embedding; activity is all there is to learn from. The embeddings of cells that it never saw are
+then fitted with the network frozen (:mod:`neuroblend.identity.embed`).
+
+The *state of the population* is a function of time alone: mean and standard deviation of activity,
+``P`` learned averages in which each cell weighs as its embedding says, and (for a teacher)
+behavior. A convolution over a few frames turns them into ``F`` features.
+
+Differences from the paper and its code (lumimim/NeuPRINT). There, the state is mean, standard
+deviation and behavior of the same frame, and enters as it is; ``n_pooled=0`` and
+``context_frames=0`` have that. Everything is standardised and neighbours are within 65 units, as
+there. What depends on time alone, on cells alone, or on both, is multiplied by its own weights
+before it is added up (there it is concatenated for each cell and frame first): the same sums for a
+fraction of the arithmetic. Attention looks at the frame itself and the one before, as there, but
+is computed for those two alone. Only hidden entries are asked for. Named settings of
+:class:`Attention` bring back what else the code does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from neuroblend.errors import InputError, nearest
+from neuroblend.models.dropout import Dropout
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """The sizes of a task on cells, derived from data.
+
+    Attributes:
+        n_cells: Rows of the table of embeddings, ``C``.
+        n_behavior: Behavior channels that the network sees, ``D``; 0 for a student.
+        reference: (C,) whether a cell is one of those that stand for the population. Cells that are
+            not are predicted, and nothing is predicted from them.
+        position: (C, 2 or 3) where each cell is; ``None`` where that is unknown.
+    """
+
+    n_cells: int
+    n_behavior: int
+    reference: Tensor
+    position: Tensor | None = None
+
+    @property
+    def n_neighbors(self) -> int:
+        """Number of statistics of a cell's neighbours."""
+        return 0 if self.position is None else 2
+
+
+class NeuPRINT(nn.Module):
+    """Embeddings, state of the population, and dynamics.
+
+    Args:
+        spec: Sizes of the task.
+        dynamics: ``"linear"``, ``"recurrent"`` or ``"attention"``, with its default settings, or
+            built by ``(n_own, n_state, n_embedding) -> nn.Module``.
+        n_embedding: Features of an embedding, ``E``.
+        n_pooled: Learned averages of the population, ``P``; 0 for mean and deviation alone.
+        n_state: Features of the population's state, ``F``.
+        context_frames: Frames before and after that the state looks at.
+        radius: How far neighbours are, in the unit of positions.
+
+    Raises:
+        InputError: A number is out of range, or there are no such dynamics.
+    """
+
+    reference: Tensor
+    position: Tensor | None
+
+    def __init__(
+        self,
+        spec: CellSpec,
+        dynamics: str = "linear",
+        n_embedding: int = 64,
+        n_pooled: int = 8,
+        n_state: int = 24,
+        context_frames: int = 4,
+        radius: float = 65.0,
+        **settings: float,
+    ) -> None:
+        super().__init__()
+        if min(n_embedding, n_state) < 1 or min(n_pooled, context_frames) < 0 or radius <= 0:
+            raise InputError(
+                f"neuprint: found n_embedding {n_embedding}, n_state {n_state}, n_pooled "
+                f"{n_pooled}, context_frames {context_frames} and radius {radius:g}, wanted 1 or "
+                "more, 1 or more, 0 or more, 0 or more, and a distance above 0"
+            )
+        if dynamics not in DYNAMICS:
+            raise InputError(f"neuprint: no dynamics '{dynamics}': {nearest(dynamics, DYNAMICS)}")
+        self.radius = radius
+        self.register_buffer("reference", spec.reference, persistent=False)
+        self.register_buffer("position", spec.position, persistent=False)
+        self.embedding = nn.Embedding(spec.n_cells, n_embedding)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        self.pool = nn.Linear(n_embedding, n_pooled, bias=False) if n_pooled else None
+        n_signals = 2 + n_pooled + spec.n_behavior
+        n_frames = 2 * context_frames + 1
+        self.filter = nn.Conv1d(n_signals, n_state, n_frames, padding=context_frames)
+        self.state = nn.Linear(n_state, n_state)
+        try:
+            self.dynamics = DYNAMICS[dynamics](
+                1 + spec.n_neighbors, n_state, n_embedding, **settings
+            )
+        except TypeError as error:
+            raise InputError(f"neuprint: {dynamics} dynamics: {error}") from None
+
+    def forward(
+        self,
+        activity: Tensor,
+        neurons: Tensor,
+        behavior: Tensor | None = None,
+        fresh: Tensor | None = None,
+    ) -> Tensor:
+        """Return (B, T, N) predicted activity.
+
+        Args:
+            activity: (B, T, N) standardised activity, hidden entries 0.
+            neurons: (N,) which cells the neurons are.
+            behavior: (B, T, D) standardised behavior; ``None`` for a student.
+            fresh: (N, E) embeddings to use instead of the table's. Those of reference cells, from
+                which averages of the population are made, stay the table's; where no neuron is a
+                reference cell, all of them stand for the population, with fresh embeddings.
+        """
+        known = self.embedding(neurons)
+        embedding = known if fresh is None else fresh
+        reference = self.reference[neurons]
+        if not reference.any():
+            reference, known = torch.ones_like(reference), embedding
+        crowd = activity[:, :, reference]
+        mean = crowd.mean(dim=2, keepdim=True)
+        signals = [mean, (crowd - mean).square().mean(dim=2, keepdim=True).add(1e-6).sqrt() - 1]
+        if self.pool is not None:
+            weights = self.pool(known[reference])
+            signals.append(crowd @ weights / math.sqrt(crowd.shape[2]))
+        if behavior is not None:
+            signals.append(behavior)
+        filtered = self.filter(torch.cat(signals, dim=2).transpose(1, 2)).transpose(1, 2)
+        state = self.state(torch.tanh(filtered))
+        past = nn.functional.pad(activity, (0, 0, 1, 0))[:, :-1]
+        own = [past, *self._neighbors(activity, neurons, reference)]
+        predicted: Tensor = self.dynamics(torch.stack(own, dim=3), state, embedding)
+        return predicted
+
+    def _neighbors(self, activity: Tensor, neurons: Tensor, reference: Tensor) -> list[Tensor]:
+        """Return mean and deviation, (B, T, N) each, of each neuron's reference neighbours."""
+        if self.position is None:
+            return []
+        where = self.position[neurons]
+        near = torch.cdist(where, where) <= self.radius
+        near &= reference[None, :]
+        near.fill_diagonal_(fill_value=False)
+        weights = near / near.sum(dim=1, keepdim=True).clamp_min(1)
+        mean = activity @ weights.T
+        square = activity.square() @ weights.T
+        deviation = (square - mean.square()).clamp_min(0).add(1e-6).sqrt() - 1
+        return [mean, deviation.where(near.any(dim=1), 0.0)]
+
+
+class Bilinear(nn.Module):
+    """A cell's embedding is what it takes of the population's state, its past and its neighbours.
+
+    Linear in the state and in the embedding; all of it is products of matrices. (The public code's
+    linear form adds the embedding up with the rest, so that it can tell no more than a mean.)
+
+    Args:
+        n_own: Signals of a cell: its past, and statistics of its neighbours.
+        n_state: Features of the population's state, ``F``.
+        n_embedding: Features of an embedding, ``E``.
+    """
+
+    def __init__(self, n_own: int, n_state: int, n_embedding: int) -> None:
+        super().__init__()
+        self.of_state = nn.Linear(n_embedding, n_state)
+        self.of_own = nn.Linear(n_embedding, n_own)
+        self.offset = nn.Linear(n_embedding, 1)
+
+    def forward(self, own: Tensor, state: Tensor, embedding: Tensor) -> Tensor:
+        """Return (B, T, N) from (B, T, N, S) signals, (B, T, F) state and (N, E) embeddings."""
+        weights = self.of_state(embedding) / math.sqrt(state.shape[2])
+        from_own = (own * self.of_own(embedding)).sum(dim=3)
+        predicted: Tensor = state @ weights.T + from_own + self.offset(embedding)[:, 0]
+        return predicted
+
+
+class _Tokens(nn.Module):
+    """(B, T, N, W) sums of what depends on cell and frame, on the frame, and on the cell."""
+
+    def __init__(self, n_own: int, n_state: int, n_embedding: int, width: int) -> None:
+        super().__init__()
+        self.own = nn.Linear(n_own, width)
+        self.frame = nn.Linear(n_state, width, bias=False)
+        self.cell = nn.Linear(n_embedding, width, bias=False)
+
+    def forward(self, own: Tensor, state: Tensor, embedding: Tensor) -> Tensor:
+        return self.own(own) + self.frame(state)[:, :, None] + self.cell(embedding)
+
+
+class Recurrent(nn.Module):
+    """A gated recurrent network for each cell, the same for all (Cho et al. 2014).
+
+    Args:
+        n_own: Signals of a cell.
+        n_state: Features of the population's state.
+        n_embedding: Features of an embedding.
+        width: Hidden units, ``W``; 32 in the public code.
+    """
+
+    def __init__(self, n_own: int, n_state: int, n_embedding: int, width: int = 32) -> None:
+        super().__init__()
+        self.tokens = _Tokens(n_own, n_state, n_embedding, 3 * width)
+        self.hidden = nn.Linear(width, 3 * width)
+        self.readout = nn.Linear(width, 1)
+
+    def forward(self, own: Tensor, state: Tensor, embedding: Tensor) -> Tensor:
+        """Return (B, T, N) from (B, T, N, S) signals, (B, T, F) state and (N, E) embeddings."""
+        given = self.tokens(own, state, embedding).unbind(dim=1)
+        hidden = given[0].new_zeros(*given[0].shape[:2], self.hidden.in_features)
+        states = []
+        for gates in given:
+            reset, update, new = gates.chunk(3, dim=2)
+            reset_h, update_h, new_h = self.hidden(hidden).chunk(3, dim=2)
+            keep = torch.sigmoid(update + update_h)
+            fresh = torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
+            hidden = fresh + keep * (hidden - fresh)
+            states.append(hidden)
+        predicted: Tensor = self.readout(torch.stack(states, dim=1))[..., 0]
+        return predicted
+
+
+class Attention(nn.Module):
+    """One transformer layer in which each frame attends to itself and the one before.
+
+    With two frames to choose from, a softmax is a sigmoid of the difference of two scores, and what
+    is mixed is one value and a share of the step to the other.
+
+    Args:
+        n_own: Signals of a cell.
+        n_state: Features of the population's state.
+        n_embedding: Features of an embedding.
+        width: Features of a token, ``W``; 76 in the public code (all inputs side by side).
+        n_heads: Attention heads; divides ``width``.
+        feedforward: Hidden units of the perceptron; 2048 in the public code.
+        dropout: In both branches; 0.1 in the public code.
+        positions: Whether sinusoidal positions within the window are added, as in the public code.
+        scale_tokens: Whether tokens are multiplied by the root of their width, as in the public
+            code, before positions are added.
+    """
+
+    def __init__(
+        self,
+        n_own: int,
+        n_state: int,
+        n_embedding: int,
+        width: int = 32,
+        n_heads: int = 2,
+        feedforward: int = 64,
+        dropout: float = 0.0,
+        positions: bool = False,
+        scale_tokens: bool = False,
+    ) -> None:
+        super().__init__()
+        if min(width, n_heads, feedforward) < 1 or width % n_heads:
+            raise InputError(
+                f"neuprint: width {width} is not a positive multiple of n_heads {n_heads}"
+            )
+        self.n_heads = n_heads
+        self.positions = positions
+        self.scale = math.sqrt(width) if scale_tokens else 1.0
+        self.tokens = _Tokens(n_own, n_state, n_embedding, width)
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.norm_perceptron = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, feedforward)
+        self.contract = nn.Linear(feedforward, width)
+        self.drop = Dropout(dropout)
+        self.readout = nn.Linear(width, 1)
+
+    def forward(self, own: Tensor, state: Tensor, embedding: Tensor) -> Tensor:
+        """Return (B, T, N) from (B, T, N, S) signals, (B, T, F) state and (N, E) embeddings."""
+        tokens = self.tokens(own, state, embedding) * self.scale
+        if self.positions:
+            tokens = tokens + sinusoids(tokens.shape[1], tokens.shape[3], tokens.device)[:, None]
+        tokens = tokens + self.drop(self.project(self._mixed(self.norm_attention(tokens))))
+        hidden = torch.relu(self.drop(self.expand(self.norm_perceptron(tokens))))
+        tokens = tokens + self.drop(self.contract(hidden))
+        predicted: Tensor = self.readout(tokens)[..., 0]
+        return predicted
+
+    def _mixed(self, tokens: Tensor) -> Tensor:
+        """Return (B, T, N, W) values of this frame and the one before, as attention weighs them."""
+        heads = self.qkv(tokens).unflatten(3, (3, self.n_heads, -1)).unbind(dim=3)
+        query, key, value = heads
+        step_key, step_value = key[:, 1:] - key[:, :-1], value[:, 1:] - value[:, :-1]
+        score = (query[:, 1:] * step_key).sum(dim=4, keepdim=True) / math.sqrt(query.shape[4])
+        later = value[:, :-1] + torch.sigmoid(score) * step_value
+        return torch.cat([value[:, :1], later], dim=1).flatten(3)
+
+
+def sinusoids(n_frames: int, width: int, device: torch.device | None = None) -> Tensor:
+    """Return (T, W) sinusoidal positions (Vaswani et al. 2017)."""
+    rate = torch.exp(
+        torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / max(width, 1))
+    )
+    angle = torch.arange(n_frames, device=device)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :width]
+
+
+DYNAMICS: dict[str, type[nn.Module]] = {
+    "linear": Bilinear,
+    "recurrent": Recurrent,
+    "attention": Attention,
+}

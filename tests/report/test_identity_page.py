@@ -1,0 +1,259 @@
+"""The page of an experiment on identity: complete, self-contained, the same at every call."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neuroblend.config import IdentityConfig, parse_settings
+from neuroblend.data.simulate.v1 import Size, simulate_v1
+from neuroblend.errors import InputError
+from neuroblend.report.identity_confusion import mean_counts
+from neuroblend.report.identity_map import on_components
+from neuroblend.report.identity_marks import MARKERS, MUTED, marks
+from neuroblend.report.identity_page import write_identity_report
+from neuroblend.report.identity_scores import known
+from neuroblend.report.identity_verdict import METRICS, identity_verdict
+from neuroblend.report.identity_view import IdentityView
+from neuroblend.report.style import signed
+from neuroblend.study.identity import run_identity
+from neuroblend.study.identity_folder import IdentityFolder
+
+ODD = {"Lamp5": "<script>alert(1)</script>", "pupil": "<b>$x_1$</b> & y", "SB025": "<i>mouse</i>"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> IdentityFolder:
+    """One seed, one strategy, no references."""
+    where = tmp_path_factory.mktemp("identity")
+    size = Size(n_mice=1, n_sessions=1, n_neurons=60, n_frames=300)
+    content = {
+        "data": {"window": 50},
+        "training": {"epochs": 1, "accelerator": "cpu"},
+        "embedding": {"epochs": 1},
+        "distill": {"strategies": ["feature"]},
+        "references": [],
+        "seeds": 1,
+    }
+    config = parse_settings(IdentityConfig, content)
+    return run_identity(simulate_v1(where / "v1", size=size), where / "run", config)
+
+
+@pytest.fixture(scope="module")
+def html(folder) -> str:
+    return write_identity_report(folder).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def odd(folder, tmp_path_factory) -> str:
+    """The page of the same with names that are markup."""
+    path = tmp_path_factory.mktemp("odd") / "run"
+    shutil.copytree(folder.path, path)
+    for file in path.rglob("*.json"):
+        text = file.read_text()
+        for name, markup in ODD.items():
+            text = text.replace(name, markup)
+        file.write_text(text)
+    return write_identity_report(IdentityFolder.open(path)).read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """Collects text, tags and what a browser would fetch."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.references: list[str] = []
+        self.images: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        for key, value in attrs:
+            if key in ("src", "href", "xlink:href", "srcset", "data", "poster", "action"):
+                self.references.append("".join((value or "").split()))
+        if tag == "img":
+            self.images.append(dict(attrs)["src"])
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def svgs(html: str) -> list[str]:
+    prefix = "data:image/svg+xml;base64,"
+    images = Page(html).images
+    assert all(image.startswith(prefix) for image in images)
+    return [base64.b64decode(image.removeprefix(prefix)).decode() for image in images]
+
+
+def drawn_text(html: str) -> str:
+    return " ".join(
+        unescape(t) for svg in svgs(html) for t in re.findall(r"<text[^>]*>([^<]*)", svg)
+    )
+
+
+def test_nothing_is_fetched(html) -> None:
+    for document in (html, *svgs(html)):
+        page = Page(document)
+        css = re.findall(r"url\(['\"]?([^)'\"]*)", re.sub(r"base64,[^\"]*", "", document))
+        for reference in (*page.references, *css):
+            assert reference.startswith(("data:", "#")), reference
+        assert "@import" not in document
+        assert not {"script", "link", "iframe", "object"} & page.tags
+
+
+def test_every_arm_class_kind_and_channel_is_there(folder, html) -> None:
+    text, drawn, results = Page(html).text, drawn_text(html), folder.results()
+    assert list(results["labels"]) == ["subclass", "ei"]
+    for arm, scores in results["arms"].items():
+        assert arm in text and arm in drawn
+        for metric, score in scores.items():
+            kind, _, name = metric.rpartition("/")
+            if name != "top2" or kind != "ei":  # of two classes it is always 1
+                assert signed(f"{score['mean']:.3f}") in text, metric
+    for kind, found in results["labels"].items():
+        assert f"{kind}: scores on tested cells" in text
+        for name, n in found["classes"].items():
+            assert f"{name} {n}" in text
+            assert f"{name} ({n})" in drawn
+    assert all(metric.label in text for metric in METRICS.values())
+    for channel in results["state_r2"]["teacher"]:
+        assert channel in text and channel in drawn
+
+
+def test_scores_of_a_kind_stand_in_its_section(folder, html) -> None:
+    results = folder.results()
+    second = Page(html.partition("<h2>ei: scores")[2].partition("<details>")[0]).text
+    for metric in ("top1", "macro_f1", "balanced_accuracy"):
+        score = signed(f"{results['arms']['teacher'][f'ei/{metric}']['mean']:.3f}")
+        assert score in second.partition("teacher")[2]
+    assert "top-2" not in second
+
+
+def test_tells_the_verdict_with_its_caveats(folder, html) -> None:
+    found, text = identity_verdict(folder.results()), Page(html).text
+    assert f'class="verdict {found.outcome}"' in html
+    for sentence in (found.sentence, *found.caveats):
+        assert sentence in text
+    assert "One seed" in text
+
+
+def test_figures_in_order(html) -> None:
+    titles = re.findall(r"<h3>([^<]*)</h3>\s*<figure>", html)
+    assert titles == [
+        "Which classes gain (subclass)",
+        "Which behavior a gain comes from",
+        "What cells are taken for (subclass)",
+        "Map of embeddings (subclass)",
+        "Which classes gain (ei)",
+        "What cells are taken for (ei)",
+        "Map of embeddings (ei)",
+    ]
+    assert len(svgs(html)) == len(titles) + 2  # and the differences beside either table
+
+
+def test_names_of_the_users_are_shown_as_they_are(odd) -> None:
+    assert not {"script", "b", "i"} & Page(odd).tags
+    text, drawn = Page(odd).text, re.sub(r"\s", "", drawn_text(odd))
+    for markup in ODD.values():
+        assert markup in text
+    for markup in (ODD["Lamp5"], ODD["pupil"]):
+        assert re.sub(r"\s", "", markup) in drawn
+
+
+def test_negative_r2_is_cut_off_and_said_to_be(folder, html, tmp_path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(folder.path, path)
+    pages = {}
+    for value in (0.25, -3.0):
+        results = json.loads((path / "results.json").read_text())
+        for found in results["state_r2"].values():
+            found.update(dict.fromkeys(found, value))
+        (path / "results.json").write_text(json.dumps(results))
+        page = write_identity_report(IdentityFolder.open(path))
+        pages[value] = page.read_text(encoding="utf-8")
+    assert "◀ −3.00" in drawn_text(pages[-3.0])
+    assert "bars end at the edge" in Page(pages[-3.0]).text
+    assert "◀" not in drawn_text(pages[0.25])
+    assert "bars end at the edge" not in Page(pages[0.25]).text
+
+
+def test_is_the_same_at_every_call_and_wherever_it_is_called(
+    folder, html, tmp_path, monkeypatch
+) -> None:
+    shutil.copytree(folder.path, tmp_path / folder.path.name)
+    monkeypatch.chdir(tmp_path)
+    again = write_identity_report(IdentityFolder(Path(folder.path.name)))
+    assert again.read_bytes() == html.encode()
+
+
+def test_an_experiment_that_has_not_ended_is_refused(folder, tmp_path) -> None:
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(folder.path, unfinished)
+    (unfinished / "results.json").unlink()
+    (unfinished / "report.html").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=r"results\.json"):
+        write_identity_report(IdentityFolder(unfinished))
+    assert not (unfinished / "report.html").exists()
+
+
+def test_a_damaged_file_is_named(folder, tmp_path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(folder.path, path)
+    (path / "baseline" / "seed0" / "vectors.h5").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"vectors\.h5: missing or damaged"):
+        write_identity_report(IdentityFolder(path))
+
+
+def test_confusion_counts_every_tested_cell_once_and_agrees_with_recall(folder) -> None:
+    view = IdentityView(folder)
+    for kind in view.kinds:
+        labels, split = view.cells.labels[kind], view.splits[0]
+        for arm in ("baseline", "feature"):
+            counts = mean_counts(view, arm, kind)
+            for row, name in enumerate(view.classes(kind)):
+                n = sum(labels.get(cell) == name for cell in split.tested)
+                recall = view.results["arms"][arm][f"{view.prefix(kind)}recall/{name}"]["mean"]
+                assert counts[row].sum() == pytest.approx(n)
+                assert counts[row, row] / n == pytest.approx(recall)
+
+
+def test_components_are_those_of_standardised_vectors() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(40, 5)) @ rng.normal(size=(5, 5)) * [1, 10, 100, 1, 1]
+    points, shares = on_components(vectors)
+    variances = np.linalg.eigvalsh(np.corrcoef(vectors.T))[::-1]
+    assert points.var(axis=0) == pytest.approx(variances[:2])
+    assert shares == pytest.approx(variances[:2] / 5)
+    mirrored = vectors * [1, -1, 1, -1, 1]
+    assert np.abs(on_components(mirrored)[0]) == pytest.approx(np.abs(points))
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (6, 1)])
+def test_too_little_for_two_components_is_padded(shape) -> None:
+    points, shares = on_components(np.arange(np.prod(shape), dtype=float).reshape(shape))
+    assert points.shape == (shape[0], 2)
+    assert not points[:, 1].any() and shares[1] == 0
+
+
+def test_no_two_of_many_classes_look_alike() -> None:
+    n = len(MUTED) * len(MARKERS)
+    drawn = marks(map(str, range(n)))
+    assert len({(mark.color, mark.marker) for mark in drawn.values()}) == n
+
+
+def test_a_class_that_was_never_tested_has_no_score() -> None:
+    entries = {"a": {"mean": None, "ci95": [None, None]}, "b": {"mean": 0.5, "ci95": [0.4, 0.6]}}
+    assert known(entries, "a") is None
+    assert known(entries, "missing") is None
+    assert known(entries, "b") == entries["b"]
