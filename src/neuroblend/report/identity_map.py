@@ -63,7 +63,8 @@ def identity_map(view: IdentityView, kind: str) -> Picture:
         f"Map of embeddings ({kind})",
         f"Each mark is one of {len(rows)} tested cells that have a label (seed "
         f"{split.seed}{animal}). Their embeddings, each feature standardised, are shown on their "
-        "own first two principal components, fitted without labels; axes of different arms are not the same directions. "
+        "own first two principal components, fitted without labels; axes of different arms are not "
+        "the same directions. "
         f"Look for classes that part, in the student more than in the baseline{mixed}. Two "
         "components show a part of the variance alone, and classifiers see all of it, so that "
         f"classes which overlap here may still be told apart.{outside}",
