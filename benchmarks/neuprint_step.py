@@ -83,7 +83,7 @@ def reference_step(path: Path, activity: Tensor, behavior: Tensor) -> Step:
     sys.path.insert(0, str(path))
     with redirect_stdout(StringIO()):
         from dynamical_models import (
-            time_invariant_permutation_invariant_transformer_recon as Published,
+            time_invariant_permutation_invariant_transformer_recon as Published,  # noqa: N812
         )
 
         net = Published(

@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import neuroblend as nb
-from support.steps import FEEDFORWARD, HEADS, LAYERS, Shape, objective_of, same_ndt
+from support.steps import FEEDFORWARD, LAYERS, Shape, objective_of, same_ndt
 
 SQUARE = 2048
 
@@ -37,30 +37,16 @@ def flops(shape: Shape) -> dict[str, float]:
 
 
 def _counted(run: Callable[[], None]) -> float:
-    """Count, attention included, which torch leaves out on a CPU."""
-    aten = torch.ops.aten
-
-    def attention(n_products: int) -> Callable[..., int]:
-        def count(*shapes: Any, **_: Any) -> int:
-            n_trials, n_heads, n_bins, size = shapes[1]  # the query's or key's: one shape
-            return int(n_products * 2 * n_trials * n_heads * n_bins**2 * size)
-
-        return count
-
-    fused = {
-        aten._scaled_dot_product_flash_attention_for_cpu: attention(2),
-        aten._scaled_dot_product_flash_attention_for_cpu_backward: attention(4),
-    }
-    with FlopCounterMode(display=False, custom_mapping=fused) as counter:
+    with FlopCounterMode(display=False) as counter:
         run()
     return float(counter.get_total_flops())
 
 
 def rate(shape: Shape, dtype: torch.dtype) -> float:
-    """Return FLOP/s of products of the model's sizes, each as often as a student's step has it.
+    """Return FLOP/s of the products of the model's linear layers, nine tenths of a step's.
 
-    Three for each linear layer (output, gradient of input and of weights) and six for attention,
-    into memory that is there already: what is left when a step does nothing else.
+    Three for each (output, gradient of input and of weights), as often as a student's step has
+    them, into memory that is there already: what is left when a step does nothing else.
     """
     width, seen, all_bins = shape.width, shape.n_trials * shape.t_in, shape.n_trials * shape.t_out
     linear = [(seen, shape.n_in, width), (all_bins, width, shape.n_out)]
@@ -71,9 +57,7 @@ def rate(shape: Shape, dtype: torch.dtype) -> float:
         (all_bins, FEEDFORWARD, width),
     ]
     took = sum(n * _linear_s(*sizes, dtype) for sizes, n in _times(linear).items())
-    took += LAYERS * _attention_s(shape, dtype)
     flop = sum(6 * m * k * n for m, k, n in linear)
-    flop += LAYERS * 6 * 2 * shape.n_trials * shape.t_out**2 * width
     return flop / took
 
 
@@ -95,16 +79,6 @@ def _linear_s(m: int, k: int, n: int, dtype: torch.dtype) -> float:
         _seconds(lambda: torch.mm(x, w.T, out=out))
         + _seconds(lambda: torch.mm(g, w, out=to_x))
         + _seconds(lambda: torch.mm(g.T, x, out=to_w))
-    )
-
-
-def _attention_s(shape: Shape, dtype: torch.dtype) -> float:
-    n = shape.n_trials * HEADS
-    q = torch.randn(n, shape.t_out, shape.width // HEADS).to(dtype)
-    scores, mixed = torch.empty(n, shape.t_out, shape.t_out, dtype=dtype), torch.empty_like(q)
-    return 3 * (
-        _seconds(lambda: torch.bmm(q, q.transpose(1, 2), out=scores))
-        + _seconds(lambda: torch.bmm(scores, q, out=mixed))
     )
 
 

@@ -1,4 +1,4 @@
-"""What the transformer models share: a pre-norm layer over bins, and who may attend to whom.
+"""What the transformer models share: a pre-norm layer over bins, attention and a perceptron.
 
 Shape legend: ``B`` trials, ``T`` bins, ``W`` width.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import TaskSpec
-from neuroblend.errors import InputError
+from neuroblend.models.banded import banded_attention
 from neuroblend.models.dropout import Dropout
+from neuroblend.models.window import Reach
 
 
 class EncoderLayer(nn.Module):
@@ -42,18 +42,10 @@ class EncoderLayer(nn.Module):
             self.qkv.weight[2 * width :] *= scale * 2**0.5
             nn.init.zeros_(self.qkv.bias)
 
-    def forward(self, tokens: Tensor, allowed: Tensor | None) -> Tensor:
-        """Return (B, T, W) tokens from (B, T, W) ones.
-
-        ``allowed`` broadcasts to (B, heads, T, T), True where bin i (row) may attend to bin j.
-        """
-        n_trials, n_bins, width = tokens.shape
-        qkv = self.qkv(self.norm_attention(tokens))
-        # unbound before they are transposed, which saves a copy on the way back
-        parts = qkv.view(n_trials, n_bins, 3, self.n_heads, -1).unbind(dim=2)
-        q, k, v = (part.transpose(1, 2) for part in parts)
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-        mixed = mixed.transpose(1, 2).reshape(n_trials, n_bins, width)
+    def forward(self, tokens: Tensor, reach: Reach) -> Tensor:
+        """Return (B, T, W) tokens from (B, T, W) ones; ``reach`` tells who may attend to whom."""
+        qkv = self.qkv(self.norm_attention(tokens)).unflatten(2, (3, self.n_heads, -1))
+        mixed = attended(qkv, reach).flatten(2)
         return self.perceptron(tokens + self.drop(self.project(mixed)))
 
 
@@ -78,68 +70,24 @@ class Perceptron(nn.Module):
         return tokens + self.drop(self.contract(hidden))
 
 
+def attended(qkv: Tensor, reach: Reach) -> Tensor:
+    """Return (B, T, heads, F) values as attention mixes them.
+
+    Args:
+        qkv: (B, T, 3, heads, F) queries, keys and values.
+        reach: Who may attend to whom.
+    """
+    if reach.blocks and qkv.device.type == "cpu":  # elsewhere one fused call is faster
+        return banded_attention(qkv, reach)
+    # unbound before they are transposed, which saves a copy on the way back
+    q, k, v = (part.transpose(1, 2) for part in qkv.unbind(dim=2))
+    mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=reach.allowed)
+    return mixed.transpose(1, 2)
+
+
 def fixup_scale(n_layers: int) -> float:
     """Return the factor of initial weights of an encoder (Huang et al. 2020, T-Fixup)."""
     return 0.67 * n_layers**-0.25
-
-
-def window_of(
-    name: str, spec: TaskSpec, forward_s: float | None, backward_s: float | None
-) -> Tensor | None:
-    """Return the :func:`context_window` of a task, for reaches in seconds, ``None`` for all bins.
-
-    Raises:
-        InputError: A reach is negative; ``name`` is the model's.
-    """
-    reaches = []
-    for side, seconds in (("forward", forward_s), ("backward", backward_s)):
-        if seconds is not None and seconds < 0:
-            raise InputError(f"{name}: context_{side}_s {seconds} is negative; null stands for all")
-        # at least one bin where it is not 0
-        reaches.append(seconds and max(1, round(seconds / spec.bin_s)))
-    forward, backward = (None if reach is None else int(reach) for reach in reaches)
-    return context_window(spec.t_out, forward, backward, spec.t_out - spec.t_in)
-
-
-def context_window(
-    n_bins: int, forward: int | None, backward: int | None, n_unseen: int = 0
-) -> Tensor | None:
-    """Return (T, T) bool, True where bin i (row) may attend to bin j, or ``None`` for everywhere.
-
-    The last ``n_unseen`` bins hold no counts; they may attend to every bin that does.
-
-    >>> context_window(3, 0, 1).int().tolist()
-    [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
-    """
-    if forward is None and backward is None:
-        return None
-    ahead = torch.arange(n_bins)[None, :] - torch.arange(n_bins)[:, None]
-    allowed = torch.ones(n_bins, n_bins, dtype=torch.bool)
-    if forward is not None:
-        allowed &= ahead <= forward
-    if backward is not None:
-        allowed &= ahead >= -backward
-    allowed[n_bins - n_unseen :, : n_bins - n_unseen] = True
-    return allowed
-
-
-def within_trials(window: Tensor | None, present: Tensor | None, n_bins: int) -> Tensor | None:
-    """Return what broadcasts to (B, heads, T, T): ``window``, without bins that are padding.
-
-    A bin may always attend to itself, so that padding has something to attend to.
-
-    Args:
-        window: Who may attend to whom in the longest of trials; ``None`` for all.
-        present: (B, T) bool, False for padding; ``None`` where there is none.
-        n_bins: ``T`` of these trials.
-    """
-    window = None if window is None else window[:n_bins, :n_bins]
-    if present is None:
-        return window
-    allowed = present[:, None, None, :]
-    if window is not None:
-        allowed = allowed & window
-    return allowed | torch.eye(n_bins, dtype=torch.bool, device=present.device)
 
 
 def rounded(n: int, step: int) -> int:

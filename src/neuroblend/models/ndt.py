@@ -26,10 +26,9 @@ from neuroblend.errors import InputError
 from neuroblend.models.attention import (
     EncoderLayer,
     rounded,
-    window_of,
-    within_trials,
 )
 from neuroblend.models.dropout import Dropout
+from neuroblend.models.window import Window
 
 PRESETS = {
     "mc_maze": {  # snel-repo/neural-data-transformers, configs/mc_maze.yaml
@@ -92,9 +91,7 @@ class NDT(nn.Module):
         nn.init.uniform_(self.readout.weight, -0.1, 0.1)
         with torch.no_grad():
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
-        window = window_of("ndt", spec, context_forward_s, context_backward_s)
-        self.register_buffer("window", window, persistent=False)
-        self.window: Tensor | None
+        self.window = Window.of("ndt", spec, context_forward_s, context_backward_s)
 
     def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:
         """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin.
@@ -106,7 +103,7 @@ class NDT(nn.Module):
             tokens = nn.functional.pad(tokens, (0, 0, 0, self.n_forward))
         n_bins = tokens.shape[1]
         tokens = self.drop_embedding(tokens + self.position[:n_bins])
-        allowed = within_trials(self.window, present, n_bins)
+        reach = self.window(present, n_bins)
         for layer in self.layers:
-            tokens = layer(tokens, allowed)
+            tokens = layer(tokens, reach)
         return self.readout(self.drop_rates(self.norm(tokens)))

@@ -31,10 +31,9 @@ from neuroblend.models.attention import (
     EncoderLayer,
     Perceptron,
     rounded,
-    window_of,
-    within_trials,
 )
 from neuroblend.models.dropout import Dropout
+from neuroblend.models.window import Reach, Window
 
 PRESETS = {
     "mc_maze": {  # trungle93/STNDT, configs/mc_maze.yaml
@@ -122,9 +121,7 @@ class STNDT(nn.Module):
         nn.init.uniform_(self.readout.weight, -0.1, 0.1)
         with torch.no_grad():
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
-        window = window_of("stndt", spec, context_forward_s, context_backward_s)
-        self.register_buffer("window", window, persistent=False)
-        self.window: Tensor | None
+        self.window = Window.of("stndt", spec, context_forward_s, context_backward_s)
         self._views: tuple[Tensor, Tensor | None] | None = None
 
     def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:
@@ -142,9 +139,9 @@ class STNDT(nn.Module):
             spikes = spikes.where(present[:, :, None], 0.0)
         tokens = self.drop_embedding(self.embed(spikes) + self.position)
         courses = self.drop_embedding(self._courses(spikes) + self.slot)
-        allowed = within_trials(self.window, present, self.t_out)
+        reach = self.window(present, self.t_out)
         for layer in self.layers:
-            tokens = layer(tokens, courses, allowed)
+            tokens = layer(tokens, courses, reach)
             kept = tokens if present is None else tokens.where(present[:, :, None], 0.0)
             courses = kept.transpose(1, 2)
         if self.training and self.contrast_weight:
@@ -213,9 +210,9 @@ class _Layer(nn.Module):
         nn.init.xavier_uniform_(self.query_key.weight)
         nn.init.zeros_(self.query_key.bias)
 
-    def forward(self, tokens: Tensor, courses: Tensor, allowed: Tensor | None) -> Tensor:
+    def forward(self, tokens: Tensor, courses: Tensor, reach: Reach) -> Tensor:
         """Return (B, T, W) tokens from (B, T, W) ones and (B, W, T) time courses."""
-        tokens = self.over_time(tokens, allowed)
+        tokens = self.over_time(tokens, reach)
         n_trials, width, _ = courses.shape
         pairs = self.query_key(self.norm_courses(courses))
         query, key = pairs.view(n_trials, width, 2, self.n_heads, -1).permute(2, 0, 3, 1, 4)
