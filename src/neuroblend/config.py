@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neuroblend.errors import InputError, nearest
 
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+Share = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 DEFAULT_STRATEGIES = ("hard", "soft", "feature", "correlation", "feature+multitask")
 
@@ -34,7 +35,12 @@ class TrainingConfig(_Settings):
         mask: What is hidden from the input: whole ``bins``, or ``entries`` one by one, the rest
             scaled up (coordinated dropout); the model's own default where ``None``.
         mask_ratio: Share that is hidden.
-        mask_span: Longest span of hidden bins.
+        mask_span: Longest span of hidden bins; half of all batches hide spans.
+        mask_ramp: Shares of training between which the share of batches that hide spans rises from
+            none to all instead, such as ``[0.16, 0.24]``.
+        mask_random: Share of hidden entries (of hidden bins) that show a count of the same neuron
+            at another time, rather than 0.
+        mask_kept: Share of hidden entries (of hidden bins) that show what they are.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         devices: How many devices (on a CPU, processes) train one model together.
@@ -52,10 +58,24 @@ class TrainingConfig(_Settings):
     mask: Literal["bins", "entries"] | None = None
     mask_ratio: float = Field(0.25, gt=0, lt=1)
     mask_span: int = Field(5, ge=1)
+    mask_ramp: tuple[Share, Share] | None = None
+    mask_random: float = Field(0.0, ge=0, le=1)
+    mask_kept: float = Field(0.0, ge=0, le=1)
     accelerator: Accelerator = "auto"
     precision: Precision = "32-true"
     devices: int = Field(1, ge=1)
     strategy: Literal["auto", "ddp"] = "auto"
+
+    @model_validator(mode="after")
+    def _masks_that_can_be(self) -> Self:
+        if self.mask_random + self.mask_kept > 1:
+            raise ValueError(
+                f"mask_random {self.mask_random:g} and mask_kept {self.mask_kept:g}: wanted shares "
+                "that add up to 1 or less"
+            )
+        if self.mask_ramp is not None and self.mask_ramp[0] > self.mask_ramp[1]:
+            raise ValueError(f"mask_ramp {list(self.mask_ramp)}: wanted the earlier share first")
+        return self
 
 
 class ModelConfig(_Settings):

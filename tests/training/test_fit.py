@@ -16,6 +16,7 @@ from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.training import fit as fit_module
 from neuroblend.training.fit import RESUME_FILE, fit
+from neuroblend.training.masking import TimeMask
 
 QUICK = TrainingConfig(epochs=6, batch_size=8, valid_every=1, lr=1e-2, accelerator="cpu")
 
@@ -70,6 +71,26 @@ def test_the_history_has_a_row_an_epoch_and_every_term() -> None:
     np.testing.assert_allclose(history["loss"], expected, rtol=1e-4)
     assert history["lr"].idxmax() == 0
     assert history["lr"].iloc[-1] < 0.1 * history["lr"].max()
+
+
+def test_masks_follow_the_settings_and_the_time_in_training(monkeypatch) -> None:
+    seen = []
+    draw = TimeMask.draw
+
+    def watched(mask, *sizes):
+        seen.append(mask)
+        return draw(mask, *sizes)
+
+    monkeypatch.setattr(TimeMask, "draw", watched)
+    task = make_task()
+    training = TrainingConfig(
+        epochs=4, mask_ratio=0.4, mask_ramp=(0.0, 1.0), mask_random=0.2, mask_kept=0.1
+    )
+    fit(Student(NDT(task.spec, 1, 8)), task, settings=training)
+    steps = [mask for mask in seen if mask.random]
+    assert {(mask.ratio, mask.random, mask.kept) for mask in steps} == {(0.4, 0.2, 0.1)}
+    spans = [mask.expand_probability for mask in steps]
+    assert spans == pytest.approx([i / len(spans) for i in range(len(spans))])
 
 
 def test_the_best_validation_weights_are_kept() -> None:

@@ -48,3 +48,42 @@ def test_spans_are_longer_than_single_bins() -> None:
 
 def test_something_is_always_hidden() -> None:
     assert TimeMask(1e-9).draw(1, 5, 0).sum() == 1
+
+
+def test_hidden_entries_show_the_shares_that_were_asked_for() -> None:
+    spikes = 1 + torch.arange(6).repeat(40, 50, 1) * 100 + torch.randint(0, 50, (40, 50, 6))
+    batch = make_task().batch("train")
+    batch = batch._replace(
+        spikes=spikes.float(), target=spikes.float(), scored=torch.zeros(spikes.shape).bool()
+    )
+    mask = TimeMask(0.4, random=0.3, kept=0.2)
+    masked = mask(batch, 3)
+    hidden = masked.scored.any(dim=2)
+    assert torch.equal(masked.spikes[~hidden], batch.spikes[~hidden])
+    shown, was = masked.spikes[hidden], batch.spikes[hidden]
+    assert (shown == 0).float().mean().item() == pytest.approx(0.5, abs=0.03)
+    same = (shown == was).float().mean().item()
+    assert same == pytest.approx(0.2 + 0.3 / 50, abs=0.03)  # a random one may be the same by chance
+    drawn = (shown != 0) & (shown != was)
+    assert (
+        (shown[drawn] - 1) // 100 == (was[drawn] - 1) // 100
+    ).all()  # a count of the same neuron
+    assert torch.equal(masked.spikes, mask(batch, 3).spikes)
+    assert torch.equal(masked.scored, TimeMask(0.4)(batch, 3).scored)
+
+
+def test_random_counts_of_padded_trials_come_from_bins_that_are_there() -> None:
+    batch = make_task().batch("train")
+    present = torch.ones(batch.spikes.shape[:2], dtype=torch.bool)
+    present[:, 6:] = False
+    spikes = torch.where(present[:, :, None], 1.0, 99.0).expand(batch.spikes.shape)
+    masked = TimeMask(0.5, random=1.0)(batch._replace(spikes=spikes, present=present), 0)
+    assert (masked.spikes[:, :6] == 1).all()
+
+
+def test_spans_come_in_as_training_goes_on() -> None:
+    mask = TimeMask(max_span=4, ramp=(0.2, 0.6))
+    found = [mask.at(progress).expand_probability for progress in (0, 0.2, 0.3, 0.6, 1)]
+    assert found == pytest.approx([0, 0, 0.25, 1, 1])
+    assert TimeMask(ramp=(0.5, 0.5)).at(0.5).expand_probability == 1
+    assert TimeMask().at(0.1) == TimeMask()

@@ -3,15 +3,19 @@
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons, ``W`` width.
 
 A transformer encoder over time bins, trained by masked modelling: each bin's counts are one token,
-positions are learnable, layers are pre-norm with T-Fixup scaling, attention may be limited to a
-window of bins before and after, and the output is the log of expected counts (Poisson). Held-out
-neurons are further outputs; forward bins are tokens without counts.
+positions are learned or sinusoidal, layers are pre-norm with T-Fixup scaling, attention may be
+limited to a window of bins before and after, and the output is the log of expected counts
+(Poisson). Held-out neurons are further outputs; forward bins are tokens without counts.
 
 Differences from the paper and its code (snel-repo/neural-data-transformers): tokens are embedded
 linearly into ``width`` rather than having one feature a neuron, which the code offers as an option,
 so that cost and capacity do not follow the number of neurons; the embedding is not multiplied by
 the square root of the width; the read-out's bias starts at each neuron's mean log rate; attention
 weights have no dropout. All layers have their own initial weights (the code copies one layer's).
+Spans, random counts and kept counts under the mask are settings of the training (``mask_span``,
+``mask_ramp``, ``mask_random``, ``mask_kept``). Not offered, as its published settings for the
+benchmark use none of them: post-norm layers, a table of embeddings for counts, a classifier of
+counts in the place of the Poisson loss, and rates that are not logs.
 """
 
 from __future__ import annotations
@@ -22,21 +26,26 @@ import torch
 from torch import Tensor, nn
 
 from neuroblend.data.batch import TaskSpec
-from neuroblend.errors import InputError
-from neuroblend.models.attention import (
-    EncoderLayer,
-    rounded,
-)
+from neuroblend.errors import InputError, nearest
+from neuroblend.models.attention import EncoderLayer, rounded
 from neuroblend.models.dropout import Dropout
+from neuroblend.models.positions import sinusoids
 from neuroblend.models.window import Window
 
 PRESETS = {
     "mc_maze": {  # snel-repo/neural-data-transformers, configs/mc_maze.yaml
         "model": {"n_layers": 4, "width": None, "n_heads": 2, "feedforward": 128},
-        "training": {"batch_size": 64, "weight_decay": 5e-5, "mask_ratio": 0.25},
+        "training": {
+            "batch_size": 64,
+            "weight_decay": 5e-5,
+            "mask_ratio": 0.25,
+            "mask_ramp": (0.16, 0.24),  # updates 8,000 to 12,000 of 50,501
+        },
     },
 }
 """As published; what was searched there (dropout, context, learning rate) is ours."""
+
+POSITIONS = ("learned", "sinusoidal")
 
 
 class NDT(nn.Module):
@@ -55,6 +64,9 @@ class NDT(nn.Module):
         context_forward_s: How far ahead a bin may attend, in seconds; ``None`` for all bins, 0 for
             a causal model.
         context_backward_s: How far back a bin may attend, in seconds; ``None`` for all bins.
+        positions: ``"learned"``, or ``"sinusoidal"`` (Vaswani et al. 2017), which has no weights.
+        readout_hidden: Hidden units of a read-out of two layers (16 in the code, where it has
+            more than one); ``None`` for a linear read-out.
 
     Raises:
         InputError: ``width`` is not a multiple of ``n_heads``, or a number is out of range.
@@ -72,22 +84,35 @@ class NDT(nn.Module):
         dropout_rates: float = 0.2,
         context_forward_s: float | None = 0.16,
         context_backward_s: float | None = 0.16,
+        positions: str = "learned",
+        readout_hidden: int | None = None,
     ) -> None:
         if width is None:
             width = rounded(max(spec.n_in, spec.n_out), math.lcm(8, max(n_heads, 1)))
         if min(n_layers, width, n_heads, feedforward) < 1 or width % n_heads:
             raise InputError(f"ndt: width {width} is not a positive multiple of n_heads {n_heads}")
+        if positions not in POSITIONS:
+            raise InputError(f"ndt: no positions '{positions}': {nearest(positions, POSITIONS)}")
+        if readout_hidden is not None and readout_hidden < 1:
+            raise InputError(f"ndt: readout_hidden {readout_hidden}, wanted 1 or more, or null")
         super().__init__()
         self.n_forward = spec.t_out - spec.t_in
         self.embed = nn.Linear(spec.n_in, width)
-        self.position = nn.Parameter(torch.randn(spec.t_out, width) * 0.02)
+        self.position: Tensor
+        if positions == "learned":
+            self.position = nn.Parameter(torch.randn(spec.t_out, width) * 0.02)
+        else:
+            self.register_buffer("position", sinusoids(spec.t_out, width), persistent=False)
         self.drop_embedding = Dropout(dropout_embedding)
         self.layers = nn.ModuleList(
             EncoderLayer(width, n_heads, feedforward, dropout, n_layers) for _ in range(n_layers)
         )
         self.norm = nn.LayerNorm(width)
         self.drop_rates = Dropout(dropout_rates)
-        self.readout = nn.Linear(width, spec.n_out)
+        self.hidden: nn.Module = nn.Identity()
+        if readout_hidden is not None:
+            self.hidden = nn.Sequential(nn.Linear(width, readout_hidden), nn.ReLU())
+        self.readout = nn.Linear(readout_hidden or width, spec.n_out)
         nn.init.uniform_(self.readout.weight, -0.1, 0.1)
         with torch.no_grad():
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
@@ -106,4 +131,4 @@ class NDT(nn.Module):
         reach = self.window(present, n_bins)
         for layer in self.layers:
             tokens = layer(tokens, reach)
-        return self.readout(self.drop_rates(self.norm(tokens)))
+        return self.readout(self.hidden(self.drop_rates(self.norm(tokens))))

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from neuroblend.errors import InputError, nearest
 from neuroblend.models.dropout import Dropout
+from neuroblend.models.positions import sinusoids
 
 
 @dataclass(frozen=True)
@@ -305,15 +306,6 @@ class Attention(nn.Module):
         score = (query[:, 1:] * step_key).sum(dim=4, keepdim=True) / math.sqrt(query.shape[4])
         later = value[:, :-1] + torch.sigmoid(score) * step_value
         return torch.cat([value[:, :1], later], dim=1).flatten(3)
-
-
-def sinusoids(n_frames: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Return (T, W) sinusoidal positions (Vaswani et al. 2017)."""
-    rate = torch.exp(
-        torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / max(width, 1))
-    )
-    angle = torch.arange(n_frames, device=device)[:, None] * rate
-    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :width]
 
 
 DYNAMICS: dict[str, type[nn.Module]] = {

@@ -218,7 +218,13 @@ class _Loop(pl.LightningModule):
         self.mask = (
             EntryMask(settings.mask_ratio)
             if settings.mask == "entries"
-            else TimeMask(settings.mask_ratio, settings.mask_span)
+            else TimeMask(
+                settings.mask_ratio,
+                settings.mask_span,
+                ramp=settings.mask_ramp,
+                random=settings.mask_random,
+                kept=settings.mask_kept,
+            )
         )
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
@@ -268,12 +274,13 @@ class _Loop(pl.LightningModule):
         self._sums = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        masked = self.mask(batch, mixed_seed(self.seed, 14, self.global_step))
+        progress = self.global_step / self.n_steps
+        masked = self.mask.at(progress)(batch, mixed_seed(self.seed, 14, self.global_step))
         if self.trainer.world_size > 1:
             masked = masked.take(slice(self.trainer.global_rank, None, self.trainer.world_size))
         paced: object = self.objective
         if isinstance(paced, Paced):
-            paced.progress = self.global_step / self.n_steps
+            paced.progress = progress
         losses = self.objective(self.model, masked)
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value.detach()

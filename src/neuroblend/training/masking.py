@@ -5,11 +5,12 @@ Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
-from neuroblend.data.batch import Batch
+from neuroblend.data.batch import Batch, mixed_seed
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,27 @@ class TimeMask:
         ratio: Share of bins to hide.
         max_span: Longest span, in bins; drawn uniformly from 1 up for each batch that expands.
         expand_probability: Probability that a batch expands.
+        ramp: Shares of training between which that probability rises from 0 to 1 instead, as in
+            the authors' code.
+        random: Share of hidden entries that show a count of the same neuron, of another bin and
+            trial, rather than 0.
+        kept: Share of hidden entries that show what they are.
     """
 
     ratio: float = 0.25
     max_span: int = 5
     expand_probability: float = 0.5
+    ramp: tuple[float, float] | None = None
+    random: float = 0.0
+    kept: float = 0.0
+
+    def at(self, progress: float) -> TimeMask:
+        """Return the mask of a time in training, ``progress`` from 0 to 1."""
+        if self.ramp is None:
+            return self
+        first, last = self.ramp
+        reached = (progress - first) / (last - first) if last > first else float(progress >= first)
+        return replace(self, expand_probability=min(max(reached, 0.0), 1.0), ramp=None)
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
         """Return the batch with bins hidden; the same seed hides the same bins.
@@ -37,7 +54,23 @@ class TimeMask:
         hidden = self.draw(batch.n_trials, batch.spikes.shape[1], seed).to(batch.spikes.device)
         if batch.present is not None:
             hidden = hidden & batch.present
-        return _hide(batch, hidden[:, :, None], scale=1.0)
+        masked = _hide(batch, hidden[:, :, None], scale=1.0)
+        if not self.random and not self.kept:
+            return masked
+        shown = self._shown(batch, seed)
+        return masked._replace(spikes=masked.spikes.where(~hidden[:, :, None], shown))
+
+    def _shown(self, batch: Batch, seed: int) -> Tensor:
+        """Return (B, T_in, N_in) what hidden entries show in the place of 0."""
+        spikes = batch.spikes
+        generator = torch.Generator().manual_seed(mixed_seed(seed, 1))
+        draw = torch.rand(spikes.shape, generator=generator).to(spikes.device)
+        rows = spikes.flatten(0, 1) if batch.present is None else spikes[batch.present]
+        row = torch.randint(len(rows), spikes.shape, generator=generator).to(spikes.device)
+        other = rows.gather(0, row.flatten(0, 1)).view(spikes.shape)
+        if batch.present is not None:
+            other = other.where(batch.present[:, :, None], 0.0)
+        return torch.where(draw < self.random, other, spikes.where(draw >= 1 - self.kept, 0.0))
 
     def draw(self, n_trials: int, n_bins: int, seed: int) -> torch.Tensor:
         """Return (B, T_in) bool, True for a bin to hide; at least one in the batch."""
@@ -67,6 +100,10 @@ class EntryMask:
     """
 
     ratio: float = 0.25
+
+    def at(self, progress: float) -> EntryMask:
+        """Return the mask of a time in training: the same at all times."""
+        return self
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
         """Return the batch with entries hidden; the same seed hides the same entries."""

@@ -1,0 +1,58 @@
+"""What NDT offers beside its defaults."""
+
+import math
+
+import pytest
+import torch
+from conftest import make_task
+
+from neuroblend.errors import InputError
+from neuroblend.models.ndt import NDT
+from neuroblend.models.positions import sinusoids
+
+
+def make_net(**changes) -> NDT:
+    torch.manual_seed(0)
+    return NDT(make_task(forward_bins=2).spec, 1, 16, **changes)
+
+
+def test_sinusoidal_positions_are_those_of_the_paper() -> None:
+    found = sinusoids(7, 6)
+    for t in range(7):
+        for i in range(3):
+            angle = t / 10000 ** (2 * i / 6)
+            assert found[t, 2 * i].item() == pytest.approx(math.sin(angle), abs=1e-6)
+            assert found[t, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-6)
+
+
+def test_sinusoidal_positions_are_no_weights_and_make_a_difference() -> None:
+    learned, fixed = make_net(), make_net(positions="sinusoidal")
+    assert "position" in dict(learned.named_parameters())
+    assert "position" not in fixed.state_dict()
+    fixed.eval()
+    spikes = torch.ones(1, 10, learned.embed.in_features)
+    different = fixed(spikes)
+    with torch.no_grad():
+        fixed.position.zero_()
+    assert not torch.allclose(different, fixed(spikes))
+
+
+def test_a_readout_of_two_layers_has_the_units_that_were_asked_for() -> None:
+    net = make_net(readout_hidden=5)
+    assert net.readout.in_features == 5
+    log_rates = net(torch.ones(3, 10, net.embed.in_features))
+    log_rates.square().mean().backward()
+    assert all(weight.grad is not None for weight in net.hidden.parameters())
+    assert net.hidden[0].weight.shape == (5, 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"positions": "sinusoid"}, "did you mean 'sinusoidal'"),
+        ({"readout_hidden": 0}, "readout_hidden 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes, said) -> None:
+    with pytest.raises(InputError, match=said):
+        make_net(**changes)
