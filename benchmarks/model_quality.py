@@ -35,7 +35,7 @@ LESS_DROPOUT = dict.fromkeys(("dropout", "dropout_embedding", "dropout_rates"), 
 ENTRIES = {"lr": 2e-3, "batch_size": 32, "mask": "entries"}
 SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ndt": ({"n_layers": 4, "width": 128} | LESS_DROPOUT, ENTRIES),
-    "stndt": ({"n_layers": 2} | LESS_DROPOUT, ENTRIES),
+    "stndt": ({"n_layers": 3} | LESS_DROPOUT, ENTRIES),
     "lfads": (
         {"generator": 128, "factors": 64, "encoder": 96, "controller": 64, "inputs": 4}
         | {"initial": 64},
