@@ -9,17 +9,14 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 import yaml
 
 from neuroblend._version import __version__
 from neuroblend.config import IdentityConfig, RunConfig, Settings, parse_settings
-from neuroblend.errors import InputError
-
-if TYPE_CHECKING:
-    from neuroblend.study.folder import RunFolder
+from neuroblend.errors import InputError, nearest
 
 app = typer.Typer(
     help="Models of neural population activity that learn from behavior they will not have later.",
@@ -299,16 +296,25 @@ def predict(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that has ended.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="Folder of a run, or of an experiment on identity, that has ended."
+        ),
+    ],
     quiet: Quiet = False,
 ) -> None:
     """Build the page of a run anew."""
+    from neuroblend.report.identity_page import write_identity_report
     from neuroblend.report.page import write_report
     from neuroblend.study.folder import RunFolder
+    from neuroblend.study.identity_folder import IdentityFolder
 
-    folder: RunFolder = RunFolder.open(run)
     with _status("drawing the page", quiet):
-        page = write_report(folder)
+        if (run / "cells.json").is_file():
+            page = write_identity_report(IdentityFolder.open(run))
+        else:
+            page = write_report(RunFolder.open(run))
     typer.echo(f"page: {page}")
 
 
@@ -426,7 +432,10 @@ def simulate(
     out = out or Path("simulated.nwb")
     with _status("simulating", quiet):
         from neuroblend.data.simulate.nlb import simulate_nlb, truth_path
+        from neuroblend.data.simulate.nlb_tables import DATASETS
 
+        if dataset not in DATASETS:
+            raise InputError(f"unknown dataset '{dataset}': {nearest(dataset, [*DATASETS, 'v1'])}")
         simulate_nlb(dataset, out, trials, units, seed, "test" if test_part else "train")
     typer.echo(f"{out}: simulated {dataset}; true rates in {truth_path(out)}")
 

@@ -287,12 +287,18 @@ class IdentityConfig(_Settings):
 
     @model_validator(mode="after")
     def _names_once(self) -> Self:
-        given = {"strategies": self.distill.strategies, "references": self.references}
+        given = {
+            "strategies": self.distill.strategies,
+            "references": self.references,
+            "labels": self.data.labels,
+            "behavior": self.data.behavior,
+            "stimuli": self.data.stimuli,
+        }
         for what, names in given.items():
-            if len(set(names)) != len(names):
+            if names is not None and len(set(names)) != len(names):
                 raise ValueError(f"{what} {', '.join(names)}: wanted each once")
-        if not self.distill.strategies:
-            raise ValueError("strategies (none): wanted one or more")
+            if names == () and what != "references":
+                raise ValueError(f"{what} (none): wanted one or more")
         if self.training.devices > 1:
             raise ValueError("training.devices: cells are told apart on one device; wanted 1")
         return self

@@ -11,6 +11,7 @@ Shape legend: ``R`` replicates, ``B`` trials of the recording, ``S`` seeds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,10 @@ def interval(replicates: NDArray[np.float64], score: float) -> list[float]:
     Replicates are shifted so that their mean is the score. A replicate holds fewer different trials
     than the recording, so that a score that is not linear in trials (PSTH R² above all, whose
     condition means are then noisier) is biased in it, by an amount that says nothing of the score.
+    Replicates that are all NaN, of a score that does not exist, have an interval of NaN.
     """
+    if np.isnan(replicates).all():
+        return [math.nan, math.nan]
     centred = replicates - np.nanmean(replicates) + score
     low, high = np.nanpercentile(centred, [2.5, 97.5])
     return [float(low), float(high)]

@@ -130,7 +130,7 @@ class CellTask:
     @property
     def n_train(self) -> int:
         """Number of training windows of an epoch."""
-        return sum(self._n_train_frames(frames) // self.window for frames in self._learned())
+        return len(self.train_batches(1, 0, torch.device("cpu")))
 
     def example(self) -> Batch:
         """Return two windows of the first session, cells that are learned alone."""
@@ -247,5 +247,7 @@ def _positions(sessions: Sequence[CalciumSession], row: dict[str, int]) -> Tenso
     positions = torch.full((len(row), first.shape[1]), torch.nan)
     for session in reversed(sessions):
         rows = torch.tensor([row[cell] for cell in session.neuron_id.tolist()])
-        positions[rows] = torch.from_numpy(np.asarray(session.position, dtype=np.float32))
+        where = torch.from_numpy(np.asarray(session.position, dtype=np.float32))
+        known = where.isfinite().all(dim=1)
+        positions[rows[known]] = where[known]
     return positions if bool(positions.isfinite().all()) else None

@@ -63,16 +63,16 @@ class NeuPRINT(nn.Module):
 
     Args:
         spec: Sizes of the task.
-        dynamics: ``"linear"``, ``"recurrent"`` or ``"attention"``, with its default settings, or
-            built by ``(n_own, n_state, n_embedding) -> nn.Module``.
+        dynamics: ``"linear"``, ``"recurrent"`` or ``"attention"``.
         n_embedding: Features of an embedding, ``E``.
         n_pooled: Learned averages of the population, ``P``; 0 for mean and deviation alone.
         n_state: Features of the population's state, ``F``.
         context_frames: Frames before and after that the state looks at.
         radius: How far neighbours are, in the unit of positions.
+        settings: Of the dynamics, which have no use for others.
 
     Raises:
-        InputError: A number is out of range, or there are no such dynamics.
+        InputError: A number is out of range, or there are no such dynamics or settings.
     """
 
     reference: Tensor
@@ -157,7 +157,9 @@ class NeuPRINT(nn.Module):
         if self.position is None:
             return []
         where = self.position[neurons]
-        near = torch.cdist(where, where) <= self.radius
+        # by differences: products of matrices lose what is small against the coordinates
+        distance = torch.cdist(where, where, compute_mode="donot_use_mm_for_euclid_dist")
+        near = distance <= self.radius
         near &= reference[None, :]
         near.fill_diagonal_(fill_value=False)
         weights = near / near.sum(dim=1, keepdim=True).clamp_min(1)
@@ -218,6 +220,8 @@ class Recurrent(nn.Module):
 
     def __init__(self, n_own: int, n_state: int, n_embedding: int, width: int = 32) -> None:
         super().__init__()
+        if width < 1:
+            raise InputError(f"neuprint: recurrent dynamics: found width {width}, wanted 1 or more")
         self.tokens = _Tokens(n_own, n_state, n_embedding, 3 * width)
         self.hidden = nn.Linear(width, 3 * width)
         self.readout = nn.Linear(width, 1)
@@ -272,7 +276,8 @@ class Attention(nn.Module):
         super().__init__()
         if min(width, n_heads, feedforward) < 1 or width % n_heads:
             raise InputError(
-                f"neuprint: width {width} is not a positive multiple of n_heads {n_heads}"
+                f"neuprint: attention dynamics: found width {width}, n_heads {n_heads} and "
+                f"feedforward {feedforward}, wanted 1 or more, width a multiple of n_heads"
             )
         self.n_heads = n_heads
         self.positions = positions

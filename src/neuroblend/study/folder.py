@@ -103,8 +103,8 @@ class RunFolder:
             InputError: It is not the folder of a run.
         """
         path = Path(path)
-        if not (path / "config.yaml").is_file() or not (path / "splits.json").is_file():
-            raise InputError(f"{path}: not the folder of a run (no config.yaml and splits.json)")
+        if not (path / "config.yaml").is_file() or not (path / "trials.h5").is_file():
+            raise InputError(f"{path}: not the folder of a run (no config.yaml and trials.h5)")
         return cls(path)
 
     def check_same(self, config: RunConfig, origin: str) -> None:

@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from neuroblend.config import IdentityConfig
 from neuroblend.data.calcium import CalciumSession, labels_of
-from neuroblend.errors import InputError
+from neuroblend.errors import InputError, some
 from neuroblend.identity.split import NeuronSplit, split_animals, split_neurons, usable_labels
 from neuroblend.identity.task import CellTask
 from neuroblend.study.identity_folder import (
@@ -31,7 +32,7 @@ from neuroblend.study.progress import fits_progress
 from neuroblend.study.provenance import AT_START, machine_of, peak_memory_mb, versions
 from neuroblend.study.schedule import default_jobs, run_fits
 from neuroblend.training.checkpoint import write_json
-from neuroblend.training.devices import as_device
+from neuroblend.training.devices import as_device, check_devices
 
 Say = Callable[[str], None]
 
@@ -70,9 +71,9 @@ def run_identity(
     config = config.model_copy(update={"data": data})
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: wanted 1 or more")
-    as_device(config.training.accelerator)
+    device = as_device(config.training.accelerator)
     arms = identity_arms(config)
-    sessions = chosen_sessions(config)
+    sessions = chosen_sessions(config, anew=True)
     cells = _cells_of(sessions, kinds_of(config, sessions), config)
     splits = _splits(cells, config)
     task = CellTask.of(sessions, splits[0].tested, config.data.window)
@@ -81,6 +82,8 @@ def run_identity(
             f"{source}: no behavior, so there is nothing for a teacher to know; sessions need "
             "'behavior' (frame, channel) beside 'activity'"
         )
+    cells = replace(cells, notes=(*cells.notes, *_notes_on_behavior(sessions)))
+    check_devices(config.training, device, task.n_train)
     check_identity(config, task)
     for note in cells.notes:
         say(f"note: {note}")
@@ -123,13 +126,42 @@ def _cells_of(
     for kind in kinds:
         found = labels_of(sessions, kind)
         if not found:
-            raise InputError(f"labels '{kind}': no cell has one")
-        labels[kind], left_out = usable_labels(found, config.data.folds)
+            there = sorted({k for s in sessions for k in s.labels if labels_of(sessions, k)})
+            raise InputError(
+                f"labels '{kind}': no cell has one; there are: {some(there) or 'none'}; choose "
+                "with --labels"
+            )
+        try:
+            labels[kind], left_out = usable_labels(found, config.data.folds)
+        except InputError as error:
+            raise InputError(f"{kind}: {error}") from None
         notes += [f"{kind}: {note}" for note in left_out]
     if not labels:
         raise InputError("no cell has a label of any kind; there is nothing to tell cells by")
     names = tuple(sorted(animal))
     return Cells(names, tuple(animal[name] for name in names), labels, tuple(notes))
+
+
+def _notes_on_behavior(sessions: list[CalciumSession]) -> list[str]:
+    """Return a note for each channel from which a teacher can learn nothing.
+
+    Raises:
+        InputError: It can from none of them.
+    """
+    names = sessions[0].behavior_names
+    every = np.concatenate([s.behavior for s in sessions if s.behavior is not None])
+    flat = [
+        name
+        for name, values in zip(names, every.T, strict=True)
+        if np.unique(values[~np.isnan(values)]).size < 2
+    ]
+    if len(flat) == len(names):
+        raise InputError(
+            f"behavior ({some(flat)}) is the same in every frame, or missing, so there is nothing "
+            "for a teacher to know"
+        )
+    why = "is the same in every frame, or missing: it tells a teacher nothing"
+    return [f"behavior '{name}' {why}" for name in flat]
 
 
 def _splits(cells: Cells, config: IdentityConfig) -> list[NeuronSplit]:

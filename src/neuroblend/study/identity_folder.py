@@ -220,12 +220,18 @@ def identity_arms(config: IdentityConfig) -> list[Arm]:
     return arms
 
 
-def chosen_sessions(config: IdentityConfig) -> list[CalciumSession]:
+def chosen_sessions(config: IdentityConfig, anew: bool = False) -> list[CalciumSession]:
     """Return the sessions and the channels that the settings ask for.
+
+    Args:
+        config: Settings.
+        anew: Whether to read a source that was read before, as its files may have changed.
 
     Raises:
         InputError: They cannot be read, or a channel is not there.
     """
+    if anew:
+        _read.cache_clear()
     data = config.data
     return [_with_channels(session, data.behavior) for session in _read(data.source, data.stimuli)]
 

@@ -5,6 +5,7 @@ Shape legend: ``C`` cells, ``E`` features of an embedding, ``D`` behavior channe
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +24,7 @@ from neuroblend.data.batch import mixed_seed
 from neuroblend.data.calcium import CalciumSession
 from neuroblend.distill.objective import Objective, output_of, squared_error
 from neuroblend.distill.pair import DistillLoss
-from neuroblend.errors import InputError
+from neuroblend.errors import InputError, nearest
 from neuroblend.identity.classify import classify
 from neuroblend.identity.embed import fresh_embeddings
 from neuroblend.identity.features import (
@@ -34,7 +35,7 @@ from neuroblend.identity.features import (
 )
 from neuroblend.identity.metrics import scores
 from neuroblend.identity.task import CellTask
-from neuroblend.models.neuprint import NeuPRINT
+from neuroblend.models.neuprint import DYNAMICS, NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import CELL_STRATEGIES, find_strategies, load
@@ -226,10 +227,22 @@ def check_identity(config: IdentityConfig, task: CellTask) -> None:
     """
     if "dynamics" in config.model.settings:
         raise InputError("model.settings.dynamics: give it as model.dynamics, or --dynamics")
+    builders = (NeuPRINT, DYNAMICS.get(config.model.dynamics, NeuPRINT))
+    taken = {name: None for builder in builders for name in inspect.signature(builder).parameters}
+    known = [name for name in taken if name not in ("spec", "dynamics", "n_own", "settings")]
+    for key in config.model.settings:
+        if key not in known:
+            raise InputError(f"neuprint has no setting '{key}': {nearest(key, known)}")
     for name in (TEACHER, BASELINE):
-        model = build_identity(config, Arm(name), task, 0)
-        with torch.no_grad():
-            model(task.example())
+        try:
+            model = build_identity(config, Arm(name), task, 0)
+            with torch.no_grad():
+                model(task.example())
+        except InputError:
+            raise
+        except (TypeError, ValueError, RuntimeError) as error:  # a setting of another type
+            why = (str(error).splitlines() or [""])[0]
+            raise InputError(f"neuprint: {type(error).__name__}: {why}") from error
 
 
 def _save_vectors(file: Path, vectors: NDArray[np.float32]) -> None:

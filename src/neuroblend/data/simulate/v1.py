@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,7 @@ TYPES = {
     "Sncg": ("Sncg-Vip-Itih5",),
 }
 RECURRING = 0.5  # of a session's cells are those of the mouse's other sessions
+FIRST_DAY = date(2019, 10, 7)  # of each mouse's sessions, which are two days apart
 N_GENES = 72
 N_PLANES = 6
 
@@ -146,12 +148,12 @@ def _write_mouse(folder: Path, preset: str, size: Size, rng: np.random.Generator
     for session in range(size.n_sessions):
         new = n_again + n_new * session
         cells = rng.permutation(np.r_[0:n_again, new : new + n_new])
-        date = folder / f"2019-10-{7 + 2 * session:02d}"
-        _write_cells(date, [types[i] for i in cells], cells, position[cells], genes[cells])
+        day = folder / (FIRST_DAY + timedelta(days=2 * session)).isoformat()
+        _write_cells(day, [types[i] for i in cells], cells, position[cells], genes[cells])
         for stimulus in size.stimuli:
             behavior = simulate_behavior(size.n_frames, rng)
             activity = simulate_activity(traits.take(cells), behavior, rng)
-            _write_run(date / stimulus / "01", activity, behavior, rng)
+            _write_run(day / stimulus / "01", activity, behavior, rng)
 
 
 def _draw_types(n: int, rng: np.random.Generator) -> list[str]:

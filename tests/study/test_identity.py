@@ -1,0 +1,521 @@
+"""The whole way from sessions to who their cells are, on a small simulated source."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from neuroblend.config import IdentityConfig, parse_settings
+from neuroblend.data.batch import mixed_seed
+from neuroblend.data.simulate.v1 import Size, simulate_v1
+from neuroblend.errors import InputError
+from neuroblend.identity.classify import CANDIDATES, Classified
+from neuroblend.identity.embed import fresh_embeddings
+from neuroblend.identity.metrics import majority_rate
+from neuroblend.identity.task import CellTask
+from neuroblend.study.folder import Fit
+from neuroblend.study.identity import run_identity
+from neuroblend.study.identity_folder import IdentityFolder, chosen_sessions
+from neuroblend.study.identity_job import build_identity, run_identity_fit
+from neuroblend.training.checkpoint import load_weights
+
+STRATEGIES = ["hard", "feature+multitask"]
+REFERENCES = ["stock", "hand_features"]
+ARMS = ["teacher", "baseline", "multitask", *STRATEGIES, *REFERENCES]
+FOLDERS = {
+    "multitask": "student-multitask",
+    **{name: f"student-{name}" for name in STRATEGIES},
+    **{name: f"reference-{name}" for name in REFERENCES},
+}
+SUBCLASSES = ["Lamp5", "Pvalb", "Vip"]
+SEES_BEHAVIOR = {"teacher", "stock"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_classifiers() -> Iterator[None]:
+    """Let classifiers be chosen among the quick ones: they are most of the time of a small fit."""
+    with pytest.MonkeyPatch.context() as patch:
+        quick = {name: make for name, make in CANDIDATES.items() if name.startswith("kNN")}
+        assert len(quick) == 2
+        patch.setattr("neuroblend.identity.classify.CANDIDATES", quick)
+        yield
+
+
+def settings(**changes: dict[str, object] | object) -> IdentityConfig:
+    content: dict[str, Any] = {
+        "data": {"window": 20, "folds": 4, "repeats": 2},
+        "training": {"epochs": 2, "valid_every": 1, "accelerator": "cpu"},
+        "embedding": {"epochs": 2},
+        "distill": {"strategies": ["hard"]},
+        "references": [],
+        "seeds": 1,
+    }
+    for key, value in changes.items():
+        held = content.get(key)
+        content[key] = held | value if isinstance(held, dict) and isinstance(value, dict) else value
+    return parse_settings(IdentityConfig, content)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """Two mice; of Sncg and Sst there are fewer cells than folds."""
+    size = Size(n_mice=2, n_sessions=1, n_neurons=48, n_frames=300)
+    root = simulate_v1(tmp_path_factory.mktemp("source") / "v1", size=size)
+    types = {file: file.read_text().split() for file in sorted(root.rglob("neuron.ttype.txt"))}
+    for subclass, n in (("Sncg", 2), ("Sst", 3)):
+        cells = [
+            (file, i) for file in types for i, t in enumerate(types[file]) if t.startswith(subclass)
+        ]
+        assert len(cells) >= n
+        for file, i in cells[n:]:
+            types[file][i] = "EC"
+    for file, names in types.items():
+        file.write_text("\n".join(names))
+    return root
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    """What the user was told by the run that :func:`finished` gives."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def finished(source, tmp_path_factory, said) -> IdentityFolder:
+    config = settings(distill={"strategies": STRATEGIES}, references=REFERENCES, seeds=2)
+    return run_identity(source, tmp_path_factory.mktemp("runs") / "a", config, say=said.append)
+
+
+def edited(source: Path, to: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> Path:
+    """Copy a source, each file called ``name`` changed."""
+    if not to.exists():
+        shutil.copytree(source, to)
+    files = sorted(to.rglob(name))
+    assert files
+    for file in files:
+        before = np.load(file)
+        after = change(before)
+        assert not np.array_equal(before, after, equal_nan=True)
+        np.save(file, after)
+    return to
+
+
+def with_noise_for_behavior(source: Path, to: Path) -> Path:
+    rng = np.random.default_rng(8)
+    for name in ("running.speed.npy", "eye.size.npy"):
+        edited(
+            source, to, name, lambda old: np.where(np.isnan(old), old, rng.normal(size=old.shape))
+        )
+    return edited(source, to, "frame.states.npy", rng.permutation)
+
+
+def begun(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> IdentityFolder:
+    """Give the command with :func:`settings`, and interrupt it before the first fit."""
+
+    def stops(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("neuroblend.study.identity.run_fits", stops)
+        with pytest.raises(KeyboardInterrupt):
+            run_identity(source, out, settings())
+    return IdentityFolder.open(out)
+
+
+def vectors_of(folder: IdentityFolder, arm: str, seed: int = 0) -> np.ndarray:
+    with h5py.File(folder.path / FOLDERS.get(arm, arm) / f"seed{seed}" / "vectors.h5") as file:
+        return file["vectors"][()]
+
+
+def weights_of(folder: IdentityFolder, arm: str, seed: int = 0) -> bytes:
+    path = folder.path / FOLDERS.get(arm, arm) / f"seed{seed}" / "model.safetensors"
+    return path.read_bytes()
+
+
+def results_bytes(folder: IdentityFolder) -> bytes:
+    return (folder.path / "results.json").read_bytes()
+
+
+def metrics_of(classes: list[str], prefix: str = "") -> set[str]:
+    names = {"top1", "top2", "macro_f1", "balanced_accuracy", *(f"recall/{c}" for c in classes)}
+    return {prefix + name for name in names}
+
+
+def test_the_folder_holds_what_is_promised(finished) -> None:
+    names = {path.name for path in finished.path.iterdir()}
+    files = {"config.yaml", "provenance.json", "cells.json", "splits.json", "results.json"}
+    assert names == files | {FOLDERS.get(arm, arm) for arm in ARMS}
+    every = {"history.csv", "vectors.h5", "subclass.h5", "ei.h5", "scores.json"}
+    for arm in ARMS:
+        for seed in (0, 1):
+            held = finished.path / FOLDERS.get(arm, arm) / f"seed{seed}"
+            network = set() if arm == "hand_features" else {"model.safetensors"}
+            assert {path.name for path in held.iterdir()} == every | network
+            n_epochs = len((held / "history.csv").read_text().splitlines()) - 1
+            assert n_epochs == (0 if arm == "hand_features" else 2)
+            vectors = vectors_of(finished, arm, seed)
+            assert len(vectors) == len(finished.cells().names) == 96
+            assert np.isfinite(vectors).all()
+
+
+def test_results_have_every_arm_metric_and_contrast(finished) -> None:
+    results = finished.results()
+    assert results["dataset"] == "v1"
+    assert results["seeds"] == [0, 1]
+    assert list(results["arms"]) == ARMS
+    assert results["selected"] in STRATEGIES
+    wanted = metrics_of(SUBCLASSES) | metrics_of(["EC", "IN"], "ei/")
+    students = ["hard", "feature+multitask"]
+    assert set(results["contrasts"]) == {
+        *(f"{arm} - baseline" for arm in ARMS if arm != "baseline"),
+        *(f"{arm} - multitask" for arm in students),
+        *(f"{arm} - chance" for arm in ARMS),
+    }
+    for scored in (*results["arms"].values(), *results["contrasts"].values()):
+        assert set(scored) == wanted
+        for score in scored.values():
+            assert set(score) == {"mean", "ci95", "per_seed"}
+            assert len(score["per_seed"]) == 2
+            assert score["mean"] == pytest.approx(np.mean(score["per_seed"]))
+            assert score["ci95"][0] <= score["mean"] <= score["ci95"][1]
+    labels = results["labels"]
+    assert list(labels) == ["subclass", "ei"]
+    for kind in labels:
+        found = list(finished.cells().labels[kind].values())
+        assert labels[kind]["classes"] == {name: found.count(name) for name in sorted(set(found))}
+        assert labels[kind]["majority_rate"] == majority_rate(found)
+    channels = {"speed", "pupil", "running", "desynchronized", "synchronized"}
+    assert set(results["state_r2"]) == set(ARMS)
+    assert results["state_r2"]["hand_features"] == {}
+    assert set(results["state_r2"]["baseline"]) <= channels
+    assert set(results["state_r2"]["teacher"]) >= {"speed", "pupil"}
+
+
+def test_scores_are_those_of_the_stored_predictions(finished) -> None:
+    """By scikit-learn, from predicted classes of the cells that the split sets aside."""
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
+
+    results, cells = finished.results(), finished.cells()
+    for kind, prefix in (("subclass", ""), ("ei", "ei/")):
+        rows, labels = cells.labelled(kind)
+        for seed, split in enumerate(finished.splits()):
+            tested = split.is_tested(np.array(cells.names)[rows])
+            path = finished.path / "student-hard" / f"seed{seed}" / f"{kind}.h5"
+            found = Classified.load(path)
+            assert found.index.tolist() == np.flatnonzero(tested).tolist()
+            truth = labels[tested]
+            assert found.classes[found.truth].tolist() == truth.tolist()
+            each = [found.classes[repeat.argmax(axis=1)] for repeat in found.probability]
+            assert len(each) == 2
+            wanted = {
+                "top1": [accuracy_score(truth, guess) for guess in each],
+                "balanced_accuracy": [balanced_accuracy_score(truth, guess) for guess in each],
+                "macro_f1": [f1_score(truth, guess, average="macro") for guess in each],
+                **{
+                    f"recall/{name}": [
+                        recall_score(truth, guess, labels=[name], average="macro") for guess in each
+                    ]
+                    for name in found.classes
+                },
+            }
+            for name, values in wanted.items():
+                score = results["arms"]["hard"][prefix + name]["per_seed"][seed]
+                assert score == pytest.approx(np.mean(values)), (kind, name)
+                fit = json.loads((path.parent / "scores.json").read_text())
+                assert fit["test"][prefix + name] == pytest.approx(score)
+
+
+def test_seeds_and_arms_share_their_splits(finished) -> None:
+    first, second = finished.splits()
+    assert (first.seed, second.seed) == (0, 1)
+    assert first.tested != second.tested
+    for seed in (0, 1):
+        tested = [
+            Classified.load(finished.path / FOLDERS.get(arm, arm) / f"seed{seed}/ei.h5").index
+            for arm in ARMS
+        ]
+        assert all(index.tolist() == tested[0].tolist() for index in tested)
+
+
+def test_classes_with_fewer_cells_than_folds_are_left_out_and_said(finished, said) -> None:
+    cells = finished.cells()
+    assert sorted(set(cells.labels["subclass"].values())) == SUBCLASSES
+    assert cells.notes == (
+        "subclass: class 'Sncg' left out: it has 2 cells, wanted 4 or more",
+        "subclass: class 'Sst' left out: it has 3 cells, wanted 4 or more",
+    )
+    assert [f"note: {note}" for note in cells.notes] == said[:2]
+    assert finished.provenance()["data"]["notes"] == list(cells.notes)
+    n = len(cells.labels["subclass"])
+    assert f"2 sessions, 96 cells of 2 animals, labelled: {n} by subclass, 96 by ei" in said
+
+
+def test_a_channel_that_tells_nothing_is_noted(source, tmp_path, monkeypatch) -> None:
+    """In no session; a pupil that is the same in one of them does tell something."""
+    to = edited(source, tmp_path / "v1", "running.speed.npy", np.zeros_like)
+    path = next(to.rglob("eye.size.npy"))
+    np.save(path, np.ones_like(np.load(path)))
+    folder = begun(to, tmp_path / "out", monkeypatch)
+    note = "behavior 'speed' is the same in every frame, or missing: it tells a teacher nothing"
+    assert [held for held in folder.cells().notes if "behavior" in held] == [note]
+
+
+def test_provenance_tells_how(finished, source) -> None:
+    provenance = finished.provenance()
+    assert provenance["data"]["source"] == str(source)
+    sessions = provenance["data"]["sessions"]
+    assert [held["animal"] for held in sessions.values()] == ["SB025", "SB026"]
+    assert all((held["n_frames"], held["n_neurons"]) == (300, 48) for held in sessions.values())
+    assert provenance["seeds"] == [0, 1]
+    assert provenance["versions"]["torch"]
+    assert len(provenance["data_hash"]) == 64
+    assert set(provenance["fits"]) == {f"{arm} seed {seed}" for arm in ARMS for seed in (0, 1)}
+    assert finished.config().distill.strategies == tuple(STRATEGIES)
+
+
+def test_the_same_command_twice_gives_the_same_bytes(finished, source, tmp_path) -> None:
+    again = run_identity(source, tmp_path / "b", finished.config())
+    assert results_bytes(again) == results_bytes(finished)
+    for arm in ARMS:
+        assert np.array_equal(vectors_of(again, arm, 1), vectors_of(finished, arm, 1)), arm
+
+
+def test_an_interrupted_experiment_goes_on(finished, source, tmp_path, monkeypatch) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.path, copy)
+    calls = []
+
+    def counted(path: Path, fit: Fit, progress: Callable[[int, int], None]) -> None:
+        calls.append(fit.label)
+        run_identity_fit(path, fit, progress)
+
+    monkeypatch.setattr("neuroblend.study.identity.run_identity_fit", counted)
+    teacher = copy / "teacher" / "seed0"
+    shutil.rmtree(copy / "student-hard" / "seed1")
+    (teacher / "model.safetensors").write_bytes(b"")  # no student of another seed needs it
+    (copy / "results.json").unlink()
+    again = run_identity(source, copy, finished.config())
+    assert calls == ["hard seed 1"]
+    assert results_bytes(again) == results_bytes(finished)
+    (teacher / "scores.json").unlink()
+    run_identity(source, copy, finished.config())
+    assert calls == ["hard seed 1", "teacher seed 0"]
+    assert weights_of(again, "teacher") == weights_of(finished, "teacher")
+
+
+def test_nothing_is_scored_before_all_fits_have_ended(source, tmp_path, monkeypatch) -> None:
+    def stops(path: Path, fit: Fit, progress: Callable[[int, int], None]) -> None:
+        if fit.arm.name == "baseline":
+            raise KeyboardInterrupt
+        run_identity_fit(path, fit, progress)
+
+    monkeypatch.setattr("neuroblend.study.identity.run_identity_fit", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run_identity(source, tmp_path / "c", settings())
+    folder = IdentityFolder.open(tmp_path / "c")
+    assert [folder.is_done(fit) for fit in folder.fits()] == [True, False, False, False]
+    with pytest.raises(InputError, match=r"results\.json: not there; give the same"):
+        folder.results()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seeds": 1}, "seeds is 2 there and 1 here"),
+        ({"distill": {"strategies": ["soft"]}}, "is hard,feature.multitask there and soft here"),
+        ({"training": {"epochs": 3}}, "training.epochs is 2 there and 3 here"),
+        ({"data": {"animals": True}}, "data.animals is False there and True here"),
+    ],
+)
+def test_other_settings_are_refused(finished, source, change, message) -> None:
+    before = results_bytes(finished)
+    content = finished.config().model_dump()
+    for key, value in change.items():
+        content[key] = content[key] | value if isinstance(value, dict) else value
+    config = parse_settings(IdentityConfig, content)
+    with pytest.raises(
+        InputError, match=f"holds another run .*{message}.*another --out$"
+    ) as caught:
+        run_identity(source, finished.path, config)
+    assert "\n" not in str(caught.value)
+    assert results_bytes(finished) == before
+
+
+def test_other_data_are_refused(finished, source, tmp_path, monkeypatch) -> None:
+    """Elsewhere, and, as the source is read anew, in the same place."""
+    before = results_bytes(finished)
+    elsewhere = with_noise_for_behavior(source, tmp_path / "v1")
+    with pytest.raises(InputError, match=r"data\.source is \S+ there and \S+ here"):
+        run_identity(elsewhere, finished.path, finished.config())
+    copy = shutil.copytree(source, tmp_path / "copy" / "v1")
+    folder = begun(copy, tmp_path / "d", monkeypatch)
+    for name in ("frame.neuralActivity.npy", "frame.states.npy"):
+        edited(copy, copy, name, lambda old: old[::-1])
+        with pytest.raises(InputError, match=r"d: holds a run on other data; choose another --out"):
+            run_identity(copy, folder.path, settings())
+        edited(copy, copy, name, lambda old: old[::-1])
+    assert begun(copy, folder.path, monkeypatch) == folder
+    assert results_bytes(finished) == before
+
+
+def test_the_baseline_never_sees_behavior(finished, source, tmp_path) -> None:
+    """Noise for behavior: who sees it changes, in training or through a teacher; others do not."""
+    noise = with_noise_for_behavior(source, tmp_path / "v1")
+    config = finished.config().model_copy(update={"seeds": 1})
+    other = run_identity(noise, tmp_path / "e", config)
+    for arm in ARMS:
+        same = np.array_equal(vectors_of(other, arm), vectors_of(finished, arm))
+        assert same == (arm in ("baseline", "hand_features")), arm
+    assert weights_of(other, "baseline") == weights_of(finished, "baseline")
+    scores = [folder.results()["arms"]["baseline"] for folder in (other, finished)]
+    for metric in scores[0]:
+        assert scores[0][metric]["per_seed"][0] == scores[1][metric]["per_seed"][0]
+
+
+def test_students_meet_cells_without_behavior(finished, source, tmp_path) -> None:
+    """A trained network, and noise for behavior when embeddings are fitted."""
+    noise = with_noise_for_behavior(source, tmp_path / "v1")
+    config, split = finished.config(), finished.splits()[0]
+    elsewhere = config.data.model_copy(update={"source": str(noise)})
+    tasks = [
+        CellTask.of(chosen_sessions(which), split.tested, config.data.window)
+        for which in (config, config.model_copy(update={"data": elsewhere}))
+    ]
+    fits = {fit.arm.name: fit for fit in finished.fits() if fit.seed == 0}
+    seed = mixed_seed(0, 7, 0)
+    for arm in set(ARMS) - {"hand_features"}:
+        found = []
+        for task in tasks:
+            model = build_identity(config, fits[arm].arm, task, seed)
+            load_weights(model, finished.of(fits[arm]) / "model.safetensors")
+            found.append(fresh_embeddings(model, task, seed, config.embedding.epochs))
+        np.testing.assert_allclose(found[0], vectors_of(finished, arm), rtol=1e-3, atol=1e-5)
+        assert np.array_equal(found[0], found[1]) == (arm not in SEES_BEHAVIOR), arm
+
+
+def test_activity_of_tested_cells_reaches_no_network(finished, source, tmp_path) -> None:
+    split = finished.splits()[0]
+    to = shutil.copytree(source, tmp_path / "v1")
+    rng = np.random.default_rng(9)
+    for session in chosen_sessions(finished.config()):
+        path = to / session.name / "frame.neuralActivity.npy"
+        tested = split.is_tested(session.neuron_id)
+        assert tested.any()
+        activity = np.load(path)
+        activity[:, tested] = rng.exponential(size=(len(activity), tested.sum()))
+        np.save(path, activity)
+    other = run_identity(to, tmp_path / "f", settings())
+    assert other.splits()[0].tested == split.tested
+    for arm in ("teacher", "baseline", "multitask", "hard"):
+        assert weights_of(other, arm) == weights_of(finished, arm), arm
+        assert not np.array_equal(vectors_of(other, arm), vectors_of(finished, arm))
+
+
+def test_labels_of_tested_cells_choose_nothing(finished, source, tmp_path) -> None:
+    """Other labels for tested cells: vectors, choices and validation stay, scores do not."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.path, copy)
+    split, stored = finished.splits()[0], json.loads((copy / "cells.json").read_text())
+    labels = stored["labels"]["subclass"]
+    tested = sorted(name for name in labels if name in split.tested)
+    labels |= dict(zip(tested, [labels[name] for name in tested[::-1]], strict=True))
+    (copy / "cells.json").write_text(json.dumps(stored))
+    (copy / "results.json").unlink()
+    arms = [name for name in ARMS if name != "teacher"]
+    for arm in arms:
+        (copy / FOLDERS.get(arm, arm) / "seed0" / "scores.json").unlink()
+    other = run_identity(source, copy, finished.config())
+    changed = set()
+    for fit in other.fits():
+        if fit.seed == 0 and fit.arm.name in arms:
+            before, after = finished.fit_scores(fit), other.fit_scores(fit)
+            assert before["valid"] == after["valid"], fit.label
+            assert before["classifiers"] == after["classifiers"]
+            assert np.array_equal(
+                vectors_of(other, fit.arm.name), vectors_of(finished, fit.arm.name)
+            )
+            if before["test"]["top1"] != after["test"]["top1"]:
+                changed.add(fit.arm.name)
+    assert changed
+    assert other.results()["selected"] == finished.results()["selected"]
+
+
+def test_one_animal_after_the_other_is_tested(source, tmp_path) -> None:
+    folder = run_identity(source, tmp_path / "g", settings(data={"animals": True}))
+    splits, cells = folder.splits(), folder.cells()
+    assert [(split.fold, split.animal) for split in splits] == [(0, "SB025"), (1, "SB026")]
+    for split in splits:
+        whose = {
+            animal
+            for name, animal in zip(cells.names, cells.animals, strict=True)
+            if name in split.tested
+        }
+        assert whose == {split.animal}
+        assert len(split.tested) == 48
+    rows, _ = cells.labelled("subclass")
+    parts = [
+        Classified.load(folder.path / "baseline" / "seed0" / f"fold{k}" / "subclass.h5")
+        for k in (0, 1)
+    ]
+    assert sorted(np.concatenate([part.index for part in parts])) == list(range(len(rows)))
+    assert all(len(part.probability) == 1 for part in parts)
+    score = folder.results()["arms"]["baseline"]["top1"]
+    hits = [part.probability[0].argmax(axis=1) == part.truth for part in parts]
+    assert score["per_seed"] == [pytest.approx(np.concatenate(hits).mean())]
+
+
+def test_labels_channels_and_stimuli_are_chosen(source, tmp_path) -> None:
+    data = {"labels": ["ei"], "behavior": ["pupil", "speed"], "stimuli": ["Blank"]}
+    folder = run_identity(source, tmp_path / "h", settings(data=data))
+    results = folder.results()
+    assert set(results["arms"]["baseline"]) == metrics_of(["EC", "IN"])
+    assert set(results["state_r2"]["teacher"]) == {"pupil", "speed"}
+    assert folder.provenance()["data"]["behavior"] == ["pupil", "speed"]
+    assert not list(folder.path.rglob("subclass.h5"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"labels": ["subclas"]}}, "no labels 'subclas': did you mean 'subclass'"),
+        ({"data": {"behavior": ["pupl"]}}, "no behavior channel 'pupl': did you mean 'pupil'"),
+        ({"data": {"stimuli": ["Blnk"]}}, "no stimulus 'Blnk': did you mean 'Blank'"),
+        ({"data": {"window": 61}}, "300 frames, wanted 305 or more for windows of 61"),
+        ({"data": {"folds": 40}}, "^subclass: labels: found 0 classes of 40 or more cells"),
+        ({"model": {"dynamics": "linaer"}}, "no dynamics 'linaer': did you mean 'linear'"),
+        ({"distill": {"strategies": ["embeding"]}}, "did you mean 'embedding'"),
+        ({"references": ["moment"]}, "unknown reference 'moment': did you mean 'moments'"),
+        ({"model": {"settings": {"n_embeding": 3}}}, "'n_embeding': did you mean 'n_embedding'"),
+        ({"model": {"settings": {"n_embedding": 2.5}}}, "neuprint: TypeError"),
+        ({"model": {"settings": {"radius": "near"}}}, "neuprint: TypeError"),
+        ({"model": {"settings": {"spec": 1}}}, "no setting 'spec'"),
+        ({"model": {"settings": {"dynamics": "linear"}}}, "give it as model.dynamics"),
+    ],
+)
+def test_what_cannot_be_used_leaves_no_folder(source, tmp_path, changes, message) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        run_identity(source, tmp_path / "out", settings(**changes))
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("what", ["labels", "behavior", "stimuli"])
+def test_names_are_given_once_and_some(what) -> None:
+    with pytest.raises(InputError, match=rf"{what} \(none\): wanted one or more"):
+        settings(data={what: []})
+    with pytest.raises(InputError, match=f"{what} a, a: wanted each once"):
+        settings(data={what: ["a", "a"]})
+
+
+def test_a_folder_of_something_else_is_left_alone(source, tmp_path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="not the folder of an experiment on identity"):
+        run_identity(source, tmp_path, settings())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
