@@ -210,6 +210,9 @@ def test_scores_are_those_of_the_stored_predictions(finished) -> None:
             path = finished.path / "student-hard" / f"seed{seed}" / f"{kind}.h5"
             found = Classified.load(path)
             assert found.index.tolist() == np.flatnonzero(tested).tolist()
+            fit = json.loads((path.parent / "scores.json").read_text())
+            assert fit["valid"][kind] == found.valid
+            assert fit["classifiers"][kind] == found.chosen
             truth = labels[tested]
             assert found.classes[found.truth].tolist() == truth.tolist()
             each = [found.classes[repeat.argmax(axis=1)] for repeat in found.probability]
@@ -228,7 +231,6 @@ def test_scores_are_those_of_the_stored_predictions(finished) -> None:
             for name, values in wanted.items():
                 score = results["arms"]["hard"][prefix + name]["per_seed"][seed]
                 assert score == pytest.approx(np.mean(values)), (kind, name)
-                fit = json.loads((path.parent / "scores.json").read_text())
                 assert fit["test"][prefix + name] == pytest.approx(score)
 
 
