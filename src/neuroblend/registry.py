@@ -6,11 +6,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from neuroblend.errors import InputError, nearest
-
-Mask = Literal["bins", "entries"]
 
 
 @dataclass(frozen=True)
@@ -20,12 +18,10 @@ class Model:
     Attributes:
         target: ``module:attribute`` of its builder ``(spec, **settings) -> nn.Module``.
         layer: Layer whose output, (B, T, H), is distilled and read out; ``None`` where unknown.
-        mask: What is hidden from it in training: whole ``bins``, or ``entries`` one by one.
     """
 
     target: str
     layer: str | None
-    mask: Mask = "bins"
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class Strategy:
 MODELS = {
     "ndt": Model("neuroblend.models.ndt:NDT", layer="norm"),
     "stndt": Model("neuroblend.models.stndt:STNDT", layer="norm"),
-    "lfads": Model("neuroblend.models.lfads:LFADS", layer="factors", mask="entries"),
+    "lfads": Model("neuroblend.models.lfads:LFADS", layer="factors"),
     "gru": Model("neuroblend.models.gru:GRU", layer="norm"),
 }
 

@@ -25,9 +25,9 @@ def test_every_registered_model_is_covered() -> None:
     assert set(SMALL) == set(MODELS)
 
 
-def build(name: str, task: Task) -> Student:
+def build(name: str, task: Task, **settings: object) -> Student:
     torch.manual_seed(1)
-    return Student(load(MODELS[name].target)(task.spec, **SMALL[name]))
+    return Student(load(MODELS[name].target)(task.spec, **SMALL[name] | settings))
 
 
 def build_teacher(name: str, task: Task) -> Teacher:

@@ -13,11 +13,12 @@ from neuroblend.distill.objective import Objective
 from neuroblend.distill.pair import Output, Pair
 from neuroblend.errors import InputError
 from neuroblend.evaluation.metrics import PsthSums, psths
-from neuroblend.registry import STRATEGIES
+from neuroblend.registry import MODELS, STRATEGIES
 from neuroblend.study.job import score_rates, scores_on_test
 from neuroblend.training.masking import EntryMask, TimeMask
 
 LENGTHS = np.tile([12, 9, 7, 10], 10)
+LONG = np.tile([72, 50, 30, 64], 10)  # long enough for attention in blocks
 
 
 def padded_trials(pad_to: int = 12, condition: bool = False) -> Trials:
@@ -56,16 +57,46 @@ def test_what_stands_in_padding_reaches_no_rate(name) -> None:
         torch.testing.assert_close(clean[batch.present], dirty[batch.present])
 
 
-@models
-def test_a_padded_trial_has_the_rates_of_the_trial_alone(name) -> None:
+@pytest.mark.parametrize(
+    ("name", "settings"), [*((name, {}) for name in sorted(MODELS)), ("lfads", {"n_samples": 2})]
+)
+def test_a_padded_trial_has_the_rates_of_the_trial_alone(name, settings) -> None:
     task = make_task(padded_trials())
     batch = task.batch("train")
-    student = build(name, task).eval()
+    student = build(name, task, **settings).eval()
     padded = student(batch)
     for i in range(8):
         n = int(batch.present[i].sum())
         alone = student(Batch(batch.spikes[i : i + 1, :n]))
         torch.testing.assert_close(padded[i, :n], alone[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ndt", "stndt"])
+def test_padding_changes_nothing_where_attention_is_in_blocks(name) -> None:
+    whole = make_trials(n_bins=72)
+    padding = np.arange(72) >= LONG[:, None]
+    spikes, behavior = whole.spikes.copy(), whole.behavior.copy()
+    spikes[padding], behavior[padding] = 0, np.nan
+    task = make_task(make_trials(spikes=spikes, behavior=behavior, lengths=LONG))
+    batch = task.batch("train")
+    reach = {"context_forward_s": 0.08, "context_backward_s": 0.16}
+    student = build(name, task, **reach)
+    assert student.net.window(batch.present, 72).blocks
+    padded = student.eval()(batch)
+    torch.testing.assert_close(
+        padded[batch.present], student(with_garbage(batch))[batch.present], rtol=1e-4, atol=1e-5
+    )
+    for i in range(4):  # a batch of one is too small for blocks: the same rates with a mask
+        n = int(batch.present[i].sum())
+        alone = student(Batch(batch.spikes[i : i + 1, :n]))
+        torch.testing.assert_close(padded[i, :n], alone[0], rtol=1e-4, atol=1e-5)
+    gradients = []
+    for given in (batch, with_garbage(batch)):
+        student.train().zero_grad()
+        torch.manual_seed(4)
+        Objective()(student, given)["loss"].backward()
+        gradients.append(torch.cat([w.grad.flatten() for w in student.parameters()]))
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
 
 
 @models

@@ -190,3 +190,12 @@ def test_inferred_inputs_do_not_see_their_own_bin() -> None:
 def test_settings_out_of_range(changes, message) -> None:
     with pytest.raises(InputError, match=message):
         make_net(**changes)
+
+
+@pytest.mark.parametrize("n_samples", [0, 2])
+def test_double_precision_stays_double(n_samples) -> None:
+    net = make_net(n_samples=n_samples).double()
+    spikes = torch.ones(3, 10, net.encode_initial.recurrent.input_size, dtype=torch.float64)
+    net.train()(spikes).sum().backward()
+    assert net.own_losses(1.0)["kl"].dtype == torch.float64
+    assert net.eval()(spikes).dtype == torch.float64

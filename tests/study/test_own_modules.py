@@ -60,6 +60,28 @@ class Convolution(nn.Module):
         return self.out(self.hidden(spikes.transpose(1, 2))).transpose(1, 2)
 
 
+class FailsInTraining(Linear):
+    def forward(self, spikes: Tensor) -> Tensor:
+        if self.training:
+            raise KeyError("running_mean")
+        return super().forward(spikes)
+
+
+class Detached(Linear):
+    def forward(self, spikes: Tensor) -> Tensor:
+        return super().forward(spikes).detach()
+
+
+class FailsInOwnLosses(Linear):
+    def own_losses(self, progress: float) -> dict[str, Tensor]:
+        return {"norm": self.weigth.norm()}
+
+
+class ListOfLosses(Linear):
+    def own_losses(self, progress: float) -> list[Tensor]:
+        return [self.out.weight.norm()]
+
+
 class OtherArgument(Linear):
     def forward(self, spikes: Tensor, state: Tensor | None = None) -> Tensor:
         return super().forward(spikes if state is None else spikes * 0)
@@ -77,6 +99,10 @@ def own(name: str, **changes):
         ("NotANumber", "its first output is not finite"),
         ("Pair", "found output of type tuple, wanted a tensor"),
         ("NoWeights", "has no weights that learn"),
+        ("FailsInTraining", r"as a student .*, in training, it fails \(KeyError: 'running_mean'"),
+        ("Detached", r"in training, it fails \(RuntimeError: .*does not require grad"),
+        ("FailsInOwnLosses", "in training, it fails .*no attribute 'weigth'"),
+        ("ListOfLosses", "own_losses: found list, wanted scalar tensors by name"),
         ("Convolution", r"layer 'out:in' gives shape \(2, 8, 12\), wanted \(trial, bin, feature\)"),
     ],
 )

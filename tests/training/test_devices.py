@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import socket
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ from neuroblend.distill.objective import Objective
 from neuroblend.distill.soft import Soft
 from neuroblend.errors import InputError
 from neuroblend.models.gru import GRU
+from neuroblend.models.lfads import LFADS
 from neuroblend.models.ndt import NDT
+from neuroblend.models.stndt import STNDT
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.study.run import run
@@ -43,10 +46,18 @@ def unequal_task() -> Task:
     return make_task(make_trials(spikes=spikes, behavior=behavior, lengths=lengths))
 
 
-def first_gradients(n_devices: int) -> dict[str, torch.Tensor]:
-    """Train through fit() and return the gradients of the first step, objective included."""
-    task = unequal_task()
-    torch.manual_seed(1)
+class SameViews(STNDT):
+    """Views that do not depend on the process that draws them."""
+
+    n_views = 0
+
+    def _corrupted(self, spikes: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
+        self.n_views += 1
+        return spikes * (1 + self.n_views % 2 * spikes)
+
+
+def follow(task: Task) -> tuple[Student, Objective]:
+    """A student that follows a teacher in every way."""
     student = Student(NDT(task.spec, 1, 8, 2, 8, dropout=0, dropout_embedding=0, dropout_rates=0))
     fusion = Concat(task.spec)
     teacher = Teacher(GRU(fusion.spec, width=8, dropout=0.0), fusion)
@@ -57,7 +68,27 @@ def first_gradients(n_devices: int) -> dict[str, torch.Tensor]:
         "feature": Feature([("norm", "norm")]),
         "multitask": Multitask("norm"),
     }
-    objective = Objective(terms, teacher)
+    return student, Objective(terms, teacher)
+
+
+def lfads(task: Task) -> tuple[Student, Objective]:
+    """A student with divergences of its own."""
+    return Student(LFADS(task.spec, 8, 5, 6, None, 7, 2, 4, dropout=0, kl_ramp=0)), Objective()
+
+
+def stndt(task: Task) -> tuple[Student, Objective]:
+    """A student with a contrast of its own, between all trials of a batch."""
+    return Student(SameViews(task.spec, 1, 2, 8, 0, 0, 0)), Objective()
+
+
+MAKE = {"strategies": follow, "lfads": lfads, "stndt": stndt}
+
+
+def first_gradients(what: str, n_devices: int) -> dict[str, torch.Tensor]:
+    """Train through fit() and return the gradients of the first step, objective included."""
+    task = unequal_task()
+    torch.manual_seed(1)
+    student, objective = MAKE[what](task)
     found: list[dict[str, torch.Tensor]] = []
 
     def keep(optimiser, args, kwargs) -> None:
@@ -66,34 +97,40 @@ def first_gradients(n_devices: int) -> dict[str, torch.Tensor]:
             found.append({name: weight.grad.clone() for name, weight in named})
 
     handle = register_optimizer_step_post_hook(keep)
-    fit(student, task, objective, SETTINGS.model_copy(update={"devices": n_devices}))
+    with mock.patch.object(torch, "randn", torch.zeros):  # posteriors are not sampled
+        fit(student, task, objective, SETTINGS.model_copy(update={"devices": n_devices}))
     handle.remove()
     return found[0]
 
 
-def train_in_process(rank: int, port: int, answers) -> None:
+def train_in_process(what: str, rank: int, port: int, answers) -> None:
     os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
-    gradients = first_gradients(2)
+    gradients = first_gradients(what, 2)
     answers.put((rank, {name: value.numpy() for name, value in gradients.items()}))
 
 
-def test_two_processes_give_the_gradients_of_one() -> None:
+@pytest.mark.skipif(devices.n_devices(torch.device("cpu")) < 2, reason="wants two CPU cores")
+@pytest.mark.parametrize("what", list(MAKE))
+def test_two_processes_give_the_gradients_of_one(what) -> None:
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    workers = [context.Process(target=train_in_process, args=(r, port, answers)) for r in range(2)]
+    workers = [
+        context.Process(target=train_in_process, args=(what, rank, port, answers))
+        for rank in range(2)
+    ]
     for worker in workers:
         worker.start()
     found = dict(answers.get(timeout=240) for _ in workers)
     for worker in workers:
         worker.join()
-    alone = first_gradients(1)
+    alone = first_gradients(what, 1)
     assert set(found[0]) == set(alone)
-    assert any(name.startswith("modules_of_terms") for name in alone)
+    assert any(name.startswith("modules_of_terms") for name in alone) == (what == "strategies")
     for name, gradient in alone.items():
         for rank in (0, 1):
             np.testing.assert_allclose(

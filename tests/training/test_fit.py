@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from neuroblend.distill.feature import Feature
 from neuroblend.distill.multitask import Multitask
 from neuroblend.distill.objective import Objective
 from neuroblend.errors import InputError
+from neuroblend.models.lfads import LFADS
 from neuroblend.models.ndt import NDT
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
@@ -240,3 +242,44 @@ def test_precision_bf16_agrees_with_single() -> None:
         losses.append(fit(make_student(task), task, settings=settings)["valid"].iloc[-1])
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
     assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        (lambda net, batch: net(batch.spikes)[:, :, :1], r"found output \(\d+, 12, 1\), wanted"),
+        (lambda net, batch: (net(batch.spikes), 0), "found output of type tuple, wanted a tensor"),
+    ],
+)
+def test_an_output_that_would_be_broadcast_or_is_no_tensor_is_refused(forward, message) -> None:
+    task = make_task()
+    student = Student(nn.Linear(task.spec.n_in, task.spec.n_out), forward)
+    with pytest.raises(InputError, match=message):
+        fit(student, task, settings=QUICK)
+    own = TrainingConfig(epochs=1, batch_size=24, accelerator="cpu")
+
+    def objective(model, batch):
+        return {"loss": sum(weight.sum() for weight in model.parameters())}
+
+    with pytest.raises(InputError, match=message):  # when it is validated
+        fit(student, task, objective, own)
+
+
+def test_lfads_has_its_entries_hidden_from_it() -> None:
+    task = make_task()
+    found = []
+
+    def objective(model, batch):
+        found.append(batch)
+        return Objective()(model, batch)
+
+    net = LFADS(task.spec, 8, 5, 6, None, 7, 2, 4)
+    fit(Student(net), task, objective, QUICK.model_copy(update={"epochs": 1}))
+    for batch in found:
+        hidden = batch.scored[:, :, : task.spec.n_in]
+        assert 0.1 < hidden.float().mean() < 0.4
+        assert not hidden.all(2).any()  # no whole bins
+        assert (batch.spikes.masked_select(hidden) == 0).all()
+    copy.deepcopy(net)  # though this objective left nothing of the last step behind
+    net.train()(found[0].spikes)
+    copy.deepcopy(net)  # and though this call did

@@ -1,8 +1,13 @@
 import pytest
 import torch
 from conftest import make_task
+from torch import nn
 
-from neuroblend.training.masking import TimeMask
+from neuroblend.config import TrainingConfig
+from neuroblend.data.batch import TaskSpec
+from neuroblend.errors import InputError
+from neuroblend.models.lfads import LFADS
+from neuroblend.training.masking import EntryMask, TimeMask, mask_for
 
 
 def test_hidden_bins_are_zero_and_scored_and_the_rest_is_as_it_was() -> None:
@@ -87,3 +92,32 @@ def test_spans_come_in_as_training_goes_on() -> None:
     assert found == pytest.approx([0, 0, 0.25, 1, 1])
     assert TimeMask(ramp=(0.5, 0.5)).at(0.5).expand_probability == 1
     assert TimeMask().at(0.1) == TimeMask()
+
+
+@pytest.mark.parametrize(
+    ("given", "default", "wanted"),
+    [
+        ({}, None, TimeMask()),
+        ({}, "entries", EntryMask()),
+        ({"mask": "bins", "mask_random": 0.1}, "entries", TimeMask(random=0.1)),
+        ({"mask": "entries", "mask_ratio": 0.4}, None, EntryMask(0.4)),
+    ],
+)
+def test_a_network_may_say_what_is_hidden_where_settings_do_not(given, default, wanted) -> None:
+    net = nn.Linear(2, 2)
+    if default:
+        net.default_mask = default
+    assert mask_for(TrainingConfig(**given), net) == wanted
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"mask_span": 3}, {"mask_ramp": (0.1, 0.2)}, {"mask_random": 0.1}, {"mask_kept": 0.1}],
+)
+def test_how_bins_are_hidden_is_not_said_where_entries_are(setting) -> None:
+    (name,) = setting
+    with pytest.raises(InputError, match=rf"training.{name} .*but training.mask is to hide entr"):
+        mask_for(TrainingConfig(mask="entries", **setting), nn.Identity())
+    lfads = LFADS(TaskSpec(2, 2, 5, 5, (), 0.02, (0.0, 0.0)))
+    with pytest.raises(InputError, match=rf"training.{name} .*the model's default .*mask bins"):
+        mask_for(TrainingConfig(**setting), lfads)

@@ -60,7 +60,13 @@ def own_losses(model: nn.Module, progress: float = 1.0) -> dict[str, Tensor]:
     net = getattr(model, "net", model)
     if not model.training or not isinstance(net, HasOwnLosses):
         return {}
-    own = dict(net.own_losses(progress))
+    given: object = net.own_losses(progress)
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"own_losses: found {type(given).__name__}, wanted scalar tensors by name, as in "
+            "{'kl': ...}"
+        )
+    own = dict(given)
     for name, value in own.items():
         if name in ("loss", "task") or not isinstance(value, Tensor) or value.ndim:
             shape = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value)
@@ -69,6 +75,25 @@ def own_losses(model: nn.Module, progress: float = 1.0) -> dict[str, Tensor]:
                 "'loss' and 'task'"
             )
     return own
+
+
+def of_shape(predicted: object, target: Tensor) -> Tensor:
+    """Return what a network gave, if it is what a loss takes: broadcasting would hide mistakes.
+
+    Raises:
+        InputError: It is no tensor, or has another shape than the target.
+    """
+    if not isinstance(predicted, Tensor):
+        raise InputError(
+            f"model: found output of type {type(predicted).__name__}, wanted a tensor "
+            f"{tuple(target.shape)} of (trial, bin, neuron) log rates"
+        )
+    if predicted.shape != target.shape:
+        raise InputError(
+            f"model: found output {tuple(predicted.shape)}, wanted {tuple(target.shape)}, "
+            "(trial, bin, neuron) log rates"
+        )
+    return predicted
 
 
 class Objective(nn.Module):
@@ -172,7 +197,8 @@ class Objective(nn.Module):
         pair = self._pair(model, batch)
         if batch.target is None or batch.scored is None:
             raise ValueError("an objective was called on a batch without targets")
-        parts = {"task": self.task_loss(pair.student.log_rates, batch.target, batch.scored)}
+        predicted = of_shape(pair.student.log_rates, batch.target)
+        parts = {"task": self.task_loss(predicted, batch.target, batch.scored)}
         own = own_losses(model, self.progress)
         if both := set(own) & set(self.terms):
             raise InputError(f"own_losses: '{min(both)}' is a term of the objective too; rename it")

@@ -12,6 +12,8 @@ from neuroblend.models.banded import banded_attention
 from neuroblend.models.dropout import Dropout
 from neuroblend.models.window import Reach
 
+LEAST_ROWS = 2048  # of scores in a batch, for blocks to be worth their calls
+
 
 class EncoderLayer(nn.Module):
     """Pre-norm attention and perceptron, each added to its input, with T-Fixup scaled weights.
@@ -77,8 +79,9 @@ def attended(qkv: Tensor, reach: Reach) -> Tensor:
         qkv: (B, T, 3, heads, F) queries, keys and values.
         reach: Who may attend to whom.
     """
-    if reach.blocks and qkv.device.type == "cpu":  # elsewhere one fused call is faster
-        return banded_attention(qkv, reach)
+    n_trials, n_bins, _, n_heads, _ = qkv.shape
+    if reach.blocks and n_trials * n_heads * n_bins >= LEAST_ROWS:
+        return banded_attention(qkv, reach.blocks)
     # unbound before they are transposed, which saves a copy on the way back
     q, k, v = (part.transpose(1, 2) for part in qkv.unbind(dim=2))
     mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=reach.allowed)

@@ -5,8 +5,8 @@ columns of a block.
 
 A mask alone saves nothing: with the published context of 4 bins ahead and 8 back, nine in ten of
 the products of a trial of 140 bins are made to be thrown away. Here each block of rows looks at
-the columns that it may attend to. On a CPU a step of NDT at the size of MC_Maze takes 0.9 of its
-time in single precision and 0.7 in bfloat16 (``benchmarks/step_time.py``).
+the columns that it may attend to. What that saves on a CPU is a row of
+``benchmarks/step_time.py``.
 """
 
 from __future__ import annotations
@@ -18,49 +18,51 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from neuroblend.models.window import Block, Reach
+from neuroblend.models.window import Block
 
 
-def banded_attention(qkv: Tensor, reach: Reach) -> Tensor:
+def banded_attention(qkv: Tensor, blocks: Sequence[Block]) -> Tensor:
     """Return (B, T, H, F) values as attention mixes them; the same numbers as with a mask.
 
     Args:
         qkv: (B, T, 3, H, F) queries, keys and values.
-        reach: Who may attend to whom, with blocks.
+        blocks: Parts of the window; their rows make up all bins.
     """
-    assert reach.allowed is not None
     n_trials, _, _, n_heads, _ = qkv.shape
     parts = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2)  # (3, B H, T, F), one copy for all blocks
-    allowed = reach.allowed
-    if allowed.ndim == 4:  # (B, 1, T, T), each trial with its own padding
-        allowed = allowed[:, 0].repeat_interleave(n_heads, dim=0)
-    barred = torch.zeros(allowed.shape, device=qkv.device).masked_fill_(~allowed, -torch.inf)
     if torch.is_grad_enabled() and qkv.requires_grad:
-        mixed: Tensor = _Banded.apply(parts, barred, reach.blocks)  # type: ignore[no-untyped-call]
+        mixed: Tensor = _Banded.apply(parts, blocks, n_heads)[0]  # type: ignore[no-untyped-call]
     else:
-        mixed = _attend(parts, barred, reach.blocks)[0]
+        mixed = _attend(parts, blocks, n_heads)[0]
     return mixed.view(n_trials, n_heads, *mixed.shape[1:]).transpose(1, 2)
 
 
 class _Banded(torch.autograd.Function):
     """With a way back that adds gradients of blocks up in place; slices would each make zeros."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, parts: Tensor, barred: Tensor, blocks: Sequence[Block]) -> Tensor:
-        mixed, weights = _attend(parts, barred, blocks)
+    def forward(parts: Tensor, blocks: Sequence[Block], n_heads: int) -> tuple[Tensor, ...]:
+        return _attend(parts, blocks, n_heads)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        parts, ctx.blocks, _ = inputs
+        weights = output[1:]
+        ctx.mark_non_differentiable(*weights)
+        ctx.set_materialize_grads(False)  # else zeros are made for each of the weights
         ctx.save_for_backward(parts, *weights)
-        ctx.blocks = blocks
-        return mixed
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor, None, None]:
         parts, *weights = ctx.saved_tensors
-        query, key, value = parts
-        scale = query.shape[2] ** -0.5
+        query, key, value = parts.unbind()
+        scale = query.shape[-1] ** -0.5
         to_parts = torch.zeros_like(parts)
-        to_query, to_key, to_value = to_parts
-        for (rows, columns), weight in zip(ctx.blocks, weights, strict=True):
+        to_query, to_key, to_value = to_parts.unbind()
+        for (rows, columns, _), weight in zip(ctx.blocks, weights, strict=True):
             given = gradient[:, rows]
             to_value[:, columns] += weight.transpose(1, 2) @ given
             to_weight = given @ value[:, columns].transpose(1, 2)
@@ -71,21 +73,23 @@ class _Banded(torch.autograd.Function):
         return to_parts, None, None
 
 
-def _attend(parts: Tensor, barred: Tensor, blocks: Sequence[Block]) -> tuple[Tensor, list[Tensor]]:
+def _attend(parts: Tensor, blocks: Sequence[Block], n_heads: int) -> tuple[Tensor, ...]:
     """Return (B H, T, F) mixed values, and the (B H, R, C) weights of each block.
 
     Args:
         parts: (3, B H, T, F) queries, keys and values.
-        barred: (T, T) or (B H, T, T), 0 where bin i may attend to bin j, else minus infinity.
-        blocks: Rows that make up all bins, with their columns.
+        blocks: Parts of the window; their rows make up all bins.
+        n_heads: ``H``.
     """
-    query, key, value = parts
-    scale = query.shape[2] ** -0.5
+    query, key, value = parts.unbind()
+    scale = query.shape[-1] ** -0.5
+    # the precision of sums; double stays what it is
+    exact = torch.promote_types(query.dtype, torch.float32)
     mixed, weights = [], []
-    for rows, columns in blocks:
-        scores = (query[:, rows] @ key[:, columns].transpose(1, 2)).float()
-        scores = scores.mul_(scale).add_(barred[..., rows, columns])
+    for rows, columns, barred in blocks:
+        scores = (query[:, rows] @ key[:, columns].transpose(1, 2)).to(exact).mul_(scale)
+        scores.view(-1, n_heads, *scores.shape[1:]).add_(barred)
         weight = scores.softmax(dim=2).to(value.dtype)
         mixed.append(weight @ value[:, columns])
         weights.append(weight)
-    return torch.cat(mixed, dim=1), weights
+    return torch.cat(mixed, dim=1), *weights

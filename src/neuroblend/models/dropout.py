@@ -60,6 +60,8 @@ class _Dropped(torch.autograd.Function):
 
 
 def random_bytes(n: int, device: torch.device) -> Tensor:
-    """Return (n,) uniform uint8, eight drawn at a time."""
+    """Return (n,) uniform uint8, eight drawn at a time where whole words can be drawn."""
+    if device.type == "mps":
+        return torch.randint(256, (n,), dtype=torch.uint8, device=device)
     words = torch.empty((n + 7) // 8, dtype=torch.int64, device=device)
     return words.random_(-(2**63), None).view(torch.uint8)[:n]

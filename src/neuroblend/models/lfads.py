@@ -9,7 +9,7 @@ controller that is fed a second encoder and the generator's own factors. Factors
 linear read-out of the generator, log rates a linear read-out of factors. In training, posteriors
 are sampled, and the network brings two loss terms of its own: the divergence of posteriors from
 priors, ramped up, and a penalty on recurrent weights. Coordinated dropout (Keshtkaran & Pandarinath
-2019) is the mask of entries that this model is registered with.
+2019) is the mask of entries that it asks a training for (``default_mask``).
 
 Differences from lfads-torch: gates are those of ``torch.nn.GRU`` (reset after the product), which
 fuses the encoders' loops, encoders start at zero and are not clipped, and generator and controller
@@ -27,12 +27,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from neuroblend.data.batch import TaskSpec
+from neuroblend.data.processes import share_of
 from neuroblend.errors import InputError
 from neuroblend.models.dropout import Dropout
 from neuroblend.models.recurrent import states_of
@@ -48,6 +49,7 @@ PRESETS = {
             "initial": 64,
             "dropout": 0.3,
             "prior_tau_s": 0.2,
+            "kl_ramp": 0.08,
         },
         "training": {
             "lr": 4e-3,
@@ -68,6 +70,7 @@ PRESETS = {
             "initial": 100,
             "dropout": 0.02,
             "prior_tau_s": 0.05,
+            "kl_ramp": 0.08,
         },
         "training": {
             "lr": 4e-3,
@@ -78,7 +81,10 @@ PRESETS = {
         },
     },
 }
-"""Sizes and training as published; weights of divergences, which were searched there, are ours."""
+"""Sizes and training as published, but for what was searched there or has no counterpart here:
+weights of divergences; learning rates that fall when validation does not improve (here a cosine);
+gradients clipped at a norm of 200, of a loss that is 10,000 times as large; at most 1,000 epochs.
+"""
 
 LEAST_VARIANCE = 1e-4  # of the posterior of the initial condition, as in lfads-torch
 PRIOR_VARIANCE = 0.1  # of the initial condition, as in lfads-torch
@@ -102,8 +108,8 @@ class LFADS(nn.Module):
         kl_initial: Weight of the initial condition's divergence; 1 is the evidence lower bound.
         kl_inputs: Weight of the inferred inputs' divergence.
         kl_ramp: Share of training over which both weights rise from 0.
-        l2_generator: Weight of the generator's mean squared recurrent weight.
-        l2_controller: Weight of the controller's.
+        l2_generator: Weight of half the generator's mean squared recurrent weight.
+        l2_controller: Weight of half the controller's.
         prior_tau_s: Time constant at which the prior of inferred inputs starts, in seconds.
         n_samples: Posterior samples that rates are averaged over in eval mode; 0 takes the
             posterior mean. Samples are the same at every call.
@@ -111,6 +117,8 @@ class LFADS(nn.Module):
     Raises:
         InputError: A number is out of range.
     """
+
+    default_mask = "entries"
 
     def __init__(
         self,
@@ -183,9 +191,11 @@ class LFADS(nn.Module):
         generator = torch.Generator(spikes.device).manual_seed(SAMPLE_SEED)
 
         def noise(n_bins: int, n_trials: int, n: int) -> Tensor:
-            # the same for every trial, so that its rates do not depend on the batch it is in
-            drawn = torch.randn(n_bins, 1, n, generator=generator, device=spikes.device)
-            return drawn.expand(-1, n_trials, -1)
+            # the same for every trial and, in as many bins as there can be, for every length, so
+            # that its rates do not depend on the batch it is in
+            n_drawn = max(n_bins, self.t_out)
+            drawn = torch.randn(n_drawn, 1, n, generator=generator, device=spikes.device)
+            return drawn[:n_bins].expand(-1, n_trials, -1)
 
         draws = [self._rates(spikes, present, noise) for _ in range(self.n_samples)]
         return torch.stack(draws).logsumexp(dim=0) - math.log(self.n_samples)
@@ -210,10 +220,15 @@ class LFADS(nn.Module):
         divergence, self._divergence = self._divergence, None  # its graph is freed with the loss
         return {"kl": ramp * divergence, "l2": l2}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: all but what belongs to one step."""
+        return self.__dict__ | {"_divergence": None}
+
     def _rates(self, spikes: Tensor, present: Tensor | None, noise: _Noise | None) -> Tensor:
         seen = self.drop(spikes)
         _, last = self.encode_initial(seen, present)
-        mean, log_variance = self.initial_posterior(self.drop(last)).float().chunk(2, dim=1)
+        posterior = self.initial_posterior(self.drop(last)).to(self.prior_mean.dtype)
+        mean, log_variance = posterior.chunk(2, dim=1)
         initial = _Gaussian(mean, log_variance.exp() + LEAST_VARIANCE)
         encoded, n_bins = None, spikes.shape[1] + self.n_forward
         if self.encode_inputs is not None:
@@ -236,7 +251,8 @@ class LFADS(nn.Module):
             each = self.input_prior.divergence(inputs)
             each = each if present is None else each.where(present, 0.0)
             total = total + self.kl_weights[1] * each.sum()
-        n_bins = len(initial.mean) * self.t_out if present is None else present.sum()
+        n_here = len(initial.mean) * self.t_out if present is None else present.sum()
+        n_bins = share_of(torch.as_tensor(n_here, dtype=total.dtype, device=total.device))
         return total / (n_bins * self.readout.out_features)
 
 
@@ -317,12 +333,13 @@ class _Decoder(nn.Module):
         """
         # states add up over many steps, which bfloat16 is too coarse for, and products are small
         with torch.autocast(state.device.type, enabled=False):
-            state = state.float().clamp(-CLIP, CLIP)
             weight = nn.functional.normalize(self.factor_weight, dim=1)
-            kept = self.drop(torch.ones(n_bins + 1, *state.shape, device=state.device))
+            state = state.to(weight.dtype).clamp(-CLIP, CLIP)
+            kept = self.drop(state.new_ones(n_bins + 1, *state.shape))
             if self.controller is None or encoded is None:
                 return self._autonomous(state, weight, kept), None
-            return self._controlled(state, self.drop(encoded.float()), weight, kept, noise)
+            encoded = self.drop(encoded.to(weight.dtype))
+            return self._controlled(state, encoded, weight, kept, noise)
 
     def _autonomous(self, state: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
         constant = state.new_ones(len(state), 1)

@@ -11,10 +11,12 @@ Differences from the paper and its code (snel-repo/neural-data-transformers): to
 linearly into ``width`` rather than having one feature a neuron, which the code offers as an option,
 so that cost and capacity do not follow the number of neurons; the embedding is not multiplied by
 the square root of the width; the read-out's bias starts at each neuron's mean log rate; attention
-weights have no dropout. All layers have their own initial weights (the code copies one layer's).
-Spans, random counts and kept counts under the mask are settings of the training (``mask_span``,
-``mask_ramp``, ``mask_random``, ``mask_kept``). Not offered, as its published settings for the
-benchmark use none of them: post-norm layers, a table of embeddings for counts, a classifier of
+weights have no dropout. All layers have their own initial weights (the code copies one layer's),
+learned positions start at a fiftieth of a standard normal (there, at one), and sinusoidal ones
+count from 0 (there, from 1). Spans, random counts and kept counts under the mask are settings of
+the training (``mask_span``, ``mask_ramp``, ``mask_random``, ``mask_kept``); random counts are the
+neuron's own at another time (there, uniform up to the largest). Not offered: a table of embeddings
+for counts, which the published settings for area2_bump use, post-norm layers, a classifier of
 counts in the place of the Poisson loss, and rates that are not logs.
 """
 
@@ -30,7 +32,7 @@ from neuroblend.errors import InputError, nearest
 from neuroblend.models.attention import EncoderLayer, rounded
 from neuroblend.models.dropout import Dropout
 from neuroblend.models.positions import sinusoids
-from neuroblend.models.window import Window
+from neuroblend.models.window import Window, check_length
 
 PRESETS = {
     "mc_maze": {  # snel-repo/neural-data-transformers, configs/mc_maze.yaml
@@ -89,7 +91,12 @@ class NDT(nn.Module):
     ) -> None:
         if width is None:
             width = rounded(max(spec.n_in, spec.n_out), math.lcm(8, max(n_heads, 1)))
-        if min(n_layers, width, n_heads, feedforward) < 1 or width % n_heads:
+        if min(n_layers, n_heads, feedforward) < 1:
+            raise InputError(
+                f"ndt: found {n_layers} layers, {n_heads} heads and feedforward {feedforward}, "
+                "wanted 1 or more of each"
+            )
+        if width < 1 or width % n_heads:
             raise InputError(f"ndt: width {width} is not a positive multiple of n_heads {n_heads}")
         if positions not in POSITIONS:
             raise InputError(f"ndt: no positions '{positions}': {nearest(positions, POSITIONS)}")
@@ -127,6 +134,7 @@ class NDT(nn.Module):
         if self.n_forward:
             tokens = nn.functional.pad(tokens, (0, 0, 0, self.n_forward))
         n_bins = tokens.shape[1]
+        check_length("ndt", n_bins, len(self.position))
         tokens = self.drop_embedding(tokens + self.position[:n_bins])
         reach = self.window(present, n_bins)
         for layer in self.layers:

@@ -11,8 +11,9 @@ apart those of different trials (InfoNCE), as the published settings for the maz
 
 Differences from the published code (trungle93/STNDT): embeddings are not multiplied by the square
 root of their width; layers have their own initial weights; time courses are embedded and projected
-to as many features as there are bins, padded to the heads; positions are learned; random counts are
-drawn from the neuron's own, and views hide no spans; views corrupt what the masked model is given,
+to as many features as there are bins, padded to the heads; positions are learned; what a masked
+entry leaves is scaled up (coordinated dropout); random counts are drawn from the neuron's own, and
+views hide no spans; views corrupt what the masked model is given,
 so that no hidden count leaks through them; attention over the values of neurons' tokens, whose
 result that code throws away, is not computed.
 """
@@ -26,14 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from neuroblend.data.batch import TaskSpec
+from neuroblend.data.processes import as_share, of_whole_batch
 from neuroblend.errors import InputError
-from neuroblend.models.attention import (
-    EncoderLayer,
-    Perceptron,
-    rounded,
-)
+from neuroblend.models.attention import EncoderLayer, Perceptron, rounded
 from neuroblend.models.dropout import Dropout
-from neuroblend.models.window import Reach, Window
+from neuroblend.models.window import Reach, Window, check_length
 
 PRESETS = {
     "mc_maze": {  # trungle93/STNDT, configs/mc_maze.yaml
@@ -44,7 +42,12 @@ PRESETS = {
             "contrast_weight": 0.1,
             "contrast_ratio": 0.05,
         },
-        "training": {"batch_size": 64, "weight_decay": 5e-5, "mask_ratio": 0.25},
+        "training": {
+            "batch_size": 64,
+            "weight_decay": 5e-5,
+            "mask": "entries",
+            "mask_ratio": 0.25,
+        },
     },
 }
 """As published; what was searched there (dropout, context, learning rate) is ours."""
@@ -130,6 +133,7 @@ class STNDT(nn.Module):
         ``present`` is (B, T) bool, False for padding; ``None`` where all trials have all bins.
         """
         n_missing = self.t_out - self.n_forward - spikes.shape[1]
+        check_length("stndt", self.t_out - n_missing, self.t_out)
         spikes = nn.functional.pad(spikes, (0, 0, 0, n_missing + self.n_forward))
         if n_missing:  # shorter trials are padded ones: a time course has a fixed number of bins
             if present is None:
@@ -184,13 +188,15 @@ class STNDT(nn.Module):
     def _contrast(self, views: list[Tensor]) -> Tensor:
         """Return InfoNCE (van den Oord et al. 2018) between trials of two views, in nats.
 
-        Each of the 2 B embeddings has to find its other view among the 2 B - 1 others.
+        Each of the 2 B embeddings has to find its other view among the 2 B - 1 others, with several
+        processes those of all of them.
         """
+        views = [of_whole_batch(view) for view in views]
         unit = nn.functional.normalize(torch.cat(views).flatten(1).float(), dim=1)
         similarity = (unit @ unit.T / self.contrast_temperature).fill_diagonal_(-torch.inf)
         n_trials = len(views[0])
         partner = torch.arange(2 * n_trials, device=unit.device).roll(n_trials)
-        return nn.functional.cross_entropy(similarity, partner)
+        return as_share(nn.functional.cross_entropy(similarity, partner))
 
 
 class _Layer(nn.Module):

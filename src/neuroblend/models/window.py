@@ -5,6 +5,7 @@ Shape legend: ``B`` trials, ``T`` bins.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,14 +15,21 @@ from neuroblend.data.batch import TaskSpec
 from neuroblend.errors import InputError
 
 N_ROWS = 24  # of a block: with more of them more is thrown away, products of fewer are slower
-WORTH_IT = 0.6  # of all pairs: with more of them in blocks, all at once are as cheap
+WORTH_IT = 0.55  # of all pairs: with more of them in blocks, all at once are as cheap
 
 
 class Block(NamedTuple):
-    """Bins that attend (rows of a window), and those that any of them may attend to (columns)."""
+    """Bins that attend (rows of a window), and those that any of them may attend to (columns).
+
+    Attributes:
+        rows: ``R`` bins.
+        columns: ``C`` bins.
+        barred: (R, C) or (B, 1, R, C), 0 where a bin may attend to another, else minus infinity.
+    """
 
     rows: slice
     columns: slice
+    barred: Tensor
 
 
 class Reach(NamedTuple):
@@ -31,7 +39,7 @@ class Reach(NamedTuple):
         allowed: Broadcasts to (B, heads, T, T) bool, True where bin i (row) may attend to bin j;
             ``None`` for everywhere.
         blocks: Parts of the window outside of which nothing is allowed; none where they would save
-            little.
+            little, where one fused call is faster (on a GPU), and while a network is traced.
     """
 
     allowed: Tensor | None
@@ -67,13 +75,14 @@ class Window(nn.Module):
         """Return the window of a task, for reaches in seconds, ``None`` for all bins.
 
         Raises:
-            InputError: A reach is negative; ``name`` is the model's.
+            InputError: A reach is negative or not finite; ``name`` is the model's.
         """
         reaches = []
         for side, seconds in (("forward", forward_s), ("backward", backward_s)):
-            if seconds is not None and seconds < 0:
+            if seconds is not None and not (0 <= seconds < math.inf):
                 raise InputError(
-                    f"{name}: context_{side}_s {seconds} is negative; null stands for all"
+                    f"{name}: context_{side}_s {seconds}, wanted seconds, 0 or more; null stands "
+                    "for all"
                 )
             # at least one bin where it is not 0
             reaches.append(seconds and max(1, round(seconds / spec.bin_s)))
@@ -90,27 +99,51 @@ class Window(nn.Module):
             n_bins: ``T`` of these trials.
         """
         window = None if self.allowed is None else self.allowed[:n_bins, :n_bins]
-        blocks = () if window is None else self.blocks(n_bins)
-        if present is None:
-            return Reach(window, blocks)
-        allowed = present[:, None, None, :]
-        if window is not None:
-            allowed = allowed & window
-        itself = torch.eye(n_bins, dtype=torch.bool, device=present.device)
-        return Reach(allowed | itself, blocks)
+        allowed = window
+        if present is not None:
+            allowed = present[:, None, None, :]
+            if window is not None:
+                allowed = allowed & window
+            allowed = allowed | torch.eye(n_bins, dtype=torch.bool, device=present.device)
+        if window is None or allowed is None or window.device.type != "cpu" or _is_traced():
+            return Reach(allowed)
+        blocks = []
+        for rows, columns in self.blocks(n_bins):
+            part = allowed[..., rows, columns]
+            barred = torch.zeros(part.shape).masked_fill_(~part, -torch.inf)
+            blocks.append(Block(rows, columns, barred))
+        return Reach(allowed, tuple(blocks))
 
-    def blocks(self, n_bins: int) -> tuple[Block, ...]:
-        """Return blocks that hold every pair that is allowed; none where they would save little."""
+    def blocks(self, n_bins: int) -> list[tuple[slice, slice]]:
+        """Return rows and columns of blocks that hold every pair that the window allows.
+
+        There are none where they would save little.
+        """
         n_seen = min(self.n_seen, n_bins)
         blocks = []
         for start in range(0, n_seen, N_ROWS):
             stop = min(start + N_ROWS, n_seen)
             columns = slice(max(0, start - self.back), min(stop + self.ahead, n_bins))
-            blocks.append(Block(slice(start, stop), columns))
+            blocks.append((slice(start, stop), columns))
         if n_seen < n_bins:
-            blocks.append(Block(slice(n_seen, n_bins), slice(0, n_bins)))
+            blocks.append((slice(n_seen, n_bins), slice(0, n_bins)))
         n_pairs = sum(_length(rows) * _length(columns) for rows, columns in blocks)
-        return tuple(blocks) if n_pairs < WORTH_IT * n_bins**2 else ()
+        return blocks if n_pairs < WORTH_IT * n_bins**2 else []
+
+
+def check_length(name: str, n_bins: int, most: int) -> None:
+    """Check that trials are no longer than those that a model has positions for.
+
+    Raises:
+        InputError: They are; ``name`` is the model's.
+    """
+    if n_bins > most:
+        raise InputError(f"{name}: found trials of {n_bins} bins, wanted {most} or fewer, as built")
+
+
+def _is_traced() -> bool:
+    in_script: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return in_script or torch.compiler.is_compiling()
 
 
 def _length(part: slice) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +18,7 @@ from neuroblend.errors import InputError, nearest, some
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import find_model, find_reference, find_strategies, load
+from neuroblend.training.masking import mask_for
 
 TEACHER, BASELINE, MULTITASK = "teacher", "baseline", "multitask"
 
@@ -154,11 +157,11 @@ def feature_layer(config: ModelConfig, net: nn.Module) -> str:
 
 
 def check_network(config: RunConfig, task: Task) -> str:
-    """Try student and teacher on two trials and return the layer to distil.
+    """Try student and teacher on two trials, in training too, and return the layer to distil.
 
     Raises:
-        InputError: A network gives the wrong shape or values that are not finite, or its layer
-            gives no (trial, bin, feature) tensor.
+        InputError: A network fails, gives the wrong shape or values that are not finite, its layer
+            gives no (trial, bin, feature) tensor, or settings of its mask do not go together.
     """
     student, teacher = build_student(config, task, 0), build_teacher(config, task, 0)
     if not any(weight.requires_grad for weight in student.parameters()):
@@ -167,18 +170,10 @@ def check_network(config: RunConfig, task: Task) -> str:
     batch = task.batch("train").take(slice(2))
     wanted = (batch.n_trials, task.spec.t_out, task.spec.n_out)
     for role, model in (("student", student), ("teacher", teacher)):
+        where = f"as a {role} on spikes of shape {tuple(batch.spikes.shape)}"
         model.eval()
-        with torch.no_grad():
-            try:
-                output = output_of(model, batch, [layer])
-            except InputError:
-                raise
-            except Exception as error:  # a user's module may raise anything
-                why = (str(error).splitlines() or [""])[0]
-                raise InputError(
-                    f"model {config.model.name}: as a {role} on spikes of shape "
-                    f"{tuple(batch.spikes.shape)} it fails ({type(error).__name__}: {why})"
-                ) from error
+        with torch.no_grad(), _its_failures(config.model.name, where):
+            output = output_of(model, batch, [layer])
         if not isinstance(output.log_rates, Tensor):
             raise InputError(
                 f"model {config.model.name}: found output of type "
@@ -205,4 +200,22 @@ def check_network(config: RunConfig, task: Task) -> str:
                 f"layer '{layer}' gives {found}, wanted (trial, bin, feature); name another with "
                 f"--layer; there are: {layers}"
             )
+        model.train()
+        mask = mask_for(config.training, model.net)
+        with torch.random.fork_rng(), _its_failures(config.model.name, f"{where}, in training,"):
+            Objective()(model, mask(batch, 0))["loss"].backward()
     return layer
+
+
+@contextmanager
+def _its_failures(name: str, where: str) -> Iterator[None]:
+    """Say in one line what went wrong in a network, which may be a user's and raise anything."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        why = (str(error).splitlines() or [""])[0]
+        raise InputError(
+            f"model {name}: {where} it fails ({type(error).__name__}: {why})"
+        ) from error

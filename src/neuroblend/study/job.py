@@ -31,7 +31,6 @@ from neuroblend.evaluation.metrics import (
 )
 from neuroblend.evaluation.predict import predict
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.registry import find_model
 from neuroblend.study.arms import (
     TEACHER,
     Arm,
@@ -104,9 +103,7 @@ def _trained(
     teacher = load_teacher(folder, fit, config, task) if fit.arm.wants_teacher else None
     layer = feature_layer(config.model, model.net)
     objective = build_objective(config, fit.arm, task.spec, layer, teacher)
-    mask = config.training.mask or find_model(config.model.name).mask
-    settings = config.training.model_copy(update={"mask": mask})
-    return train(model, task, objective, settings, fit_seed(fit), folder.of(fit), progress)
+    return train(model, task, objective, config.training, fit_seed(fit), folder.of(fit), progress)
 
 
 def build(fit: Fit, config: RunConfig, task: Task) -> Student | Teacher:

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from neuroblend.config import TrainingConfig
 from neuroblend.data.batch import Batch, Batches, mixed_seed
-from neuroblend.distill.objective import Objective, TaskLoss, poisson_nll
-from neuroblend.distill.reduce import n_processes, summed_over_processes
+from neuroblend.data.processes import n_processes, summed_over_processes
+from neuroblend.distill.objective import Objective, TaskLoss, of_shape, poisson_nll
 from neuroblend.errors import InputError
 from neuroblend.training.checkpoint import SafetensorsIO
 from neuroblend.training.devices import as_device, check_devices, own_device
-from neuroblend.training.masking import EntryMask, TimeMask
+from neuroblend.training.masking import TimeMask, mask_for
 
 SCALED = "16-mixed"  # the precision that scales gradients
 RESUME_FILE = "resume.safetensors"
@@ -126,7 +126,8 @@ def fit(
         for a student of a network that has a method ``fit_to``, which is called instead.
 
     Raises:
-        InputError: The device is not to be had, or the loss is not finite.
+        InputError: The device is not to be had, the model's output is no tensor of the target's
+            shape, or the loss is not finite.
     """
     net: object = getattr(model, "net", None)
     if isinstance(net, FitsItself):
@@ -215,20 +216,12 @@ class _Loop(pl.LightningModule):
         self.settings = settings
         self.seed = seed
         self.n_steps = n_batches * settings.epochs
-        self.mask = (
-            EntryMask(settings.mask_ratio)
-            if settings.mask == "entries"
-            else TimeMask(
-                settings.mask_ratio,
-                settings.mask_span,
-                ramp=settings.mask_ramp,
-                random=settings.mask_random,
-                kept=settings.mask_kept,
-            )
-        )
+        self.mask = mask_for(settings, getattr(model, "net", model))
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
-        mask = TimeMask(settings.mask_ratio, 1) if settings.mask != "entries" else self.mask
+        # without spans, so that scores of all epochs are of the same kind
+        is_bins = isinstance(self.mask, TimeMask)
+        mask = TimeMask(settings.mask_ratio, max_span=1) if is_bins else self.mask
         masked = [
             mask(whole, mixed_seed(seed, 12, i))
             for i in range(N_VALID_MASKS)
@@ -310,7 +303,8 @@ class _Loop(pl.LightningModule):
         losses, weights = [], []
         for part in self._valid:
             assert part.target is not None and part.scored is not None
-            losses.append(self.yardstick(self.model(part), part.target, part.scored))
+            predicted = of_shape(self.model(part), part.target)
+            losses.append(self.yardstick(predicted, part.target, part.scored))
             weights.append(part.scored.sum())
         weight = torch.stack(weights).float()
         self.log("valid", (torch.stack(losses) * weight).sum() / weight.sum(), batch_size=1)

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from neuroblend.config import TrainingConfig
 from neuroblend.data.batch import Batch, mixed_seed
+from neuroblend.errors import InputError
+
+OF_BINS = ("mask_span", "mask_ramp", "mask_random", "mask_kept")
+"""Settings that say how bins are hidden, and have no meaning for entries."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,32 @@ class EntryMask:
         if batch.present is not None:
             hidden = hidden & batch.present[:, :, None]
         return _hide(batch, hidden, scale=1 / (1 - self.ratio))
+
+
+def mask_for(settings: TrainingConfig, net: object) -> TimeMask | EntryMask:
+    """Return the mask that settings name, else that which the network's ``default_mask`` names.
+
+    Raises:
+        InputError: Settings of how bins are hidden are given, and entries are to be hidden.
+    """
+    name = settings.mask or getattr(net, "default_mask", "bins")
+    if name != "entries":
+        return TimeMask(
+            settings.mask_ratio,
+            settings.mask_span,
+            ramp=settings.mask_ramp,
+            random=settings.mask_random,
+            kept=settings.mask_kept,
+        )
+    usual = TrainingConfig()
+    for setting in OF_BINS:
+        if (given := getattr(settings, setting)) != getattr(usual, setting):
+            why = "training.mask" if settings.mask else "the model's default"
+            raise InputError(
+                f"training.{setting} {given}: says how bins are hidden, but {why} is to hide "
+                "entries; leave it out, or give training.mask bins"
+            )
+    return EntryMask(settings.mask_ratio)
 
 
 def _hide(batch: Batch, hidden: torch.Tensor, scale: float) -> Batch:
