@@ -10,6 +10,7 @@ Run: python benchmarks/step_time.py [--reference BLEND] [--lfads LFADS_TORCH] [-
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable
 from statistics import median
@@ -36,11 +37,20 @@ def child(job: dict[str, Any]) -> None:
 
 
 def child_step(
-    side: str, n: int, path: str = "", teacher: str = "none", bf16: bool = False
+    side: str,
+    n: int,
+    path: str = "",
+    teacher: str = "none",
+    bf16: bool = False,
+    blocks: bool = True,
 ) -> dict[str, Any]:
     """Time ``n`` steps of one side, after one that is not counted."""
     from support import steps
 
+    from neuroblend.models import attention
+
+    if not blocks:
+        attention.LEAST_ROWS = math.inf
     shape = steps.Shape()
     if side == "published":
         build = steps.published(path, shape, teacher)
@@ -123,10 +133,10 @@ def in_turns(jobs: dict[str, dict[str, Any]], rounds: int, n: int) -> Found:
 
 
 def table(found: Found) -> None:
-    print(f"  {'':34} processor s   wall s   peak MB   less imports and data")
+    print(f"  {'':41} processor s   wall s   peak MB   less imports and data")
     for name, row in found.items():
         print(
-            f"  {name:34} {row['cpu']:11.3f} {row['wall']:8.3f} {row['peak']:9.0f} "
+            f"  {name:41} {row['cpu']:11.3f} {row['wall']:8.3f} {row['peak']:9.0f} "
             f"{row['own']:9.0f}"
         )
     if any(row["wall"] > 1.1 * row["cpu"] for row in found.values()):
@@ -141,11 +151,12 @@ def verdict(what: str, value: float, target: float, at_least: bool = False) -> N
 
 def distillation(reference: str | None, rounds: int, n: int) -> None:
     """Compare the step of a student that follows a teacher."""
-    mine, same_in_bf16 = "ours", "ours in bfloat16"
+    mine, same_in_bf16, with_mask = "ours", "ours in bfloat16", "{}, attention with a mask"
     jobs: dict[str, dict[str, Any]] = {
         mine: {"side": "ours", "teacher": "each step"},
         same_in_bf16: {"side": "ours", "teacher": "each step", "bf16": True},
     }
+    jobs |= {with_mask.format(name): job | {"blocks": False} for name, job in jobs.items()}
     if reference:
         theirs = {"side": "published", "path": reference}
         jobs = {"published": theirs | {"teacher": "each step"}} | jobs
@@ -153,6 +164,9 @@ def distillation(reference: str | None, rounds: int, n: int) -> None:
     print("a step of hard distillation, 64 trials x 180 bins (140 seen) x 182 neurons (137 seen)")
     found = in_turns(jobs, rounds, n)
     table(found)
+    for name in (mine, same_in_bf16):
+        ratio = found[name]["cpu"] / found[with_mask.format(name)]["cpu"]
+        print(f"  {f'attention in blocks / with a mask, {name}':55} {ratio:5.2f}")
     if not reference:
         print("  (the published code is compared with where --reference gives a checkout of it)")
         return

@@ -233,7 +233,7 @@ BAD_LAYOUTS = {
         all_types("EC"),
         "'subclass': no cell has one; there are: ei, type; choose with --labels",
     ),
-    "one class": (all_types("Vip"), "subclass: labels: found 1 classes of 3 or more cells (Vip 96"),
+    "one class": (all_types("Vip"), "ei: labels: found 1 classes of 3 or more cells (IN 96"),
 }
 
 
@@ -262,6 +262,7 @@ BAD_FILES = {
     "missing labels": ({"label": np.full(24, "")}, "no neuron has a label: all are missing"),
     "fewer labels": ({"label": GOOD["label"][:20]}, "24 neurons and label 'label' has 20"),
     "one class": ({"label": np.full(24, "a")}, "label: labels: found 1 classes"),
+    "a label without a name": ({"label_": GOOD["label"]}, "wanted a name without slashes"),
     "no behavior": ({"behavior": None, "behavior_names": None}, "no behavior, so there is nothing"),
     "fewer frames of behavior": ({"behavior": GOOD["behavior"][:150]}, "behavior has shape (150,"),
     "constant behavior": (
@@ -306,7 +307,7 @@ def test_a_bad_file_is_refused_in_one_line_and_leaves_nothing(tmp_path, case) ->
         (["--accelerator", "gpuu"], "training.accelerator: Input should be 'auto', 'cpu'"),
         (["--config", "none.yaml"], "none.yaml: cannot be read"),
         (["--set", "data.fold=3"], "unknown setting 'data.fold': did you mean 'folds'"),
-        (["--set", "data.folds=90"], "subclass: labels: found 0 classes of 90 or more cells"),
+        (["--labels", "subclass", "--set", "data.folds=90"], "subclass: labels: found 0 classes of 90 or more cells"),
         (["--set", "training.devices=2"], "on one device; wanted 1"),
         (["--set", "training.precision=16-mixed"], "--precision 16-mixed: needs a CUDA GPU"),
         (["--set", "model.settings.n_stat=3"], "no setting 'n_stat': did you mean 'n_state'"),

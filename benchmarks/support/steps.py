@@ -114,10 +114,10 @@ def step_of(
     def step(i: int) -> None:
         with autocast or nullcontext():
             loss = objective(student, mask(batch, i))["loss"]
-        optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
+        optimiser.zero_grad()
 
     return step
 

@@ -260,7 +260,8 @@ def identity(
         from neuroblend.report.identity_table import print_identity_table
         from neuroblend.study.identity import run_identity
 
-    out = out or Path("runs") / f"identity-{Path(source).name}"
+    there = Path(source).resolve()
+    out = out or Path("runs") / f"identity-{there.name if there.is_dir() else there.stem}"
     say = (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True))
     folder = run_identity(source, out, settings, jobs, quiet, say)
     print_identity_table(folder)

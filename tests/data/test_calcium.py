@@ -49,6 +49,10 @@ def not_finite() -> np.ndarray:
         ({"activity": np.ones((0, 3))}, r"a: activity has shape \(0, 3\)"),
         ({"activity": not_finite()}, "a: activity is not finite in 2 of 20 frames, frame 4 first"),
         ({"labels": {"ei": np.array(["EC"])}}, "a: activity has 3 neurons and label 'ei' has 1"),
+        *(
+            ({"labels": {kind: np.array(["EC"] * 3)}}, f"a: labels are called '{kind}', wanted")
+            for kind in ("", "vectors", "a/b")
+        ),
         ({"neuron_id": np.array(["x"])}, "a: activity has 3 neurons and neuron_id has 1"),
         ({"position": np.ones((4, 2))}, "a: activity has 3 neurons and position has 4"),
         ({"neuron_id": np.array(["x", "y", "y"])}, "a: neuron_id 'y' stands 2 times in one"),

@@ -363,12 +363,13 @@ def test_null_labels_are_those_of_others(tmp_path, drawn) -> None:
 def shares_explained(root: Path) -> tuple[float, float]:
     """Return how much of the variance over cells their subclass explains.
 
-    Of the change of the log rate with running, and of how much a frame is like the one before.
+    Of the change of the log rate with the state of cortex, and of how much a frame is like the one
+    before.
     """
     labels, gain, likeness = [], [], []
     for session in read_bugeon(root):
-        running = session.behavior[:, BEHAVIOR.index("running")] > 0
-        rates = [session.activity[part].mean(axis=0) + 0.02 for part in (running, ~running)]
+        states = [session.behavior[:, BEHAVIOR.index(f"{s}synchronized")] > 0 for s in ("", "de")]
+        rates = [session.activity[state].mean(axis=0) + 0.02 for state in states]
         labels.append(session.labels["subclass"])
         gain.append(np.log(rates[0] / rates[1]))
         likeness.append([np.corrcoef(x[1:], x[:-1])[0, 1] for x in session.activity.T])
@@ -424,7 +425,8 @@ def test_traits_have_the_means_and_spreads_of_their_class() -> None:
     n = 4000
     for kind in KINDS.values():
         traits = CellTraits.draw([kind] * n, np.random.default_rng(1))
-        index = np.tanh(traits.modulation[:, 0] / v1_activity.GAIN / 2)  # (R - S) / (R + S)
+        changes = traits.modulation @ np.array(v1_activity.RUNNING_LESS_STILL)
+        index = np.tanh(changes / 2)  # (R - S) / (R + S)
         others = traits.modulation[:, 1:] / v1_activity.GAIN
         for found, mean in (
             (index, kind.running),
@@ -437,6 +439,23 @@ def test_traits_have_the_means_and_spreads_of_their_class() -> None:
         size = v1_activity.FLUCTUATION_SIZE * kind.coupling
         assert traits.loading.mean() == pytest.approx(size * v1_activity.LOADING_MEAN, abs=0.03)
         assert traits.loading.std() == pytest.approx(size, rel=0.05)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_activity_is_modulated_by_running_as_published(alone) -> None:
+    """(R - S) / (R + S) of what is simulated has the published means, and a spread of about 0.2."""
+    for name, kind in KINDS.items():
+        found = []
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            kinds = [by_state_alone(kind) if alone else kind] * 120
+            behavior = simulate_behavior(3000, rng)
+            activity = simulate_activity(CellTraits.draw(kinds, rng), behavior, rng)
+            running = behavior.state == v1_activity.RUNNING
+            fast, still = activity[running].mean(axis=0), activity[~running].mean(axis=0)
+            found.append((fast - still) / (fast + still))
+        assert np.mean(found) == pytest.approx(kind.running, abs=0.05), name
+        assert 0.17 < np.std(found, axis=1).mean() < 0.25, name
 
 
 def make_traits(n: int, log_rate=-1.0, running=0.0, smear_s=0.3) -> CellTraits:

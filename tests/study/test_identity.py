@@ -269,6 +269,25 @@ def test_a_channel_that_tells_nothing_is_noted(source, tmp_path, monkeypatch) ->
     assert [held for held in folder.cells().notes if "behavior" in held] == [note]
 
 
+def test_silent_neurons_and_labels_that_are_too_few_are_noted(
+    source, tmp_path, monkeypatch
+) -> None:
+    def silence(activity: np.ndarray) -> np.ndarray:
+        activity = activity.copy()
+        activity[:, :3] = 0
+        return activity
+
+    to = edited(source, tmp_path / "v1", "frame.neuralActivity.npy", silence)
+    for file in to.rglob("neuron.ttype.txt"):
+        names = file.read_text().split()
+        file.write_text("\n".join("EC" if name == "EC" else "Vip" for name in names))
+    cells = begun(to, tmp_path / "out", monkeypatch).cells()
+    assert cells.kinds == ("ei",)
+    assert sum("3 of 48 neurons have the same activity" in note for note in cells.notes) == 2
+    (note,) = (note for note in cells.notes if note.startswith("subclass: labels: found 1 class"))
+    assert note.endswith("cells are not told by it")
+
+
 def test_provenance_tells_how(finished, source) -> None:
     provenance = finished.provenance()
     assert provenance["data"]["source"] == str(source)
@@ -490,7 +509,11 @@ def test_labels_channels_and_stimuli_are_chosen(source, tmp_path) -> None:
         ({"data": {"behavior": ["pupl"]}}, "no behavior channel 'pupl': did you mean 'pupil'"),
         ({"data": {"stimuli": ["Blnk"]}}, "no stimulus 'Blnk': did you mean 'Blank'"),
         ({"data": {"window": 61}}, "300 frames, wanted 305 or more for windows of 61"),
-        ({"data": {"folds": 40}}, "^subclass: labels: found 0 classes of 40 or more cells"),
+        (
+            {"data": {"folds": 40, "labels": ["subclass", "ei"]}},
+            "^subclass: labels: found 0 classes of 40 or more cells",
+        ),
+        ({"data": {"folds": 80}}, r"nothing to tell cells by \(ei: labels: found 0 classes of 80"),
         ({"model": {"dynamics": "linaer"}}, "no dynamics 'linaer': did you mean 'linear'"),
         ({"distill": {"strategies": ["embeding"]}}, "did you mean 'embedding'"),
         ({"references": ["moment"]}, "unknown reference 'moment': did you mean 'moments'"),

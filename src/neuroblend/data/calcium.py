@@ -53,6 +53,12 @@ class CalciumSession:
             raise InputError(
                 f"{self.name}: activity has shape {self.activity.shape}, wanted (frame, neuron)"
             )
+        for kind in self.labels:
+            if not kind or kind == "vectors" or not set(kind).isdisjoint("/\\"):
+                raise InputError(
+                    f"{self.name}: labels are called '{kind}', wanted a name without slashes, "
+                    "other than 'vectors'"
+                )
         n_frames, n_neurons = self.activity.shape
         sizes = {f"label '{key}'": len(value) for key, value in self.labels.items()}
         sizes["neuron_id"] = len(self.neuron_id)

@@ -177,7 +177,7 @@ class RunFolder:
         """
         file = self.path / name
         if not file.is_file():
-            raise InputError(f"{file}: not there; give the same `neuroblend run` again to finish")
+            raise InputError(f"{file}: not there; give the same command again to finish")
         try:
             return json.loads(file.read_text())
         except json.JSONDecodeError as error:

@@ -116,13 +116,20 @@ def _cells_of(
     """Return who the cells are, labels of classes that are too small left out.
 
     Raises:
-        InputError: No kind of label has two classes.
+        InputError: A kind of label that was asked for, or every kind, has fewer than two classes.
     """
     animal = {
         neuron: session.animal for session in sessions for neuron in session.neuron_id.tolist()
     }
     notes = [note for session in sessions for note in session.notes]
+    for session in sessions:
+        if n_silent := int((np.ptp(session.activity, axis=0) == 0).sum()):
+            notes.append(
+                f"{session.name}: {n_silent} of {session.n_neurons} neurons have the same activity "
+                "in every frame, which tells nothing of them"
+            )
     labels = {}
+    unusable = ""
     for kind in kinds:
         found = labels_of(sessions, kind)
         if not found:
@@ -134,10 +141,18 @@ def _cells_of(
         try:
             labels[kind], left_out = usable_labels(found, config.data.folds)
         except InputError as error:
-            raise InputError(f"{kind}: {error}") from None
+            unusable = f"{kind}: {error}"
+            if config.data.labels is not None:
+                raise InputError(unusable) from None
+            notes.append(f"{unusable}; cells are not told by it")
+            continue
         notes += [f"{kind}: {note}" for note in left_out]
     if not labels:
-        raise InputError("no cell has a label of any kind; there is nothing to tell cells by")
+        why = f" ({unusable})" if unusable else ""
+        raise InputError(
+            f"no kind of label has classes that are large enough, so there is nothing to tell "
+            f"cells by{why}"
+        )
     names = tuple(sorted(animal))
     return Cells(names, tuple(animal[name] for name in names), labels, tuple(notes))
 

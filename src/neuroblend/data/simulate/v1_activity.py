@@ -7,12 +7,13 @@ pupil, synchronised state) and what fluctuations that have nothing to do with be
 Events are Poisson with exponential amplitudes, smeared over a few frames as imperfect deconvolution
 does, so that activity is not negative and often zero.
 
-Where the numbers come from. Class means of running modulation, (R - S) / (R + S), are those of
-Keijser et al. (2023), and shares of the classes those of two sessions of Bugeon et al. (2022). How
-classes differ in pupil and state modulation, in rate, in smearing and in their share of common
-fluctuations follows no single source: it was chosen, so that behavior itself tells about three
-cells in four by a linear classifier, and mean and deviation of the population next to none.
-Behavior explains 5 to 10 % of a cell's variance, and the fluctuations two to three times as much.
+Where the numbers come from. Class means of running modulation, (R - S) / (R + S) of mean activity
+while the animal runs and while it is stationary, are those of Keijser et al. (2023), and shares of
+the classes those of two sessions of Bugeon et al. (2022). How classes differ in what pupil and state
+do to them at a given running, in rate, in smearing and in their share of common fluctuations follows
+no source: it was chosen, so that behavior itself tells about two cells in three by a linear
+classifier, and mean and deviation of the population next to none. Behavior explains 5 to 10 % of a
+cell's variance, and the fluctuations two to three times as much.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ FLUCTUATION_S = (1.0, 4.0, 15.0, 60.0)  # time constants of what cells share bes
 FLUCTUATION_SIZE = 0.35  # change of the log rate, for a cell that takes its mean share
 LOADING_MEAN = 0.5  # of a cell's share of each fluctuation, in units of its spread
 WITHIN_CLASS = 0.2  # spread of modulations within a class
-GAIN = 1.5  # of modulations by behavior
+GAIN = 1.5  # of modulations by pupil and state
+RUNNING_LESS_STILL = (0.93, 1.04, -0.35)  # mean of each drive while running, less that otherwise
 RUNNING, DESYNCHRONISED, SYNCHRONISED = 0, 1, 2
 
 
@@ -37,9 +39,10 @@ class CellClass:
     """What the cells of a class have in common.
 
     Attributes:
-        running: Mean of (R - S) / (R + S).
-        pupil: Mean change of the log rate for a pupil one standard deviation larger.
-        synchronised: Mean change of the log rate in the synchronised state.
+        running: Mean of (R - S) / (R + S), all that changes with running taken together.
+        pupil: Mean change of the log rate for a pupil one standard deviation larger, in units of
+            ``GAIN``.
+        synchronised: Mean change of the log rate in the synchronised state, in units of ``GAIN``.
         log_rate: Mean log of events/frame.
         smear_s: Time constant of an event, in seconds.
         coupling: Share of common fluctuations, 1 for the mean cell.
@@ -128,13 +131,17 @@ class CellTraits:
         n = len(kinds)
         spread = WITHIN_CLASS * rng.normal(size=(n, 3))
         means = np.array([(kind.running, kind.pupil, kind.synchronised) for kind in kinds])
-        modulation = means + spread
-        modulation[:, 0] = 2 * np.arctanh(modulation[:, 0].clip(-0.8, 0.8))  # an index to log rates
+        index, others = np.split(means + spread, [1], axis=1)
+        others = GAIN * others
+        # of what running does, a part comes from the pupil that it widens and the state it ends
+        run, *rest = RUNNING_LESS_STILL
+        running = (2 * np.arctanh(index.clip(-0.8, 0.8)) - others @ np.array(rest)[:, None]) / run
+        modulation = np.concatenate([running, others], axis=1)
         share = np.array([kind.coupling for kind in kinds])[:, None]
         loading = FLUCTUATION_SIZE * (LOADING_MEAN + rng.normal(size=(n, len(FLUCTUATION_S))))
         return cls(
             np.array([kind.log_rate for kind in kinds]) + 0.4 * rng.normal(size=n),
-            GAIN * modulation,
+            modulation,
             share * loading,
             np.array([kind.smear_s for kind in kinds]) * np.exp(0.2 * rng.normal(size=n)),
         )
