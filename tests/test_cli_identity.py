@@ -307,7 +307,10 @@ def test_a_bad_file_is_refused_in_one_line_and_leaves_nothing(tmp_path, case) ->
         (["--accelerator", "gpuu"], "training.accelerator: Input should be 'auto', 'cpu'"),
         (["--config", "none.yaml"], "none.yaml: cannot be read"),
         (["--set", "data.fold=3"], "unknown setting 'data.fold': did you mean 'folds'"),
-        (["--labels", "subclass", "--set", "data.folds=90"], "subclass: labels: found 0 classes of 90 or more cells"),
+        (
+            ["--labels", "subclass", "--set", "data.folds=90"],
+            "subclass: labels: found 0 classes of 90 or more cells",
+        ),
         (["--set", "training.devices=2"], "on one device; wanted 1"),
         (["--set", "training.precision=16-mixed"], "--precision 16-mixed: needs a CUDA GPU"),
         (["--set", "model.settings.n_stat=3"], "no setting 'n_stat': did you mean 'n_state'"),

@@ -85,11 +85,11 @@ def test_cells_have_three_kinds_of_labels_and_ids_that_recur(root) -> None:
     assert first.neuron_id.tolist() == [
         "SB025/1",
         "SB025/2",
-        "SB025/2019-10-07/2",
+        "SB025/2019-10-07#2",
         "SB025/1234567",
         "SB025/1234568",
     ]
-    assert set(first.neuron_id) - set(second.neuron_id) == {"SB025/2019-10-07/2"}
+    assert set(first.neuron_id) - set(second.neuron_id) == {"SB025/2019-10-07#2"}
 
 
 def test_unknown_types_are_kept_and_counted(tmp_path) -> None:
@@ -125,7 +125,7 @@ def test_a_run_of_other_cells_is_left_out_and_noted(root) -> None:
 def test_nothing_but_runs_of_other_cells_is_refused(tmp_path) -> None:
     day = tmp_path / "SB025" / "2019-10-07"
     write_cells(day)
-    with pytest.raises(InputError, match=r"no run that can be used \(no <stimulus>/<run>"):
+    with pytest.raises(InputError, match=r"no run that can be used \(SB025/2019-10-07: no <"):
         read_bugeon(tmp_path)
     write_run(day / "Blank" / "01", n_neurons=4)
     with pytest.raises(InputError, match=r"no run that can be used \(SB025.*this run is left out"):

@@ -8,7 +8,7 @@ from neuroblend.data.calcium import (
     as_labels,
     as_neuron_ids,
     labels_of,
-    one_label_a_cell,
+    one_cell_an_id,
     read_sessions,
 )
 from neuroblend.errors import InputError
@@ -71,13 +71,19 @@ def test_sessions_that_do_not_fit_are_refused(change, message) -> None:
 def test_a_cell_has_one_label_in_all_its_sessions() -> None:
     again = session("b", ("z", "y", "w"), ("Sst", "Pvalb", ""))
     both = [session(), again]
-    assert one_label_a_cell(both) is both
+    assert one_cell_an_id(both) is both
     assert labels_of(both, "subclass") == {"x": "Vip", "z": "Sst", "y": "Pvalb"}
     assert labels_of(both, "ei") == {}
     with pytest.raises(InputError, match="c: neuron 'z' is Vip here and Sst in a"):
-        one_label_a_cell([*both, session("c", ("z", "u", "v"), ("Vip", "", ""))])
+        one_cell_an_id([*both, session("c", ("z", "u", "v"), ("Vip", "", ""))])
     other_kind = replace(session("c", ("z", "u", "v")), labels={"ei": np.array(["IN", "", ""])})
-    assert len(one_label_a_cell([*both, other_kind])) == 3
+    assert len(one_cell_an_id([*both, other_kind])) == 3
+
+
+def test_a_cell_is_of_one_animal() -> None:
+    other = replace(session("b"), animal="n")
+    with pytest.raises(InputError, match="b: neuron 'x' is of n here and of m in a; wanted ids"):
+        one_cell_an_id([session(), other])
 
 
 def test_labels_that_stand_for_none_are_absent() -> None:
@@ -90,11 +96,11 @@ def test_labels_that_stand_for_none_are_absent() -> None:
         as_labels("label", [["a"], ["b"]])
 
 
-def test_ids_that_are_numbers_count_within_the_animal() -> None:
+def test_ids_count_within_the_animal() -> None:
     big = as_neuron_ids([1234567.0, np.nan, 1234568.0], "m1", "m1/day")
-    assert big.tolist() == ["m1/1234567", "m1/day/1", "m1/1234568"]
+    assert big.tolist() == ["m1/1234567", "m1/day#1", "m1/1234568"]
     assert as_neuron_ids(np.arange(2), "m1", "s").tolist() == ["m1/0", "m1/1"]
-    assert as_neuron_ids(["m7/3", ""], "m1", "s").tolist() == ["m7/3", "s/1"]
+    assert as_neuron_ids(["c3", ""], "m1", "s").tolist() == ["m1/c3", "s#1"]
     with pytest.raises(InputError, match=r"neuron_id: found 1\.5, wanted whole numbers or strings"):
         as_neuron_ids([1.0, 1.5], "m1", "s")
     with pytest.raises(InputError, match="neuron_id: found bool"):
@@ -142,7 +148,7 @@ def test_sessions_of_one_name_are_refused(tmp_path) -> None:
 
 
 def test_labels_are_compared_across_files(tmp_path) -> None:
-    write(tmp_path / "a.npz", neuron_id=np.array(["x", "y"]))
-    write(tmp_path / "b.npz", neuron_id=np.array(["y", "x"]))
-    with pytest.raises(InputError, match="b: neuron 'y' is Vip here and Sst in a"):
+    write(tmp_path / "a.npz", neuron_id=np.array(["x", "y"]), animal="m")
+    write(tmp_path / "b.npz", neuron_id=np.array(["y", "x"]), animal="m")
+    with pytest.raises(InputError, match="b: neuron 'm/y' is Vip here and Sst in a"):
         read_sessions(tmp_path)

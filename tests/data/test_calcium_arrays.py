@@ -71,7 +71,7 @@ def test_a_file_that_tells_little_is_called_as_it_is(tmp_path, suffix) -> None:
     }
     (session,) = read_session_arrays(write(tmp_path / f"mine{suffix}", given))
     assert (session.name, session.animal) == ("mine", "mine")
-    assert session.neuron_id.tolist() == ["mine/0", "mine/1", "mine/2", "mine/3"]
+    assert session.neuron_id.tolist() == ["mine#0", "mine#1", "mine#2", "mine#3"]
     assert (session.behavior, session.behavior_names, session.position) == (None, (), None)
     assert session.labels["ei"].tolist() == ["IN", "EC", "", "IN"]
     np.testing.assert_array_equal(session.activity, given["activity"])
@@ -86,17 +86,20 @@ def test_a_file_may_hold_several_sessions(tmp_path, suffix) -> None:
     assert (first.name, second.name) == ("mine/day1", "mine/more/day2")
     assert (first.animal, second.animal) == ("m1", "m2")
     assert first.neuron_id.tolist() == ["m1/7", "m1/8", "m1/9", "m1/12"]
-    assert second.neuron_id.tolist() == [f"mine/more/day2/{i}" for i in range(4)]
+    assert second.neuron_id.tolist() == [f"mine/more/day2#{i}" for i in range(4)]
     assert (second.activity == 1).all() and not (first.activity == 1).any()
 
 
 def test_cells_recur_where_their_ids_do(tmp_path) -> None:
     strings = np.array(["a", "b", "c", "d"])
     days = within("1", content(name=None, neuron_id=strings)) | within(
-        "2", content(name=None, animal="m2", neuron_id=strings)
+        "2", content(name=None, neuron_id=strings[::-1])
     )
-    first, second = read_session_arrays(write(tmp_path / "mine.npz", days))
-    assert first.neuron_id.tolist() == second.neuron_id.tolist() == list("abcd")
+    days |= within("3", content(name=None, animal="m2", neuron_id=strings))
+    first, second, other = read_session_arrays(write(tmp_path / "mine.npz", days))
+    assert first.neuron_id.tolist() == [f"m1/{cell}" for cell in "abcd"]
+    assert second.neuron_id.tolist() == [f"m1/{cell}" for cell in "dcba"]
+    assert other.neuron_id.tolist() == [f"m2/{cell}" for cell in "abcd"]
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])

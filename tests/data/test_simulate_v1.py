@@ -183,7 +183,7 @@ def test_what_is_read_is_what_was_drawn(tmp_path, drawn) -> None:
             assert session.labels["subclass"][i] == (first if first in NAMES else "")
             assert session.labels["ei"][i] == ("EC" if name == "EC" else "IN")
             if name == "IN":
-                assert session.neuron_id[i] == f"{session.name[:16]}/{i}"
+                assert session.neuron_id[i] == f"{session.name[:16]}#{i}"
             else:
                 assert session.neuron_id[i] == f"{session.animal}/{int(unique[i])}"
         position = np.load(day / "neuron.stackPosCorrected.npy")

@@ -100,11 +100,19 @@ def test_a_position_that_one_session_lacks_is_taken_from_another(sessions) -> No
     task = CellTask.of(sessions, TESTED, WINDOW)
     assert task.spec.position[task.cells.index("m/3")].tolist() == second.position[0].tolist()
     first.position[1] = np.nan  # m/2, which no other session has
-    assert CellTask.of(sessions, TESTED, WINDOW).spec.position is None
+    task = CellTask.of(sessions, TESTED, WINDOW)
+    known = task.spec.position.isfinite().all(dim=1)
+    assert [task.cells[i] for i in (~known).nonzero().flatten()] == ["m/2"]
 
 
-@pytest.mark.parametrize("position", [None, np.zeros((5, 2), np.float32)])
-def test_positions_that_do_not_go_together_are_left_out(position) -> None:
+def test_positions_of_one_session_are_used_for_its_cells() -> None:
+    sessions = [make_session("a"), make_session("b", position=None)]
+    known = CellTask.of(sessions, TESTED, WINDOW).spec.position.isfinite().all(dim=1)
+    assert int(known.sum()) == sessions[0].n_neurons
+
+
+def test_positions_that_do_not_go_together_are_left_out() -> None:
+    position = np.zeros((5, 2), np.float32)
     task = CellTask.of([make_session("a"), make_session("b", position=position)], TESTED, WINDOW)
     assert task.spec.position is None
     assert task.spec.n_neighbors == 0

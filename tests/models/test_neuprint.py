@@ -469,3 +469,37 @@ def test_settings_out_of_range_are_refused(settings, message) -> None:
     with pytest.raises(InputError, match=message) as error:
         NeuPRINT(make_spec(), **settings)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dynamics", ["linear", "recurrent", "attention"])
+def test_who_is_asked_is_predicted_from_the_others(dynamics) -> None:
+    """As a cell that is no reference is; of itself, it sees the frames before."""
+    net = make_net(dynamics)
+    activity = make_activity().requires_grad_()
+    asked = torch.tensor([5, 0])
+    predicted = net(activity, EVERY, asked=asked)
+    assert predicted.shape == (B, T, 2)
+    others = net.reference.clone()
+    others[asked] = False
+    as_others = make_net(dynamics, make_spec(tested=(*TESTED, 5, 0)))
+    with torch.no_grad():  # averages are of fewer cells, and what cells share is as large in them
+        as_others.pool.weight *= math.sqrt(8 / 6)
+    torch.testing.assert_close(predicted, as_others(activity, EVERY)[:, :, asked])
+    (gradient,) = torch.autograd.grad(predicted[:, 5, 0].sum(), activity)
+    own = gradient[:, :, asked[0]].abs().sum(dim=0)
+    assert own[4] > 0
+    assert not own[5:].any()
+    assert gradient[:, 5:, others].any()
+
+
+def test_who_is_asked_alone_has_no_population() -> None:
+    assert torch.isfinite(make_net()(make_activity(), EVERY, asked=EVERY)).all()
+
+
+def test_a_cell_without_a_position_has_no_neighbours() -> None:
+    spec = make_spec()
+    spec.position[3] = torch.nan
+    predicted = make_net(spec=spec)(make_activity(), EVERY)
+    assert torch.isfinite(predicted).all()
+    spec.position[3] = 5000.0
+    torch.testing.assert_close(predicted, make_net(spec=spec)(make_activity(), EVERY))

@@ -3,7 +3,8 @@
 ``<root>/<mouse>/<YYYY-MM-DD>/`` holds a table of cells (``neuron.*``) and, below it,
 ``<stimulus>/<run>/`` with activity and behavior, each signal on its own clock (figshare 19448531).
 A run whose activity does not match the table of cells is left out, with a note; a file that is
-missing is an error.
+read and missing is an error. Not read are counts of genes, probabilities of types, depth, plane,
+names of states and the position of the eye.
 
 Shape legend: ``T`` frames, ``N`` neurons.
 """
@@ -27,12 +28,14 @@ SUBCLASSES = ("Lamp5", "Pvalb", "Vip", "Sncg", "Sst")
 EXCITATORY, INHIBITORY, OTHER = "EC", "IN", "other"
 STATES = ("running", "desynchronized", "synchronized")
 BEHAVIOR = ("speed", "pupil", *STATES)
+MOST_STEP = 1.5  # from one frame to the next, in units of the usual one, before it is told
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_RUN = re.compile(r"\d{2}")
 
 
 def is_bugeon(root: Path) -> bool:
     """Whether a folder has sessions of this layout."""
-    return any(_session_folders(root))
+    return any(any(folder.glob("neuron.*")) for folder in _session_folders(root))
 
 
 def read_bugeon(root: str | Path, stimuli: Iterable[str] | None = None) -> list[CalciumSession]:
@@ -58,7 +61,10 @@ def read_bugeon(root: str | Path, stimuli: Iterable[str] | None = None) -> list[
     for folder in _session_folders(root):
         cells = _read_cells(folder)
         unknown += cells.unknown
-        for run in sorted({path.parent for path in folder.glob("*/*/frame.*.npy")}):
+        runs = sorted(path for path in folder.glob("*/*") if _RUN.fullmatch(path.name))
+        if not runs:
+            skipped.append(f"{folder.relative_to(root)}: no <stimulus>/<run>; it is left out")
+        for run in runs:
             found.add(run.parent.name)
             if wanted is not None and run.parent.name not in wanted:
                 continue
@@ -81,8 +87,7 @@ def read_bugeon(root: str | Path, stimuli: Iterable[str] | None = None) -> list[
 
 
 def _session_folders(root: Path) -> list[Path]:
-    folders = {path.parent for path in root.glob("*/*/neuron.*")}
-    return sorted(folder for folder in folders if _DATE.fullmatch(folder.name))
+    return sorted(path for path in root.glob("*/*") if path.is_dir() and _DATE.fullmatch(path.name))
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,13 @@ def _read_run(root: Path, run: Path, cells: _Cells) -> CalciumSession:
     known = np.isin(states, np.arange(len(STATES)))
     signals += [np.where(known, states == i, np.nan) for i in range(len(STATES))]
     n_other = int((~known & np.isfinite(states)).sum())
+    notes = [f"{name}: {n_other} frames of an unknown state are missing"] if n_other else []
+    steps = np.diff(times)
+    if n_gaps := int((steps > MOST_STEP * np.median(steps)).sum()):
+        notes.append(
+            f"{name}: the clock of frames stops {n_gaps} times, for {steps.max():.3g} s at most; "
+            "windows go on across"
+        )
     return CalciumSession(
         name=name,
         animal=run.relative_to(root).parts[0],
@@ -164,7 +176,7 @@ def _read_run(root: Path, run: Path, cells: _Cells) -> CalciumSession:
         behavior=np.stack(signals, axis=1).astype(np.float32),
         behavior_names=BEHAVIOR,
         position=cells.position,
-        notes=(f"{name}: {n_other} frames of an unknown state are missing",) if n_other else (),
+        notes=tuple(notes),
     )
 
 

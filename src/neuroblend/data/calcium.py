@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuroblend.errors import InputError, some
 
 ABSENT = ""  # the label of a neuron that has none
+NAMELESS = "#"  # in the id that a neuron without one is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,15 +158,24 @@ def read_sessions(source: str | Path, stimuli: Iterable[str] | None = None) -> l
     for name, count in names.items():
         if count > 1:
             raise InputError(f"{source}: {count} sessions are called '{name}'; name them apart")
-    return one_label_a_cell(sessions)
+    return one_cell_an_id(sessions)
 
 
-def one_label_a_cell(sessions: list[CalciumSession]) -> list[CalciumSession]:
-    """Return the sessions, refused where a cell has different labels in two of them.
+def one_cell_an_id(sessions: list[CalciumSession]) -> list[CalciumSession]:
+    """Return the sessions, refused where an id is of two animals or has two labels of a kind.
 
     Raises:
-        InputError: It has.
+        InputError: It is, or has.
     """
+    owner: dict[str, tuple[str, str]] = {}
+    for session in sessions:
+        for neuron in session.neuron_id.tolist():
+            animal, where = owner.setdefault(neuron, (session.animal, session.name))
+            if animal != session.animal:
+                raise InputError(
+                    f"{session.name}: neuron '{neuron}' is of {session.animal} here and of "
+                    f"{animal} in {where}; wanted ids that no two animals share"
+                )
     seen: dict[tuple[str, str], tuple[str, str]] = {}
     for session in sessions:
         for kind in session.labels:
@@ -220,9 +230,9 @@ def need_labels(labels: Mapping[str, NDArray[np.str_]]) -> None:
 
 
 def as_neuron_ids(values: ArrayLike, animal: str, session: str) -> NDArray[np.str_]:
-    """Return (N,) ids as strings: strings as they are, numbers as ``"<animal>/<number>"``.
+    """Return (N,) ids as strings, ``"<animal>/<id>"``: one cell in all sessions of an animal.
 
-    A neuron without one (``""``, NaN) is a cell of its own, ``"<session>/<i>"``.
+    A neuron without one (``""``, NaN) is a cell of its own, ``"<session>#<i>"``.
 
     Raises:
         InputError: They are neither strings nor whole numbers.
@@ -233,12 +243,15 @@ def as_neuron_ids(values: ArrayLike, animal: str, session: str) -> NDArray[np.st
         if (numbers != np.round(numbers)).any():
             wrong = numbers[numbers != np.round(numbers)][0]
             raise InputError(f"neuron_id: found {wrong:g}, wanted whole numbers or strings")
-        ids = [f"{animal}/{int(n)}" if np.isfinite(n) else ABSENT for n in found.tolist()]
+        ids = [str(int(n)) if np.isfinite(n) else ABSENT for n in found.tolist()]
     elif found.dtype.kind in "OSU":
         ids = [_text(value) for value in found.tolist()]
     else:
         raise InputError(f"neuron_id: found {found.dtype}, wanted whole numbers or strings")
-    return np.array([neuron or f"{session}/{i}" for i, neuron in enumerate(ids)], dtype=np.str_)
+    return np.array(
+        [f"{animal}/{cell}" if cell else f"{session}{NAMELESS}{i}" for i, cell in enumerate(ids)],
+        dtype=np.str_,
+    )
 
 
 def _one_axis(name: str, values: ArrayLike) -> NDArray[Any]:

@@ -161,7 +161,8 @@ def _numbers(key: str, values: Any, wanted: str) -> NDArray[np.float32]:
         raise InputError(
             f"{key}: found shape {found.shape} of {found.dtype}, wanted {wanted} of numbers"
         )
-    return found.astype(np.float32)
+    with np.errstate(over="ignore"):  # too large is infinite, and refused as that
+        return found.astype(np.float32)
 
 
 def _seconds(frame_s: Any) -> float:

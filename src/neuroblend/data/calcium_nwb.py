@@ -41,7 +41,7 @@ LABELS = (
     "ttype",
     "transcriptomic_type",
 )
-IDS = ("unique_id", "neuron_id", "UniqueID", "cell_id")
+IDS = ("unique_id", "neuron_id", "UniqueID")
 # in names of series of activity and of their containers, best first
 PREFERRED = ("deconv", "dfoverf", "dff", "fluorescence")
 MOST_COLUMNS = 16  # of a series that is behavior; more are features of a video and the like

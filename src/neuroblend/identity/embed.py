@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from neuroblend.data.batch import Batch, mixed_seed
 from neuroblend.identity.task import CellTask, Windows
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.training.masking import EntryMask
+from neuroblend.training.masking import EntryMask, TimeMask
 
 MASK = EntryMask(0.25)
+N_FOLDS = 5  # of the neurons of a batch, each predicted from the others
 RIDGE = 0.01  # of each squared feature, against the error of a cell in units of its variance
 
 
@@ -29,14 +30,16 @@ def fresh_embeddings(
     epochs: int = 30,
     lr: float = 3e-2,
     batch_size: int = 5,
-    mask: EntryMask = MASK,
+    mask: EntryMask | TimeMask = MASK,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Return (C, E) embeddings of all cells, those that were trained on too, from 0.
 
-    All are fitted in the same way, so that no classifier can tell which of them the network knew. A
-    student sees activity alone here too. The public code takes 100 epochs at 1e-3; from 0, with a
-    rate that falls to 0, fewer do.
+    All are fitted in the same way: each cell from a population that it is no part of, whether the
+    network knew it or not. Else embeddings of cells that it knew would hold what tested ones cannot
+    (their own frames in averages of the population), and classifiers would learn from embeddings
+    of another kind than they are tested on. A student sees activity alone here too. The public code
+    takes 100 epochs at 1e-3; from 0, with a rate that falls to 0, fewer do.
 
     Args:
         model: A trained model of :class:`~neuroblend.models.neuprint.NeuPRINT`.
@@ -68,6 +71,8 @@ def fresh_embeddings(
             windows.epoch = epoch
             for step, batch in enumerate(windows):
                 masked = mask(batch, mixed_seed(seed, 32, epoch, step))
+                assert batch.neurons is not None
+                fresh.fold(len(batch.neurons), mixed_seed(seed, 33, epoch, step))
                 optimiser.zero_grad()
                 loss = _loss(model(masked), masked, table)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -91,14 +96,23 @@ def _loss(predicted: Tensor, batch: Batch, table: Tensor) -> Tensor:
 
 
 class _Fresh(nn.Module):
-    """A network called with embeddings of its cells from another table."""
+    """A network called with embeddings from another table, for a fold of the neurons at a time."""
 
     def __init__(self, net: nn.Module, table: Tensor) -> None:
         super().__init__()
         self.net = net
         self._table = [table]
+        self._order = torch.zeros(0, dtype=torch.long)
+
+    def fold(self, n_neurons: int, seed: int) -> None:
+        """Draw the folds of the next batch."""
+        self._order = torch.randperm(n_neurons, generator=torch.Generator().manual_seed(seed))
 
     def forward(self, activity: Tensor, neurons: Tensor, behavior: Tensor | None = None) -> Tensor:
         fresh = self._table[0][neurons]
-        predicted: Tensor = self.net(activity, neurons, behavior, fresh=fresh)
-        return predicted
+        order = self._order.to(activity.device)
+        parts = [
+            self.net(activity, neurons, behavior, fresh=fresh, asked=asked)
+            for asked in torch.tensor_split(order, min(N_FOLDS, len(order)))
+        ]
+        return torch.cat(parts, dim=2)[:, :, order.argsort()]

@@ -238,16 +238,19 @@ def _scaled_behavior(sessions: Sequence[CalciumSession]) -> list[Tensor | None]:
 
 
 def _positions(sessions: Sequence[CalciumSession], row: dict[str, int]) -> Tensor | None:
-    """Return (C, P) positions, the first that is known of each cell; ``None`` where any is not."""
-    first = sessions[0].position
-    if first is None or any(
-        s.position is None or s.position.shape[1] != first.shape[1] for s in sessions
-    ):
+    """Return (C, P) positions, the first that is known of each cell, NaN where there is none.
+
+    ``None`` where no cell has one, or sessions have different numbers of coordinates.
+    """
+    sizes = {session.position.shape[1] for session in sessions if session.position is not None}
+    if len(sizes) != 1:
         return None
-    positions = torch.full((len(row), first.shape[1]), torch.nan)
+    positions = torch.full((len(row), sizes.pop()), torch.nan)
     for session in reversed(sessions):
+        if session.position is None:
+            continue
         rows = torch.tensor([row[cell] for cell in session.neuron_id.tolist()])
         where = torch.from_numpy(np.asarray(session.position, dtype=np.float32))
         known = where.isfinite().all(dim=1)
         positions[rows[known]] = where[known]
-    return positions if bool(positions.isfinite().all()) else None
+    return positions if bool(positions.isfinite().any()) else None

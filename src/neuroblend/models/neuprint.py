@@ -44,7 +44,8 @@ class CellSpec:
         n_behavior: Behavior channels that the network sees, ``D``; 0 for a student.
         reference: (C,) whether a cell is one of those that stand for the population. Cells that are
             not are predicted, and nothing is predicted from them.
-        position: (C, 2 or 3) where each cell is; ``None`` where that is unknown.
+        position: (C, 2 or 3) where each cell is, NaN for one without neighbours; ``None`` where
+            none is known.
     """
 
     n_cells: int
@@ -121,6 +122,7 @@ class NeuPRINT(nn.Module):
         neurons: Tensor,
         behavior: Tensor | None = None,
         fresh: Tensor | None = None,
+        asked: Tensor | None = None,
     ) -> Tensor:
         """Return (B, T, N) predicted activity.
 
@@ -131,28 +133,40 @@ class NeuPRINT(nn.Module):
             fresh: (N, E) embeddings to use instead of the table's. Those of reference cells, from
                 which averages of the population are made, stay the table's; where no neuron is a
                 reference cell, all of them stand for the population, with fresh embeddings.
+            asked: (M,) which of the neurons to predict, as (B, T, M), from the others alone; all of
+                them, from themselves too, where ``None``.
         """
         known = self.embedding(neurons)
         embedding = known if fresh is None else fresh
         reference = self.reference[neurons]
         if not reference.any():
             reference, known = torch.ones_like(reference), embedding
+        own_activity, n_all = activity, int(reference.sum())
+        if asked is not None:
+            reference = reference.clone()
+            reference[asked] = False
+            own_activity, embedding = activity[:, :, asked], embedding[asked]
         crowd = activity[:, :, reference]
-        mean = crowd.mean(dim=2, keepdim=True)
-        signals = [mean, (crowd - mean).square().mean(dim=2, keepdim=True).add(1e-6).sqrt() - 1]
+        n_crowd = max(crowd.shape[2], 1)
+        mean = crowd.sum(dim=2, keepdim=True) / n_crowd
+        variance = (crowd - mean).square().sum(dim=2, keepdim=True) / n_crowd
+        signals = [mean, variance.add(1e-6).sqrt() - 1]
         if self.pool is not None:
             weights = self.pool(known[reference])
-            signals.append(crowd @ weights / math.sqrt(crowd.shape[2]))
+            # what cells share stays as large when some of them are left out
+            signals.append(crowd @ weights * (math.sqrt(n_all) / n_crowd))
         if behavior is not None:
             signals.append(behavior)
         filtered = self.filter(torch.cat(signals, dim=2).transpose(1, 2)).transpose(1, 2)
         state = self.state(torch.tanh(filtered))
-        past = nn.functional.pad(activity, (0, 0, 1, 0))[:, :-1]
-        own = [past, *self._neighbors(activity, neurons, reference)]
+        past = nn.functional.pad(own_activity, (0, 0, 1, 0))[:, :-1]
+        own = [past, *self._neighbors(activity, neurons, reference, asked)]
         predicted: Tensor = self.dynamics(torch.stack(own, dim=3), state, embedding)
         return predicted
 
-    def _neighbors(self, activity: Tensor, neurons: Tensor, reference: Tensor) -> list[Tensor]:
+    def _neighbors(
+        self, activity: Tensor, neurons: Tensor, reference: Tensor, asked: Tensor | None
+    ) -> list[Tensor]:
         """Return mean and deviation, (B, T, N) each, of each neuron's reference neighbours."""
         if self.position is None:
             return []
@@ -162,6 +176,7 @@ class NeuPRINT(nn.Module):
         near = distance <= self.radius
         near &= reference[None, :]
         near.fill_diagonal_(fill_value=False)
+        near = near if asked is None else near[asked]
         weights = near / near.sum(dim=1, keepdim=True).clamp_min(1)
         mean = activity @ weights.T
         square = activity.square() @ weights.T

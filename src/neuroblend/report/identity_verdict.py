@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from neuroblend.errors import some
 from neuroblend.report.verdict import Metric, Verdict, direction
 from neuroblend.study.arms import BASELINE, MULTITASK, TEACHER
 from neuroblend.study.identity_results import CHANCE
@@ -239,6 +240,12 @@ def _of_classes(results: dict[str, Any]) -> str:
 
 def _of_seeds(results: dict[str, Any]) -> str:
     n_seeds = len(results["seeds"])
+    if animals := results.get("animals"):
+        return (
+            f"{len(animals)} animals ({some(animals)}) were tested one after the other. The "
+            "interval draws tested cells and seeds and no animals, so it says nothing of how much "
+            "another animal would differ."
+        )
     if n_seeds >= FEW_SEEDS:
         return ""
     if n_seeds == 1:

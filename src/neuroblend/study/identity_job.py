@@ -45,6 +45,7 @@ from neuroblend.study.identity_folder import UNTRAINED, Cells, IdentityFolder
 from neuroblend.training.checkpoint import load_weights, save_weights, write_json, write_whole
 from neuroblend.training.devices import as_device, own_device
 from neuroblend.training.fit import fit as train
+from neuroblend.training.masking import mask_for
 
 LAYER = "state"  # what is distilled and read out: features of the population's state
 N_COMPONENTS = 32  # of activity profiles
@@ -76,7 +77,9 @@ def run_identity_fit(path: Path, fit: Fit, progress: Callable[[int, int], None])
         stored["state_r2"] = state_r2(model, task)
         model.to(own_device(as_device(config.training.accelerator)))
         embedding = config.embedding
-        vectors = fresh_embeddings(model, task, seed, embedding.epochs, embedding.lr)
+        vectors = fresh_embeddings(
+            model, task, seed, embedding.epochs, embedding.lr, mask=mask_for(config.training, model)
+        )
     write_whole(out / "history.csv", lambda file: history.to_csv(file, index=False))
     write_whole(out / "vectors.h5", lambda file: _save_vectors(file, vectors))
     stored |= _classified(vectors, cells, folder, fit, config, seed)
@@ -236,6 +239,7 @@ def check_identity(config: IdentityConfig, task: CellTask) -> None:
     for name in (TEACHER, BASELINE):
         try:
             model = build_identity(config, Arm(name), task, 0)
+            mask_for(config.training, model)
             with torch.no_grad():
                 model(task.example())
         except InputError:

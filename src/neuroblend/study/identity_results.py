@@ -49,6 +49,7 @@ def gather_identity(folder: IdentityFolder) -> dict[str, Any]:
     return {
         "dataset": folder.config().data.source.rstrip("/").rpartition("/")[2],
         "seeds": seeds,
+        "animals": sorted({s.animal for s in folder.splits() if s.animal is not None}),
         "labels": {
             kind: {
                 "classes": _class_counts(cells, kind),
@@ -61,7 +62,9 @@ def gather_identity(folder: IdentityFolder) -> dict[str, Any]:
             arm: {
                 metric: {
                     "mean": float(np.mean(values)),
-                    "ci95": interval(replicates[arm][metric], float(np.mean(values))),
+                    "ci95": np.clip(
+                        interval(replicates[arm][metric], float(np.mean(values))), 0.0, 1.0
+                    ).tolist(),
                     "per_seed": values,
                 }
                 for metric, values in metrics.items()
@@ -133,9 +136,11 @@ def _contrast(
         drawn = replicates[arm][metric]
         if control != CHANCE:
             drawn = drawn - replicates[control][metric]
+        # a class that is never found has the same recall in every replicate, which is no certainty
+        is_never = control == CHANCE and "recall/" in metric and drawn.std() == 0
         contrast[metric] = {
             "mean": float(each.mean()),
-            "ci95": interval(drawn, float(each.mean())),
+            "ci95": [np.nan, np.nan] if is_never else interval(drawn, float(each.mean())),
             "per_seed": each.tolist(),
         }
     return contrast

@@ -145,9 +145,12 @@ def _write_mouse(folder: Path, preset: str, size: Size, rng: np.random.Generator
         types = [types[i] for i in rng.permutation(n_cells)]
     position = rng.uniform((0, 0, 0), (800, 800, 300), size=(n_cells, 3))
     genes = rng.poisson(rng.gamma(0.5, 2.0, size=(n_cells, N_GENES)))
+    # a cell without a UniqueID could not be known again
+    again = np.flatnonzero([name != "IN" for name in types])[:n_again]
+    order = np.concatenate([again, np.setdiff1d(np.arange(n_cells), again)])
     for session in range(size.n_sessions):
-        new = n_again + n_new * session
-        cells = rng.permutation(np.r_[0:n_again, new : new + n_new])
+        new = len(again) + n_new * session
+        cells = rng.permutation(np.r_[order[: len(again)], order[new : new + n_new]])
         day = folder / (FIRST_DAY + timedelta(days=2 * session)).isoformat()
         _write_cells(day, [types[i] for i in cells], cells, position[cells], genes[cells])
         for stimulus in size.stimuli:

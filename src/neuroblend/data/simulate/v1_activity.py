@@ -9,11 +9,11 @@ does, so that activity is not negative and often zero.
 
 Where the numbers come from. Class means of running modulation, (R - S) / (R + S) of mean activity
 while the animal runs and while it is stationary, are those of Keijser et al. (2023), and shares of
-the classes those of two sessions of Bugeon et al. (2022). How classes differ in what pupil and state
-do to them at a given running, in rate, in smearing and in their share of common fluctuations follows
-no source: it was chosen, so that behavior itself tells about two cells in three by a linear
-classifier, and mean and deviation of the population next to none. Behavior explains 5 to 10 % of a
-cell's variance, and the fluctuations two to three times as much.
+the classes those of two sessions of Bugeon et al. (2022). How classes differ in what pupil and
+state do to them at a given running, in rate, in smearing and in their share of common fluctuations
+follows no source: it was chosen, so that what behavior does tells two to three cells in four, and
+mean and deviation of the population next to none. Behavior explains 5 to 10 % of a cell's variance,
+and the fluctuations two to three times as much.
 """
 
 from __future__ import annotations
