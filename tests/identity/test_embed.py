@@ -11,7 +11,7 @@ from neuroblend.config import TrainingConfig
 from neuroblend.data.batch import Batch
 from neuroblend.data.calcium import CalciumSession
 from neuroblend.distill.objective import Objective, squared_error
-from neuroblend.identity.embed import RIDGE, _loss, fresh_embeddings
+from neuroblend.identity.embed import RIDGE, _loss, called_with, fresh_embeddings
 from neuroblend.identity.task import CellTask
 from neuroblend.models.neuprint import NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
@@ -317,3 +317,23 @@ def test_cells_that_behave_alike_end_up_closer_than_those_that_do_not(dynamics) 
         assert ours[alike_ours].mean() < 0.6 * ours[unlike_ours].mean()
         nearest = np.where(alike_ours | unlike_ours, ours, np.inf).argmin(axis=1)
         assert (slow[nearest] == slow[cells]).all()
+
+
+@pytest.mark.parametrize("dynamics", KINDS)
+def test_no_cell_is_fitted_from_its_own_later_frames(dynamics) -> None:
+    """Nor from those of the frame: whether the network knew it or not makes no difference."""
+    task = make_task()
+    student = make_student(task, dynamics)
+    batch = task.sessions[0].windows(torch.tensor([0]), WINDOW)
+    known = task.spec.reference[batch.neurons]
+    assert known.any() and not known.all()
+    activity = batch.spikes.clone().requires_grad_()
+    table = torch.randn(len(task.cells), 4)
+    with called_with(student, table) as fresh:
+        fresh.fold(len(batch.neurons), 3)
+        predicted = student(batch._replace(spikes=activity))
+    for i in range(len(batch.neurons)):
+        (gradient,) = torch.autograd.grad(predicted[0, 7, i], activity, retain_graph=True)
+        assert not gradient[0, 7:, i].any()
+        assert gradient[0, 6, i] != 0
+        assert gradient[0, 7:].any()  # others' frames tell of the population's state

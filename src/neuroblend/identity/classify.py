@@ -7,7 +7,7 @@ repeats.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -114,6 +114,7 @@ def classify(
     seed: int,
     n_folds: int = 5,
     n_repeats: int = 2,
+    candidates: Mapping[str, Maker] | None = None,
 ) -> Classified:
     """Predict the class of each tested cell ``n_repeats`` times; the same seed, the same result.
 
@@ -130,11 +131,13 @@ def classify(
         n_folds: Folds of tested cells; fewer where no class has as many tested cells. With one,
             tested cells are predicted from the others alone.
         n_repeats: How often folds are drawn.
+        candidates: What is chosen from; ``CANDIDATES`` where ``None``.
 
     Raises:
         InputError: Vectors are not finite, no cell is tested, or those to learn from are of fewer
             than two classes.
     """
+    candidates = candidates or CANDIDATES
     every: NDArray[np.float64] = np.asarray(vectors, dtype=np.float64)
     classes, truth = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
     index, untested = np.flatnonzero(tested), np.flatnonzero(~np.asarray(tested))
@@ -154,7 +157,7 @@ def classify(
         fold = _deal(truth[index], n_folds, rng)
         once = np.unique(truth[untested]).size == classes.size
         if once:
-            name, score = _choose(every[untested], truth[untested], classes, rng)
+            name, score = _choose(candidates, every[untested], truth[untested], classes, rng)
             chosen.append(name)
             valid.append(score)
         for k in range(n_folds):
@@ -162,12 +165,12 @@ def classify(
             x, y = every[learning], truth[learning]
             if not once:
                 _check_classes(classes[y])
-                name, score = _choose(x, y, classes, rng)
+                name, score = _choose(candidates, x, y, classes, rng)
                 chosen.append(name)
                 valid.append(score)
             state = int(rng.integers(2**31))
             probability[repeat, fold == k] = _predict(
-                CANDIDATES[name], x, y, every[index[fold == k]], classes.size, state
+                candidates[name], x, y, every[index[fold == k]], classes.size, state
             )
     return Classified(classes, index, truth[index], probability, chosen, float(np.mean(valid)))
 
@@ -189,6 +192,7 @@ def _deal(truth: NDArray[np.int64], n_folds: int, rng: np.random.Generator) -> N
 
 
 def _choose(
+    candidates: Mapping[str, Maker],
     x: NDArray[np.float64],
     y: NDArray[np.int64],
     classes: NDArray[np.str_],
@@ -198,7 +202,7 @@ def _choose(
     fold = _deal(y, max(2, min(N_INNER_FOLDS, int(np.bincount(y).max()))), rng)
     state = int(rng.integers(2**31))
     best, best_score = "", -np.inf
-    for name, make in CANDIDATES.items():
+    for name, make in candidates.items():
         probability = np.zeros((1, y.size, classes.size))
         for k in range(fold.max() + 1):
             held, rest = fold == k, fold != k

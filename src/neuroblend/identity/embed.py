@@ -6,7 +6,8 @@ neurons.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -52,11 +53,7 @@ def fresh_embeddings(
         progress: Called with (epochs done, epochs).
     """
     device = next(model.parameters()).device
-    net = model.net
-    wanted = [weight.requires_grad for weight in net.parameters()]
-    net.requires_grad_(False)
-    model.eval()
-    known = net.get_submodule("embedding")
+    known = model.net.get_submodule("embedding")
     assert isinstance(known, nn.Embedding)
     table = nn.Parameter(torch.zeros(known.weight.shape, device=device))
     lengths = [len(frames.activity) for frames in task.sessions]
@@ -64,9 +61,7 @@ def fresh_embeddings(
     optimiser = torch.optim.Adam([table], lr=lr)
     n_steps = epochs * len(windows)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps)
-    fresh = _Fresh(net, table)
-    model.net = fresh
-    try:
+    with called_with(model, table) as fresh:
         for epoch in range(epochs):
             windows.epoch = epoch
             for step, batch in enumerate(windows):
@@ -80,11 +75,23 @@ def fresh_embeddings(
                 schedule.step()
             if progress is not None:
                 progress(epoch + 1, epochs)
+    return table.detach().cpu().numpy()
+
+
+@contextmanager
+def called_with(model: Student | Teacher, table: Tensor) -> Iterator[Fresh]:
+    """Have ``model`` predict with embeddings from ``table``, (C, E), its network frozen."""
+    net = model.net
+    wanted = [weight.requires_grad for weight in net.parameters()]
+    net.requires_grad_(False)
+    model.eval()
+    model.net = fresh = Fresh(net, table)
+    try:
+        yield fresh
     finally:
         model.net = net
         for weight, wants in zip(net.parameters(), wanted, strict=True):
             weight.requires_grad_(wants)
-    return table.detach().cpu().numpy()
 
 
 def _loss(predicted: Tensor, batch: Batch, table: Tensor) -> Tensor:
@@ -95,7 +102,7 @@ def _loss(predicted: Tensor, batch: Batch, table: Tensor) -> Tensor:
     return each.sum() + RIDGE * table[batch.neurons].square().sum()
 
 
-class _Fresh(nn.Module):
+class Fresh(nn.Module):
     """A network called with embeddings from another table, for a fold of the neurons at a time."""
 
     def __init__(self, net: nn.Module, table: Tensor) -> None:
@@ -109,6 +116,7 @@ class _Fresh(nn.Module):
         self._order = torch.randperm(n_neurons, generator=torch.Generator().manual_seed(seed))
 
     def forward(self, activity: Tensor, neurons: Tensor, behavior: Tensor | None = None) -> Tensor:
+        """Return (B, T, N) predicted activity, of each fold from the neurons that are not in it."""
         fresh = self._table[0][neurons]
         order = self._order.to(activity.device)
         parts = [

@@ -142,6 +142,14 @@ class IdentityView:
             and channel in (scores := self.folder.fit_scores(fit)).get("state_r2", {})
         ]
 
+    def told_by(self, arm: str, channel: str) -> list[float]:
+        """Return the macro-F1 of cells told by what an arm says of one channel, one a fit."""
+        return [
+            self.folder.fit_scores(fit)["told_by"][channel]["macro_f1"]
+            for fit in self._fits.values()
+            if fit.arm.name == arm
+        ]
+
     @cached_property
     def _fits(self) -> dict[tuple[str, int, int | None], Fit]:
         return {(fit.arm.name, fit.seed, fit.fold): fit for fit in self.folder.fits()}

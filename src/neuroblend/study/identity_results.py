@@ -76,6 +76,7 @@ def gather_identity(folder: IdentityFolder) -> dict[str, Any]:
             for arm, control in _pairs(by_arm)
         },
         "state_r2": {arm: _mean_state(folder, fits) for arm, fits in by_arm.items()},
+        "told_by": {arm: _mean_told(folder, fits) for arm, fits in by_arm.items()},
     }
 
 
@@ -166,4 +167,12 @@ def _mean_state(folder: IdentityFolder, fits: list[Fit]) -> dict[str, float]:
     names = dict.fromkeys(name for found in each for name in found)
     return {
         name: float(np.mean([found[name] for found in each if name in found])) for name in names
+    }
+
+
+def _mean_told(folder: IdentityFolder, fits: list[Fit]) -> dict[str, dict[str, float]]:
+    each = [folder.fit_scores(fit).get("told_by", {}) for fit in fits]
+    return {
+        channel: {name: float(np.mean([found[channel][name] for found in each])) for name in known}
+        for channel, known in each[0].items()
     }
