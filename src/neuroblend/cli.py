@@ -202,7 +202,9 @@ def identity(
     ] = None,
     references: Annotated[
         str | None,
-        typer.Option(help="Comma-separated: stock, moments, hand_features, activity_profile."),
+        typer.Option(
+            help="Comma-separated: stock, moments, contrastive, hand_features, activity_profile."
+        ),
     ] = None,
     labels: Annotated[
         str | None, typer.Option(help="What to tell cells by.  [default: subclass,ei or all]")

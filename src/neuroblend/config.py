@@ -266,7 +266,7 @@ class IdentityConfig(_Settings):
         embedding: How embeddings are fitted afresh.
         references: What to score beside the arms: ``stock`` (the published statistics, behavior
             among them, when cells are met too), ``moments`` (the same without behavior),
-            ``hand_features`` and ``activity_profile``.
+            ``contrastive``, ``hand_features`` and ``activity_profile``.
         seeds: How many seeds; each redraws tested cells and initial weights.
         first_seed: The first of them.
     """
@@ -276,7 +276,9 @@ class IdentityConfig(_Settings):
     distill: GuidanceConfig = GuidanceConfig()
     training: TrainingConfig = CELLS_TRAINING
     embedding: EmbeddingConfig = EmbeddingConfig()
-    references: tuple[str, ...] = ("stock", "moments", "hand_features", "activity_profile")
+    references: tuple[str, ...] = (
+        "stock", "moments", "contrastive", "hand_features", "activity_profile"
+    )  # fmt: skip
     seeds: int = Field(3, ge=1)
     first_seed: int = Field(0, ge=0)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from test_embed import D, TESTED, WINDOW, make_session, make_student, make_task
+from test_embed import TESTED, WINDOW, D, make_session, make_student, make_task
 from torch import nn
 
 from neuroblend.identity.embed import called_with

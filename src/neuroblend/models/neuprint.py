@@ -13,13 +13,15 @@ The *state of the population* is a function of time alone: mean and standard dev
 behavior. A convolution over a few frames turns them into ``F`` features.
 
 Differences from the paper and its code (lumimim/NeuPRINT). There, the state is mean, standard
-deviation and behavior of the same frame, and enters as it is; ``n_pooled=0`` and
-``context_frames=0`` have that. Everything is standardised and neighbours are within 65 units, as
-there. What depends on time alone, on cells alone, or on both, is multiplied by its own weights
-before it is added up (there it is concatenated for each cell and frame first): the same sums for a
-fraction of the arithmetic. Attention looks at the frame itself and the one before, as there, but
-is computed for those two alone. Only hidden entries are asked for. Named settings of
-:class:`Attention` bring back what else the code does.
+deviation and behavior of the same frame, and enters as it is; with ``n_pooled=0`` and
+``context_frames=0`` it is made of the same, but still passes two layers. Everything is standardised
+and neighbours are within 65 units, as there. What depends on time alone, on cells alone, or on
+both, is multiplied by its own weights before it is added up (there it is concatenated for each cell
+and frame first): the same sums for a fraction of the arithmetic. Attention looks at the frame
+itself and the one before, as there, but is computed for those two alone. Only hidden entries are
+asked for. Named settings of :class:`Attention` bring back the rest of the code's transformer; not
+offered are its masking (of hidden entries a tenth is left and a tenth drawn at random, and the last
+neuron is always hidden), its uniform initial embeddings, and its linear and recurrent forms.
 """
 
 from __future__ import annotations

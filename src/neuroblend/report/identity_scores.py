@@ -21,6 +21,7 @@ ARMS = {
     "moments": "the same without behavior: mean and standard deviation of the population alone",
     "hand_features": "no network: mean, spread, autocorrelation and other statistics of each "
     "cell's activity",
+    "contrastive": "no dynamics: a network that tells windows of one neuron from those of others",
     "activity_profile": "no network: principal components of each cell's power spectrum, "
     "distribution of activity, and share in the population's leading components",
 }

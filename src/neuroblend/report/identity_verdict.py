@@ -25,7 +25,8 @@ METRICS = {
 DECIDING = ("macro_f1", "top1")
 FEW_CELLS = 20
 FEW_SEEDS = 3
-WITHOUT_BEHAVIOR = ("moments", "hand_features", "activity_profile")  # references no one taught
+# references that no one taught
+WITHOUT_BEHAVIOR = ("moments", "contrastive", "hand_features", "activity_profile")
 WITH_BEHAVIOR = (TEACHER, "stock")
 
 

@@ -37,8 +37,8 @@ from neuroblend.study.folder import Fit, RunFolder, check_same_settings
 from neuroblend.study.source import source_state
 from neuroblend.training.checkpoint import write_json
 
-REFERENCES = ("stock", "moments", "hand_features", "activity_profile")
-UNTRAINED = ("hand_features", "activity_profile")  # references that have no network
+REFERENCES = ("stock", "moments", "contrastive", "hand_features", "activity_profile")
+WITHOUT_EMBEDDING = ("contrastive", "hand_features", "activity_profile")  # no NeuPRINT
 
 
 @dataclass(frozen=True)

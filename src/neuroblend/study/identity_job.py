@@ -26,6 +26,7 @@ from neuroblend.distill.objective import Objective, output_of, squared_error
 from neuroblend.distill.pair import DistillLoss
 from neuroblend.errors import InputError, nearest
 from neuroblend.identity.classify import classify
+from neuroblend.identity.contrast import contrastive_vectors
 from neuroblend.identity.embed import fresh_embeddings
 from neuroblend.identity.features import (
     activity_profile,
@@ -42,7 +43,7 @@ from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import CELL_STRATEGIES, find_strategies, load
 from neuroblend.study.arms import BASELINE, MULTITASK, TEACHER, Arm
 from neuroblend.study.folder import Fit
-from neuroblend.study.identity_folder import UNTRAINED, Cells, IdentityFolder
+from neuroblend.study.identity_folder import WITHOUT_EMBEDDING, Cells, IdentityFolder
 from neuroblend.training.checkpoint import load_weights, save_weights, write_json, write_whole
 from neuroblend.training.devices import as_device, own_device
 from neuroblend.training.fit import fit as train
@@ -69,8 +70,8 @@ def run_identity_fit(path: Path, fit: Fit, progress: Callable[[int, int], None])
     seed = mixed_seed(fit.seed, 7, 0 if fit.fold is None else fit.fold)
     stored: dict[str, Any] = {}
     history = pd.DataFrame(columns=["epoch", "lr", "loss", "valid"])
-    if fit.arm.name in UNTRAINED:
-        vectors = _measured(fit.arm.name, sessions, task)
+    if fit.arm.name in WITHOUT_EMBEDDING:
+        vectors = _measured(fit.arm.name, sessions, task, seed, progress)
     else:
         model = build_identity(config, fit.arm, task, seed)
         history = _trained(model, folder, fit, task, config, seed, progress)
@@ -146,8 +147,16 @@ def _trained(
     )  # fmt: skip
 
 
-def _measured(name: str, sessions: list[CalciumSession], task: CellTask) -> NDArray[np.float32]:
-    """Return (C, F) numbers that describe each cell without a network."""
+def _measured(
+    name: str,
+    sessions: list[CalciumSession],
+    task: CellTask,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> NDArray[np.float32]:
+    """Return (C, F) numbers that describe each cell without embeddings."""
+    if name == "contrastive":
+        return contrastive_vectors(task, seed, progress=progress)
     if name == "hand_features":
         each = [hand_features(session.activity, session.frame_s)[0] for session in sessions]
     else:
