@@ -93,7 +93,7 @@ def _encoded(net: NuCLR, task: CellTask) -> NDArray[np.float32]:
                 company = torch.ones_like(company)
             n = len(frames.activity) // task.window
             windows = frames.activity[: n * task.window].view(n, task.window, -1)
-            for part in windows.tensor_split(range(MOST_WINDOWS, n, MOST_WINDOWS)):
+            for part in torch.tensor_split(windows, tuple(range(MOST_WINDOWS, n, MOST_WINDOWS))):
                 total.index_add_(0, frames.neurons, net(part, company).sum(dim=0))
             n_windows[frames.neurons] += n
     return (total / n_windows.clamp_min(1)[:, None]).numpy()
