@@ -126,12 +126,12 @@ def test_a_run_can_be_given_as_a_file_of_settings(finished) -> None:
 
 def test_a_preset_of_the_command_line_stands_over_a_file(tmp_path) -> None:
     (tmp_path / "mine.yaml").write_text(
-        "model: {name: lfads, settings: {factors: 9, kl_ramp: 0.1}}\ntraining: {lr: 0.5, epochs: 7}"
+        "model: {name: lfads, settings: {factors: 9, kl_initial: 0.1}}\ntraining: {lr: 0.5, epochs: 7}"
     )
     found = _settings(
         RunConfig, tmp_path / "mine.yaml", {"model.preset": "mc_maze"}, ["training.lr=0.25"]
     )
-    assert (found.model.settings["factors"], found.model.settings["kl_ramp"]) == (100, 0.1)
+    assert (found.model.settings["factors"], found.model.settings["kl_initial"]) == (100, 0.1)
     assert (found.training.lr, found.training.batch_size, found.training.epochs) == (0.25, 256, 7)
 
 
@@ -255,7 +255,7 @@ def test_a_truncated_file_is_refused(tmp_path) -> None:
         (["--jobs", "0"], "--jobs 0: wanted 1 or more"),
         (["--config", "none.yaml"], "none.yaml: cannot be read"),
         (["--precision", "16"], "training.precision"),
-        (["--set", "model.settings.n_heads=0"], "not a positive multiple"),
+        (["--set", "model.settings.n_heads=0"], "ndt: found 2 layers, 0 heads"),
         (["--model", ":x"], "wanted package.module:attribute"),
         (["--model", "..a:b"], "wanted package.module:attribute"),
         (["--config", "a.npz"], "a.npz: not YAML"),
