@@ -126,7 +126,8 @@ def test_a_run_can_be_given_as_a_file_of_settings(finished) -> None:
 
 def test_a_preset_of_the_command_line_stands_over_a_file(tmp_path) -> None:
     (tmp_path / "mine.yaml").write_text(
-        "model: {name: lfads, settings: {factors: 9, kl_initial: 0.1}}\ntraining: {lr: 0.5, epochs: 7}"
+        "model: {name: lfads, settings: {factors: 9, kl_initial: 0.1}}\n"
+        "training: {lr: 0.5, epochs: 7}"
     )
     found = _settings(
         RunConfig, tmp_path / "mine.yaml", {"model.preset": "mc_maze"}, ["training.lr=0.25"]
