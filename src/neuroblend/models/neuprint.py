@@ -36,6 +36,8 @@ from neuroblend.errors import InputError, nearest
 from neuroblend.models.dropout import Dropout
 from neuroblend.models.positions import sinusoids
 
+RADIUS = 65.0  # within which cells are neighbours, in the unit of positions, as in the public code
+
 
 @dataclass(frozen=True)
 class CellSpec:
@@ -89,7 +91,7 @@ class NeuPRINT(nn.Module):
         n_pooled: int = 8,
         n_state: int = 24,
         context_frames: int = 4,
-        radius: float = 65.0,
+        radius: float = RADIUS,
         **settings: float,
     ) -> None:
         super().__init__()
