@@ -51,7 +51,7 @@ def hand_features(
             at least one frame.
     """
     x = np.asarray(activity, dtype=np.float64)
-    z = _standardised(x)
+    z = standardised(x)
     mean, spread = x.mean(axis=0), x.std(axis=0) * z.any(axis=0)
     others, change = _population(z)
     smallest = SMALLEST * _typical(np.abs(mean))
@@ -83,7 +83,7 @@ def activity_components(activity: NDArray[np.floating], n: int = 32) -> NDArray[
         activity: (T, N) activity/frame in any unit.
         n: How many components.
     """
-    z = _standardised(np.asarray(activity, dtype=np.float64))
+    z = standardised(np.asarray(activity, dtype=np.float64))
     variance, axes = np.linalg.eigh(z.T @ z / len(z))
     variance, axes = variance[::-1][:n], axes[:, ::-1][:, :n]
     loadings = axes * np.sqrt(np.maximum(variance, 0.0))
@@ -103,7 +103,7 @@ def activity_profile(activity: NDArray[np.floating], frame_s: float) -> NDArray[
         activity: (T, N) activity/frame in any unit.
         frame_s: Seconds from one frame to the next.
     """
-    z = _standardised(np.asarray(activity, dtype=np.float64))
+    z = standardised(np.asarray(activity, dtype=np.float64))
     length = min(len(z), max(8, round(SEGMENT_S / frame_s)))
     frequency, power = welch(z, fs=1 / frame_s, nperseg=length, axis=0)
     step = frequency[1] - frequency[0]
@@ -159,7 +159,7 @@ def mean_by_cell(
     return total / n_sessions[:, None], ids
 
 
-def _standardised(x: Floats) -> Floats:
+def standardised(x: Floats) -> Floats:
     """Return (T, N) activity of mean 0 and variance 1; 0 throughout for one that is constant."""
     centred = x - x.mean(axis=0)
     spread = centred.std(axis=0)
@@ -178,7 +178,7 @@ def _correlation(a: Floats, b: Floats) -> Floats:
     """Return (N,) correlations of the columns; 0 where one is constant or there are no rows."""
     if len(a) < 2:
         return np.zeros(a.shape[1])
-    covariance: Floats = (_standardised(a) * _standardised(b)).mean(axis=0)
+    covariance: Floats = (standardised(a) * standardised(b)).mean(axis=0)
     return covariance
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from neuroblend.data.batch import Batch, Behavior, mixed_seed
 from neuroblend.data.calcium import CalciumSession
 from neuroblend.errors import InputError
+from neuroblend.identity.features import standardised
 from neuroblend.models.neuprint import CellSpec
 
 VALID_SHARE = 0.2  # of each session's frames, the last ones, which validate a training
@@ -116,7 +116,9 @@ class CellTask:
         frames = tuple(
             Frames(
                 session.name,
-                torch.from_numpy(_standardised(session.activity)),
+                torch.from_numpy(
+                    standardised(session.activity.astype(np.float64)).astype(np.float32)
+                ),
                 torch.tensor([row[cell] for cell in session.neuron_id.tolist()]),
                 None if behavior is None else torch.nan_to_num(behavior),
                 None if behavior is None else ~behavior.isnan(),
@@ -206,14 +208,6 @@ class Windows:
     def _n_windows(self, length: int) -> int:
         """Return how many windows fit, with room for different cuts where there is any."""
         return max(1, (length - self.window // 2) // self.window)
-
-
-def _standardised(activity: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (T, N) activity of mean 0 and variance 1 neuron by neuron; 0 where it is constant."""
-    centred = activity - activity.mean(axis=0, dtype=np.float64)
-    spread = centred.std(axis=0)
-    flat = spread <= 1e-6 * np.abs(activity).max(axis=0)
-    return np.where(flat, 0.0, centred / np.where(flat, 1.0, spread)).astype(np.float32)
 
 
 def _scaled_behavior(sessions: Sequence[CalciumSession]) -> list[Tensor | None]:
