@@ -1,62 +1,59 @@
-"""How strongly predicted activity follows each channel, by hand."""
+"""What embeddings hold of behavior, and what is told without it, by hand."""
 
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
-from test_embed import TESTED, WINDOW, D, make_session, make_student, make_task
-from torch import nn
+from test_embed import TESTED, WINDOW, D, make_session, make_task
 
-from neuroblend.identity.embed import called_with
 from neuroblend.identity.task import CellTask
-from neuroblend.identity.tuning import channel_tuning, told_by
-
-
-def by_hand(model, task, vectors) -> np.ndarray:
-    found = {cell: [] for cell in range(len(task.cells))}
-    with torch.no_grad(), called_with(model, torch.from_numpy(vectors)) as fresh:
-        for frames in task.sessions:
-            n = len(frames.activity) // WINDOW
-            fresh.fold(len(frames.neurons), 0)
-            predicted = model(frames.windows(WINDOW * torch.arange(n), WINDOW)).flatten(0, 1)
-            for i, cell in enumerate(frames.neurons.tolist()):
-                each = []
-                for d in range(D):
-                    there = frames.present[: n * WINDOW, d]
-                    x, y = predicted[there, i], frames.behavior[: n * WINDOW][there, d]
-                    each.append(np.corrcoef(x, y)[0, 1])
-                found[cell].append(each)
-    return np.array([np.mean(each, axis=0) for each in found.values()])
+from neuroblend.identity.tuning import residual, told_without, tuning_of
 
 
 def test_tuning_is_the_mean_correlation_over_sessions() -> None:
-    """Frames whose behavior is missing take no part; 130 frames hold six windows."""
+    """Frames whose behavior is missing take no part."""
     sessions = [make_session("a", 130), make_session("b", 110)]
     sessions[0].behavior[20:50, 0] = np.nan
     task = CellTask.of(sessions, TESTED, WINDOW)
-    student = make_student(task)
-    vectors = np.random.default_rng(0).normal(size=(len(task.cells), 4)).astype(np.float32)
-    found = channel_tuning(student, task, vectors)
-    assert found.shape == (16, D)
-    np.testing.assert_allclose(found, by_hand(student, task, vectors), atol=1e-5)
-    assert np.abs(found).max() > 0.05
-    assert isinstance(student.net.embedding, nn.Embedding)  # the network is as it was
+    by_hand: dict[str, list[list[float]]] = {cell: [] for cell in task.cells}
+    for session in sessions:
+        for i, cell in enumerate(session.neuron_id.tolist()):
+            there = [~np.isnan(session.behavior[:, d]) for d in range(D)]
+            by_hand[cell].append(
+                [
+                    np.corrcoef(session.activity[there[d], i], session.behavior[there[d], d])[0, 1]
+                    for d in range(D)
+                ]
+            )
+    expected = [np.mean(each, axis=0) for each in by_hand.values()]
+    np.testing.assert_allclose(tuning_of(task), expected, atol=1e-5)
 
 
 def test_what_does_not_vary_has_no_tuning() -> None:
     task = make_task()
     flat = tuple(replace(s, behavior=torch.zeros_like(s.behavior)) for s in task.sessions)
-    vectors = np.ones((len(task.cells), 4), np.float32)
-    assert not channel_tuning(make_student(task), replace(task, sessions=flat), vectors).any()
+    assert not tuning_of(replace(task, sessions=flat)).any()
 
 
-def test_cells_are_told_by_a_channel_in_which_classes_differ() -> None:
+def test_a_residual_is_uncorrelated_with_what_was_taken_out() -> None:
     rng = np.random.default_rng(0)
-    labels = np.repeat(["a", "b"], 60)
-    tested = np.arange(120) % 2 == 0
-    noise = rng.normal(size=120).astype(np.float32)
-    reached, by_chance = told_by(noise + 4 * (labels == "a"), labels, tested, 0)
-    assert reached > 0.9
-    assert abs(by_chance - 0.5) < 0.06
-    reached, by_chance = told_by(noise, labels, tested, 0)
-    assert abs(reached - by_chance) < 0.15
+    vectors, known = rng.normal(size=(50, 4)) + 3, rng.normal(size=(50, 2))
+    left = residual(vectors + known @ rng.normal(size=(2, 4)), known)
+    np.testing.assert_allclose(left, residual(vectors, known), atol=1e-10)
+    np.testing.assert_allclose(left.T @ known, 0, atol=1e-10)
+    np.testing.assert_allclose(left.mean(axis=0), 0, atol=1e-10)
+
+
+def test_cells_that_one_channel_tells_are_not_told_without_it() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b"], 80)
+    tested = np.arange(160) % 2 == 0
+    tuning = rng.normal(size=(160, 2))
+    tuning[:, 0] += 3 * (labels == "a")
+    vectors = tuning[:, [0, 0, 1]] * [1.0, -2.0, 1.0] + 0.3 * rng.normal(size=(160, 3))
+    found = told_without(vectors, tuning, labels, tested, ("pupil", "speed"), 0)
+    assert found["full"] > 0.85
+    assert found["channels"]["pupil"] < 0.7
+    assert found["channels"]["speed"] == pytest.approx(found["full"], abs=0.06)
+    assert found["all"] < 0.7

@@ -50,6 +50,8 @@ def predicted(
         told = Classified(np.array(classes), index, truth[index], found[None], ["x"], score)
         told.save(folder.of(fit) / "kind.h5")
         stored = {"test": {}, "valid": {"kind": score}, "state_r2": {"speed": fit.seed / 4}}
+        without = {"speed": 0.5 + fit.seed / 4}
+        stored["told_without"] = {"full": 0.75, "all": fit.seed / 2, "channels": without}
         write_json(folder.of(fit) / "scores.json", stored)
     return folder
 
@@ -93,6 +95,8 @@ def test_scores_are_shares_of_tested_cells(tmp_path) -> None:
         "kind": {"classes": dict.fromkeys(CLASSES, 100), "majority_rate": pytest.approx(1 / 3)}
     }
     assert results["state_r2"]["hard"] == {"speed": 0.125}
+    without = {"full": 0.75, "all": 0.25, "channels": {"speed": 0.625}}
+    assert results["told_without"]["hard"] == without
 
 
 def test_an_interval_is_as_wide_as_the_cells_are_few(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Which behavior the gain comes from: what networks know of it, and how well it tells cells."""
+"""Which behavior the gain comes from: what networks know of it, and what is lost without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_CHANNELS = 20
 
 
 def identity_behavior(view: IdentityView) -> Picture | None:
-    """Plot how well each channel is known, and tells cells; ``None`` without channels."""
+    """Plot how well each channel is known, and what is lost without; ``None`` without channels."""
     known = view.results["state_r2"]
     channels = list(dict.fromkeys(name for arm in view.compared for name in known.get(arm, {})))
     if not channels:
@@ -29,31 +29,32 @@ def identity_behavior(view: IdentityView) -> Picture | None:
         kept = sorted(channels, key=lambda c: -abs(gain[c]))[:MOST_CHANNELS]
         channels = [c for c in channels if c in kept]
     arms = list(view.compared)
-    figure = new_figure(1.0 + 0.17 * len(arms) * max(len(channels), 2))
-    ax, told = figure.subplots(1, 2, sharey=True)
+    figure = new_figure(1.2 + 0.17 * len(arms) * max(len(channels) + 1, 2))
+    ax, lost = figure.subplots(1, 2, sharey=True)
+    rows = [*channels, None] if n_all > 1 else channels  # the last: all of them
     height = 0.8 / len(arms)
     for i, arm in enumerate(arms):
-        for row, channel in enumerate(channels):
-            if channel in known.get(arm, {}):
-                y = row + (i - (len(arms) - 1) / 2) * height
+        for row, channel in enumerate(rows):
+            y = row + (i - (len(arms) - 1) / 2) * height
+            if channel is not None and channel in known.get(arm, {}):
                 _bar(ax, view, arm, channel, y, height)
-                _told(told, view, arm, channel, y, height)
+            _lost(lost, view, arm, channel, y, height)
     ax.axvline(0, color="#555555", linewidth=0.9)
-    ax.set_yticks(range(len(channels)), [shortened(channel) for channel in channels])
+    names = ["all of them" if channel is None else shortened(channel) for channel in rows]
+    ax.set_yticks(range(len(rows)), names)
     ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(channels) - 0.5, -0.5)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
     lowest = min(known[arm][c] for arm in arms for c in channels if c in known.get(arm, {}))
     ax.set_xlim(LEAST if lowest < 0 else 0.0, 1.0)
     ax.set_xlabel("R² of behavior, read from the population's state")
-    told.tick_params(axis="y", length=0)
-    told.set_xlim(left=0)
-    told.set_xlabel(f"macro-F1 of {view.kinds[0]}, told by this channel alone")
-    luck = Line2D([], [], color="#222222", marker="|", markersize=9, linestyle="none")
+    lost.axvline(0, color="#555555", linewidth=0.9)
+    lost.tick_params(axis="y", length=0)
+    lost.set_xlabel(f"macro-F1 of {view.kinds[0]} that is lost without it")
     figure.legend(
-        [*(Line2D([], [], color=COLORS[view.role(arm)], linewidth=6) for arm in arms), luck],
-        [*view.compared.values(), "by chance"],
+        [Line2D([], [], color=COLORS[view.role(arm)], linewidth=6) for arm in arms],
+        list(view.compared.values()),
         loc="outside upper left",
-        ncols=len(arms) + 1,
+        ncols=len(arms),
     )
     clipped = ""
     if lowest < LEAST:
@@ -68,34 +69,41 @@ def identity_behavior(view: IdentityView) -> Picture | None:
     where = f"here most of all {most}, {signed(f'{gain[most]:+.3f}')}"
     if gain[most] < LEAST_GAIN:
         where = f"here there is none that gains {LEAST_GAIN:g}"
-    tells = view.results["told_by"]
-    by_student, by_baseline = (tells[arm] for arm in (view.selected, BASELINE))
-    more = {c: by_student[c]["macro_f1"] - by_baseline[c]["macro_f1"] for c in channels}
-    first = max(channels, key=more.__getitem__)
-    told_most = f"here most of all {first}, {signed(f'{more[first]:+.3f}')}"
-    if more[first] < LEAST_GAIN:
-        told_most = f"here there is none that gains {LEAST_GAIN:g}"
     return Picture(
         "Which behavior a gain comes from",
         "Left: how well a ridge regression, fitted on training frames, reads each channel on "
         "validation frames from the features of the population's state, the part of the network "
         "that is common to all cells. Channels whose bar is longer in the student than in the "
         f"baseline ({where}) are what its embeddings can refer to and the baseline's cannot. "
-        "Right: how well tested cells are told by one number each, the correlation of the activity "
-        "that a network predicts for the cell with that channel. Channels whose bar is longer in "
-        f"the student than in the baseline ({told_most}), and than its tick, are what cells are "
-        "told by. Bars are means over seeds, dots single trainings. Channels that go together "
-        "tell the same cells, so that their gains do not add up. The teacher is shown behavior, so "
-        f"its bars are a reference.{clipped}{left_out}",
+        "Right: how much worse a linear classifier tells tested cells once embeddings are rid of "
+        "what they share, linearly, with how strongly each cell's activity follows that channel."
+        f"{_of_gain(view)} Bars are means over seeds, dots single trainings. Channels that go "
+        "together hold much of the same, so that losses do not add up. The teacher is shown "
+        f"behavior, so its bars are a reference.{clipped}{left_out}",
         as_uri(figure),
     )
 
 
-def _told(ax: Axes, view: IdentityView, arm: str, channel: str, y: float, height: float) -> None:
-    found, color = view.results["told_by"][arm][channel], COLORS[view.role(arm)]
-    each = view.told_by(arm, channel)
-    ax.barh(y, found["macro_f1"], height=0.86 * height, color=color, alpha=0.75, zorder=1)
-    ax.plot(found["chance"], y, "|", color="#222222", markersize=9, zorder=2)
+def _of_gain(view: IdentityView) -> str:
+    """Return a sentence on where the student's gain goes without each channel."""
+    student, baseline = (view.results["told_without"][arm] for arm in (view.selected, BASELINE))
+    gain, without = student["full"] - baseline["full"], student["all"] - baseline["all"]
+    each = {
+        name: student["channels"][name] - baseline["channels"][name] for name in student["channels"]
+    }
+    least = min(each, key=each.__getitem__)
+    said = f" Of the student's gain of {gain:+.3f} by such a classifier, {each[least]:+.3f} is left"
+    said += f" without {least}, which costs it most"
+    if len(each) > 1:
+        said += f", and {without:+.3f} without all channels"
+    return signed(said + ".")
+
+
+def _lost(
+    ax: Axes, view: IdentityView, arm: str, channel: str | None, y: float, height: float
+) -> None:
+    each, color = view.lost_without(arm, channel), COLORS[view.role(arm)]
+    ax.barh(y, np.mean(each), height=0.86 * height, color=color, alpha=0.75, zorder=1)
     if len(each) > 1:
         ax.plot(each, np.full(len(each), y), ".", color="#222222", markersize=4, zorder=2)
 

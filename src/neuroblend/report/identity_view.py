@@ -142,12 +142,16 @@ class IdentityView:
             and channel in (scores := self.folder.fit_scores(fit)).get("state_r2", {})
         ]
 
-    def told_by(self, arm: str, channel: str) -> list[float]:
-        """Return the macro-F1 of cells told by what an arm says of one channel, one a fit."""
-        return [
-            self.folder.fit_scores(fit)["told_by"][channel]["macro_f1"]
+    def lost_without(self, arm: str, channel: str | None) -> list[float]:
+        """Return the macro-F1 that an arm loses without a channel, or all of them, one a fit."""
+        each = [
+            self.folder.fit_scores(fit)["told_without"]
             for fit in self._fits.values()
             if fit.arm.name == arm
+        ]
+        return [
+            found["full"] - (found["all"] if channel is None else found["channels"][channel])
+            for found in each
         ]
 
     @cached_property

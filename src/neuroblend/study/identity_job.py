@@ -36,7 +36,7 @@ from neuroblend.identity.features import (
 )
 from neuroblend.identity.metrics import scores
 from neuroblend.identity.task import CellTask
-from neuroblend.identity.tuning import channel_tuning, told_by
+from neuroblend.identity.tuning import told_without, tuning_of
 from neuroblend.models.neuprint import DYNAMICS, NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
 from neuroblend.privilege.roles import Student, Teacher
@@ -82,7 +82,7 @@ def run_identity_fit(path: Path, fit: Fit, progress: Callable[[int, int], None])
         vectors = fresh_embeddings(
             model, task, seed, embedding.epochs, embedding.lr, mask=mask_for(config.training, model)
         )
-        stored["told_by"] = _told_by(channel_tuning(model, task, vectors), cells, folder, fit, task)
+    stored["told_without"] = _told_without(vectors, cells, folder, fit, task)
     write_whole(out / "history.csv", lambda file: history.to_csv(file, index=False))
     write_whole(out / "vectors.h5", lambda file: _save_vectors(file, vectors))
     stored |= _classified(vectors, cells, folder, fit, config, seed)
@@ -195,20 +195,14 @@ def _classified(
     return {"test": known, "valid": valid, "classifiers": chosen}
 
 
-def _told_by(
-    tuning: NDArray[np.float32], cells: Cells, folder: IdentityFolder, fit: Fit, task: CellTask
-) -> dict[str, dict[str, float]]:
-    """Return how well cells are told by what a network says of each channel alone, and by chance.
-
-    That is the macro-F1 of the first kind of label.
-    """
+def _told_without(
+    vectors: NDArray[np.float32], cells: Cells, folder: IdentityFolder, fit: Fit, task: CellTask
+) -> dict[str, Any]:
+    """Return how well the first kind of label is told without what tells of each channel."""
     rows, labels = cells.labelled(cells.kinds[0])
     tested = folder.split(fit).is_tested(cells.names)[rows]
-    found = {}
-    for i, name in enumerate(task.behavior_names):
-        reached, by_chance = told_by(tuning[rows, i], labels, tested, fit.seed)
-        found[name] = {"macro_f1": reached, "chance": by_chance}
-    return found
+    tuning = tuning_of(task)[rows]
+    return told_without(vectors[rows], tuning, labels, tested, task.behavior_names, fit.seed)
 
 
 def prefix_of(kind: str, cells: Cells) -> str:

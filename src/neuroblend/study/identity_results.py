@@ -76,7 +76,7 @@ def gather_identity(folder: IdentityFolder) -> dict[str, Any]:
             for arm, control in _pairs(by_arm)
         },
         "state_r2": {arm: _mean_state(folder, fits) for arm, fits in by_arm.items()},
-        "told_by": {arm: _mean_told(folder, fits) for arm, fits in by_arm.items()},
+        "told_without": {arm: _mean_told(folder, fits) for arm, fits in by_arm.items()},
     }
 
 
@@ -170,9 +170,13 @@ def _mean_state(folder: IdentityFolder, fits: list[Fit]) -> dict[str, float]:
     }
 
 
-def _mean_told(folder: IdentityFolder, fits: list[Fit]) -> dict[str, dict[str, float]]:
-    each = [folder.fit_scores(fit).get("told_by", {}) for fit in fits]
+def _mean_told(folder: IdentityFolder, fits: list[Fit]) -> dict[str, Any]:
+    each = [folder.fit_scores(fit)["told_without"] for fit in fits]
     return {
-        channel: {name: float(np.mean([found[channel][name] for found in each])) for name in known}
-        for channel, known in each[0].items()
+        "full": float(np.mean([found["full"] for found in each])),
+        "all": float(np.mean([found["all"] for found in each])),
+        "channels": {
+            name: float(np.mean([found["channels"][name] for found in each]))
+            for name in each[0]["channels"]
+        },
     }
