@@ -72,7 +72,8 @@ def test_a_padded_trial_has_the_rates_of_the_trial_alone(name, settings) -> None
 
 
 @pytest.mark.parametrize("name", ["ndt", "stndt"])
-def test_padding_changes_nothing_where_attention_is_in_blocks(name) -> None:
+def test_padding_changes_nothing_where_attention_is_in_blocks(name, monkeypatch) -> None:
+    monkeypatch.setattr("neuroblend.models.attention.LEAST_ROWS", 1000)
     whole = make_trials(n_bins=72)
     padding = np.arange(72) >= LONG[:, None]
     spikes, behavior = whole.spikes.copy(), whole.behavior.copy()
@@ -82,6 +83,7 @@ def test_padding_changes_nothing_where_attention_is_in_blocks(name) -> None:
     reach = {"context_forward_s": 0.08, "context_backward_s": 0.16}
     student = build(name, task, **reach)
     assert student.net.window(batch.present, 72).blocks
+    assert batch.n_trials * 2 * 72 > 1000
     padded = student.eval()(batch)
     torch.testing.assert_close(
         padded[batch.present], student(with_garbage(batch))[batch.present], rtol=1e-4, atol=1e-5

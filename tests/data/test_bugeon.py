@@ -85,11 +85,11 @@ def test_cells_have_three_kinds_of_labels_and_ids_that_recur(root) -> None:
     assert first.neuron_id.tolist() == [
         "SB025/1",
         "SB025/2",
-        "SB025/2019-10-07#2",
+        "SB025/2019-10-07/2 (no id)",
         "SB025/1234567",
         "SB025/1234568",
     ]
-    assert set(first.neuron_id) - set(second.neuron_id) == {"SB025/2019-10-07#2"}
+    assert set(first.neuron_id) - set(second.neuron_id) == {"SB025/2019-10-07/2 (no id)"}
 
 
 def test_unknown_types_are_kept_and_counted(tmp_path) -> None:
@@ -120,6 +120,28 @@ def test_a_run_of_other_cells_is_left_out_and_noted(root) -> None:
         "SB025/2019-10-07/Blank/02: activity has shape (40, 4) and the table of cells 5 rows; "
         "this run is left out",
     )
+
+
+def test_folders_that_are_no_runs_and_days_without_any_are_told(root) -> None:
+    day = root / "SB025" / "2019-10-07"
+    write_run(day / "Blank" / "1")
+    (day / "Blank" / "03").write_text("a file and no run")
+    write_cells(root / "SB025" / "2019-10-09")
+    notes = "\n".join(read_bugeon(root, ["Blank"])[0].notes)
+    assert "SB025/2019-10-07/Blank/1: is not called as a run is" in notes
+    assert "SB025/2019-10-09: no <stimulus>/<run>; it is left out" in notes
+    (root / "SB025" / "2019-10-10").mkdir()
+    with pytest.raises(InputError, match=r"2019-10-10.neuron.ttype.txt: not there"):
+        read_bugeon(root)
+
+
+def test_a_clock_that_stops_is_told(root) -> None:
+    file = root / "SB025" / "2019-10-07" / "Blank" / "01" / "frame.times.npy"
+    times = np.load(file)
+    times[20:] += 3.0
+    np.save(file, times)
+    notes = "\n".join(read_bugeon(root, ["Blank"])[0].notes)
+    assert "the clock of frames stops 1 times, for 3." in notes
 
 
 def test_nothing_but_runs_of_other_cells_is_refused(tmp_path) -> None:

@@ -98,9 +98,9 @@ def test_labels_that_stand_for_none_are_absent() -> None:
 
 def test_ids_count_within_the_animal() -> None:
     big = as_neuron_ids([1234567.0, np.nan, 1234568.0], "m1", "m1/day")
-    assert big.tolist() == ["m1/1234567", "m1/day#1", "m1/1234568"]
+    assert big.tolist() == ["m1/1234567", "m1/day/1 (no id)", "m1/1234568"]
     assert as_neuron_ids(np.arange(2), "m1", "s").tolist() == ["m1/0", "m1/1"]
-    assert as_neuron_ids(["c3", ""], "m1", "s").tolist() == ["m1/c3", "s#1"]
+    assert as_neuron_ids(["c3", ""], "m1", "s").tolist() == ["m1/c3", "s/1 (no id)"]
     with pytest.raises(InputError, match=r"neuron_id: found 1\.5, wanted whole numbers or strings"):
         as_neuron_ids([1.0, 1.5], "m1", "s")
     with pytest.raises(InputError, match="neuron_id: found bool"):

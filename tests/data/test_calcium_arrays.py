@@ -71,7 +71,7 @@ def test_a_file_that_tells_little_is_called_as_it_is(tmp_path, suffix) -> None:
     }
     (session,) = read_session_arrays(write(tmp_path / f"mine{suffix}", given))
     assert (session.name, session.animal) == ("mine", "mine")
-    assert session.neuron_id.tolist() == ["mine#0", "mine#1", "mine#2", "mine#3"]
+    assert session.neuron_id.tolist() == [f"mine/{i} (no id)" for i in range(4)]
     assert (session.behavior, session.behavior_names, session.position) == (None, (), None)
     assert session.labels["ei"].tolist() == ["IN", "EC", "", "IN"]
     np.testing.assert_array_equal(session.activity, given["activity"])
@@ -86,7 +86,7 @@ def test_a_file_may_hold_several_sessions(tmp_path, suffix) -> None:
     assert (first.name, second.name) == ("mine/day1", "mine/more/day2")
     assert (first.animal, second.animal) == ("m1", "m2")
     assert first.neuron_id.tolist() == ["m1/7", "m1/8", "m1/9", "m1/12"]
-    assert second.neuron_id.tolist() == [f"mine/more/day2#{i}" for i in range(4)]
+    assert second.neuron_id.tolist() == [f"mine/more/day2/{i} (no id)" for i in range(4)]
     assert (second.activity == 1).all() and not (first.activity == 1).any()
 
 

@@ -105,7 +105,7 @@ def test_a_file_that_tells_little_is_called_as_it_is(tmp_path) -> None:
     writer = plain({"class": TYPES}, subject=None)
     (session,) = read_session_nwb(writer.write(tmp_path / "mine.nwb"))
     assert session.animal == "mine"
-    assert session.neuron_id.tolist() == ["mine#4", "mine#3", "mine#2", "mine#1"]
+    assert session.neuron_id.tolist() == [f"mine/{i} (no id)" for i in (4, 3, 2, 1)]
 
 
 def test_deconvolved_activity_is_preferred_then_df_over_f(tmp_path) -> None:
@@ -154,7 +154,7 @@ def test_labels_of_several_kinds_ids_and_positions_are_columns(tmp_path) -> None
     (session,) = read_session_nwb(plain(columns).write(tmp_path / "a.nwb"))
     assert set(session.labels) == {"ei", "subclass"}
     assert session.labels["ei"].tolist() == ["IN", "EC", "IN", "EC"]
-    assert session.neuron_id.tolist() == ["m1/5", "m1/4", "m1/3", "a#1"]
+    assert session.neuron_id.tolist() == ["m1/5", "m1/4", "m1/3", "a/1 (no id)"]
     np.testing.assert_array_equal(session.position, [[4, 40], [3, 30], [2, 20], [1, 10]])
     centroid = np.random.default_rng(0).random((5, 3))
     (session,) = read_session_nwb(plain(CELLS | {"centroid": centroid}).write(tmp_path / "b.nwb"))

@@ -11,7 +11,7 @@ from neuroblend.config import TrainingConfig
 from neuroblend.data.batch import Batch
 from neuroblend.data.calcium import CalciumSession
 from neuroblend.distill.objective import Objective, squared_error
-from neuroblend.identity.embed import RIDGE, _loss, called_with, fresh_embeddings
+from neuroblend.identity.embed import RIDGE, Fresh, _loss, called_with, fresh_embeddings
 from neuroblend.identity.task import CellTask
 from neuroblend.models.neuprint import NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
@@ -330,10 +330,20 @@ def test_no_cell_is_fitted_from_its_own_later_frames(dynamics) -> None:
     activity = batch.spikes.clone().requires_grad_()
     table = torch.randn(len(task.cells), 4)
     with called_with(student, table) as fresh:
-        fresh.fold(len(batch.neurons), 3)
+        fresh.fold(known, 3)
         predicted = student(batch._replace(spikes=activity))
     for i in range(len(batch.neurons)):
         (gradient,) = torch.autograd.grad(predicted[0, 7, i], activity, retain_graph=True)
         assert not gradient[0, 7:, i].any()
         assert gradient[0, 6, i] != 0
         assert gradient[0, 7:].any()  # others' frames tell of the population's state
+
+
+def test_every_fold_has_its_share_of_reference_cells() -> None:
+    fresh = Fresh(torch.nn.Identity(), torch.zeros(30, 2))
+    reference = torch.arange(30) % 3 > 0
+    fresh.fold(reference, 0)
+    assert [int(reference[fold].sum()) for fold in fresh._folds] == [4] * 5
+    assert torch.cat(fresh._folds).sort().values.tolist() == list(range(30))
+    fresh.fold(reference[:2], 0)
+    assert [len(fold) for fold in fresh._folds] == [1, 1]

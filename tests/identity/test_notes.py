@@ -45,8 +45,8 @@ def test_frames_of_different_length() -> None:
 
 
 def test_cells_without_an_id_matter_where_an_animal_has_several_tables() -> None:
-    first = make_session(ids=("m/1", "a#1", "m/3", "m/4"))
-    second = make_session("b", ids=("m/1", "b#1", "m/3", "b#3"))
+    first = make_session(ids=("m/1", "a/1 (no id)", "m/3", "m/4"))
+    second = make_session("b", ids=("m/1", "b/1 (no id)", "m/3", "b/3 (no id)"))
     run_of_the_same_day = replace(first, name="a/02")
     assert said(first, run_of_the_same_day) == ""
     assert "3 cells have no id that other sessions of their animal share" in said(first, second)

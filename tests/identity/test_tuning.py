@@ -30,6 +30,20 @@ def test_tuning_is_the_mean_correlation_over_sessions() -> None:
     np.testing.assert_allclose(tuning_of(task), expected, atol=1e-5)
 
 
+def test_a_session_that_lacks_a_channel_takes_no_part_in_it() -> None:
+    """Cells of that session alone get the mean of the others."""
+    sessions = [make_session("a", 130), make_session("b", 110)]
+    both = tuning_of(CellTask.of(sessions, TESTED, WINDOW))
+    sessions[1].behavior[:, 1] = 0.0
+    task = CellTask.of(sessions, TESTED, WINDOW)
+    found = tuning_of(task)
+    np.testing.assert_allclose(found[:, 0], both[:, 0], atol=1e-6)
+    first = np.isin(task.cells, sessions[0].neuron_id)
+    alone = tuning_of(CellTask.of(sessions[:1], TESTED, WINDOW))[:, 1]
+    np.testing.assert_allclose(found[first, 1], alone, atol=1e-6)
+    np.testing.assert_allclose(found[~first, 1], alone.mean(), atol=1e-6)
+
+
 def test_what_does_not_vary_has_no_tuning() -> None:
     task = make_task()
     flat = tuple(replace(s, behavior=torch.zeros_like(s.behavior)) for s in task.sessions)
@@ -52,7 +66,7 @@ def test_cells_that_one_channel_tells_are_not_told_without_it() -> None:
     tuning = rng.normal(size=(160, 2))
     tuning[:, 0] += 3 * (labels == "a")
     vectors = tuning[:, [0, 0, 1]] * [1.0, -2.0, 1.0] + 0.3 * rng.normal(size=(160, 3))
-    found = told_without(vectors, tuning, labels, tested, ("pupil", "speed"), 0)
+    found = told_without(vectors, tuning, labels, tested, ("pupil", "speed"), 0, 5)
     assert found["full"] > 0.85
     assert found["channels"]["pupil"] < 0.7
     assert found["channels"]["speed"] == pytest.approx(found["full"], abs=0.06)

@@ -493,7 +493,10 @@ def test_who_is_asked_is_predicted_from_the_others(dynamics) -> None:
 
 
 def test_who_is_asked_alone_has_no_population() -> None:
-    assert torch.isfinite(make_net()(make_activity(), EVERY, asked=EVERY)).all()
+    """No population is one of mean activity, and of no deviation from what is usual."""
+    net = make_net()
+    (signals,) = given_to(net.filter, lambda: net(make_activity(), EVERY, asked=EVERY))
+    assert not signals.any()
 
 
 def test_a_cell_without_a_position_has_no_neighbours() -> None:
@@ -503,3 +506,11 @@ def test_a_cell_without_a_position_has_no_neighbours() -> None:
     assert torch.isfinite(predicted).all()
     spec.position[3] = 5000.0
     torch.testing.assert_close(predicted, make_net(spec=spec)(make_activity(), EVERY))
+
+
+def test_where_all_are_tested_nothing_is_learned_from_standing_for_the_population() -> None:
+    net = make_net(spec=make_spec(tested=range(N)))
+    fresh = torch.randn(N, E, requires_grad=True)
+    predicted = net(make_activity(), EVERY, fresh=fresh, asked=torch.tensor([1, 4]))
+    (gradient,) = torch.autograd.grad(predicted.square().sum(), fresh)
+    assert (gradient.abs().sum(dim=1) > 0).nonzero().flatten().tolist() == [1, 4]

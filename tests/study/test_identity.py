@@ -17,9 +17,11 @@ from neuroblend.data.batch import mixed_seed
 from neuroblend.data.simulate.v1 import Size, simulate_v1
 from neuroblend.errors import InputError
 from neuroblend.identity.classify import CANDIDATES, Classified
+from neuroblend.identity.contrast import contrastive_vectors
 from neuroblend.identity.embed import fresh_embeddings
 from neuroblend.identity.metrics import majority_rate
 from neuroblend.identity.task import CellTask
+from neuroblend.study.arms import Arm
 from neuroblend.study.folder import Fit
 from neuroblend.study.identity import run_identity
 from neuroblend.study.identity_folder import IdentityFolder, chosen_sessions
@@ -513,7 +515,10 @@ def test_labels_channels_and_stimuli_are_chosen(source, tmp_path) -> None:
             {"data": {"folds": 40, "labels": ["subclass", "ei"]}},
             "^subclass: labels: found 0 classes of 40 or more cells",
         ),
-        ({"data": {"folds": 80}}, r"nothing to tell cells by \(ei: labels: found 0 classes of 80"),
+        (
+            {"data": {"folds": 80}},
+            r"cells by \(subclass: labels: .*; ei: labels: found 0 classes of 80",
+        ),
         ({"model": {"dynamics": "linaer"}}, "no dynamics 'linaer': did you mean 'linear'"),
         ({"distill": {"strategies": ["embeding"]}}, "did you mean 'embedding'"),
         ({"references": ["moment"]}, "unknown reference 'moment': did you mean 'moments'"),
@@ -544,3 +549,19 @@ def test_a_folder_of_something_else_is_left_alone(source, tmp_path) -> None:
     with pytest.raises(InputError, match="not the folder of an experiment on identity"):
         run_identity(source, tmp_path, settings())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_the_contrastive_reference_is_scored_like_the_others(source, tmp_path, monkeypatch) -> None:
+    def few(task: CellTask, seed: int, progress: Callable[[int, int], None]) -> np.ndarray:
+        return contrastive_vectors(task, seed, steps=3, progress=progress)
+
+    monkeypatch.setattr("neuroblend.study.identity_job.contrastive_vectors", few)
+    folder = run_identity(source, tmp_path / "a", settings(references=["contrastive"]))
+    results = folder.results()
+    assert set(results["arms"]["contrastive"]) == set(results["arms"]["baseline"])
+    assert results["state_r2"]["contrastive"] == {}
+    assert 0 <= results["told_without"]["contrastive"]["full"] <= 1
+    fit = Fit(Arm("contrastive", is_reference=True), 0, None)
+    assert not (folder.of(fit) / "model.safetensors").exists()
+    with h5py.File(folder.of(fit) / "vectors.h5") as file:
+        assert file["vectors"].shape == (96, 32)

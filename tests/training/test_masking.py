@@ -121,3 +121,10 @@ def test_how_bins_are_hidden_is_not_said_where_entries_are(setting) -> None:
     lfads = LFADS(TaskSpec(2, 2, 5, 5, (), 0.02, (0.0, 0.0)))
     with pytest.raises(InputError, match=rf"training.{name} .*the model's default .*mask bins"):
         mask_for(TrainingConfig(**setting), lfads)
+
+
+def test_a_mask_that_does_not_exist_is_refused() -> None:
+    net = nn.Identity()
+    net.default_mask = "entry"
+    with pytest.raises(InputError, match="no mask 'entry': did you mean 'entries'"):
+        mask_for(TrainingConfig(), net)

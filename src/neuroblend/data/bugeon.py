@@ -61,7 +61,12 @@ def read_bugeon(root: str | Path, stimuli: Iterable[str] | None = None) -> list[
     for folder in _session_folders(root):
         cells = _read_cells(folder)
         unknown += cells.unknown
-        runs = sorted(path for path in folder.glob("*/*") if _RUN.fullmatch(path.name))
+        runs = sorted(p for p in folder.glob("*/*") if p.is_dir() and _RUN.fullmatch(p.name))
+        others = sorted({path.parent for path in folder.glob("*/*/frame.*.npy")} - set(runs))
+        skipped += [
+            f"{other.relative_to(root)}: is not called as a run is (01, 02, ...); it is left out"
+            for other in others
+        ]
         if not runs:
             skipped.append(f"{folder.relative_to(root)}: no <stimulus>/<run>; it is left out")
         for run in runs:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuroblend.errors import InputError, some
 
 ABSENT = ""  # the label of a neuron that has none
-NAMELESS = "#"  # in the id that a neuron without one is given
+NAMELESS = " (no id)"  # ends the id that a neuron without one is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +232,7 @@ def need_labels(labels: Mapping[str, NDArray[np.str_]]) -> None:
 def as_neuron_ids(values: ArrayLike, animal: str, session: str) -> NDArray[np.str_]:
     """Return (N,) ids as strings, ``"<animal>/<id>"``: one cell in all sessions of an animal.
 
-    A neuron without one (``""``, NaN) is a cell of its own, ``"<session>#<i>"``.
+    A neuron without one (``""``, NaN) is a cell of its own, ``"<session>/<i> (no id)"``.
 
     Raises:
         InputError: They are neither strings nor whole numbers.
@@ -249,7 +249,7 @@ def as_neuron_ids(values: ArrayLike, animal: str, session: str) -> NDArray[np.st
     else:
         raise InputError(f"neuron_id: found {found.dtype}, wanted whole numbers or strings")
     return np.array(
-        [f"{animal}/{cell}" if cell else f"{session}{NAMELESS}{i}" for i, cell in enumerate(ids)],
+        [f"{animal}/{cell}" if cell else f"{session}/{i}{NAMELESS}" for i, cell in enumerate(ids)],
         dtype=np.str_,
     )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuroblend.data.batch import mixed_seed
+from neuroblend.errors import InputError
 from neuroblend.identity.task import CellTask, Frames
 from neuroblend.models.nuclr import NuCLR
 
@@ -39,19 +40,26 @@ def contrastive_vectors(
         steps: Of training, each on two windows of one session.
         lr: Of AdamW; falls as a cosine.
         progress: Called with (steps done, steps).
+
+    Raises:
+        InputError: No session has two cells to learn from.
     """
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 61))
         net = NuCLR()
     rng = np.random.default_rng(mixed_seed(seed, 62))
-    sessions = [
-        frames.of(known) for frames in task.sessions if (known := _known(task, frames)).any()
-    ]
+    known = [(frames, _known(task, frames)) for frames in task.sessions]
+    sessions = [frames.of(columns) for frames, columns in known if columns.sum() > 1]
+    if not sessions:
+        raise InputError(
+            "contrastive: no session has two cells that are not tested, to learn to tell apart"
+        )
     optimiser = torch.optim.AdamW(net.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step in range(steps):
         frames = sessions[rng.integers(len(sessions))]
-        loss = contrast(*(_view(net, frames, task.window, rng) for _ in range(2)))
+        starts = _apart(len(frames.activity), task.window, rng)
+        loss = contrast(*(_view(net, frames, start, task.window, rng) for start in starts))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -75,9 +83,14 @@ def _known(task: CellTask, frames: Frames) -> Tensor:
     return task.spec.reference[frames.neurons]
 
 
-def _view(net: NuCLR, frames: Frames, window: int, rng: np.random.Generator) -> Tensor:
+def _apart(n_frames: int, window: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Return where two windows begin that share no frame."""
+    first, second = sorted(rng.integers(n_frames - 2 * window + 1, size=2).tolist())
+    return first, second + window
+
+
+def _view(net: NuCLR, frames: Frames, start: int, window: int, rng: np.random.Generator) -> Tensor:
     """Return (N, E) vectors of one window, in the company of a part of the population."""
-    start = int(rng.integers(len(frames.activity) - window + 1))
     company = torch.from_numpy(rng.random(frames.activity.shape[1]) >= LEAVING)
     vectors: Tensor = net(frames.activity[None, start : start + window], company)[0]
     return vectors

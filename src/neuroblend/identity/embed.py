@@ -39,8 +39,10 @@ def fresh_embeddings(
     All are fitted in the same way: each cell from a population that it is no part of, whether the
     network knew it or not. Else embeddings of cells that it knew would hold what tested ones cannot
     (their own frames in averages of the population), and classifiers would learn from embeddings
-    of another kind than they are tested on. A student sees activity alone here too. The public code
-    takes 100 epochs at 1e-3; from 0, with a rate that falls to 0, fewer do.
+    of another kind than they are tested on. (In a session that has tested cells alone, these stand
+    for the population, by fresh embeddings; there, that is a difference.) A student sees activity
+    alone here too. The public code takes 100 epochs at 1e-3; from 0, with a rate that falls to 0,
+    fewer do.
 
     Args:
         model: A trained model of :class:`~neuroblend.models.neuprint.NeuPRINT`.
@@ -67,7 +69,7 @@ def fresh_embeddings(
             for step, batch in enumerate(windows):
                 masked = mask(batch, mixed_seed(seed, 32, epoch, step))
                 assert batch.neurons is not None
-                fresh.fold(len(batch.neurons), mixed_seed(seed, 33, epoch, step))
+                fresh.fold(task.spec.reference[batch.neurons], mixed_seed(seed, 33, epoch, step))
                 optimiser.zero_grad()
                 loss = _loss(model(masked), masked, table)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -109,18 +111,18 @@ class Fresh(nn.Module):
         super().__init__()
         self.net = net
         self._table = [table]
-        self._order = torch.zeros(0, dtype=torch.long)
+        self._folds: list[Tensor] = []
 
-    def fold(self, n_neurons: int, seed: int) -> None:
-        """Draw the folds of the next batch."""
-        self._order = torch.randperm(n_neurons, generator=torch.Generator().manual_seed(seed))
+    def fold(self, reference: Tensor, seed: int) -> None:
+        """Draw the folds of the next batch, each with its share of (N,) ``reference`` cells."""
+        order = torch.randperm(len(reference), generator=torch.Generator().manual_seed(seed))
+        order = order[reference.cpu()[order].argsort(stable=True)]
+        n_folds = min(N_FOLDS, len(order))
+        self._folds = [order[k::n_folds] for k in range(n_folds)]
 
     def forward(self, activity: Tensor, neurons: Tensor, behavior: Tensor | None = None) -> Tensor:
         """Return (B, T, N) predicted activity, of each fold from the neurons that are not in it."""
         fresh = self._table[0][neurons]
-        order = self._order.to(activity.device)
-        parts = [
-            self.net(activity, neurons, behavior, fresh=fresh, asked=asked)
-            for asked in torch.tensor_split(order, min(N_FOLDS, len(order)))
-        ]
-        return torch.cat(parts, dim=2)[:, :, order.argsort()]
+        folds = [asked.to(activity.device) for asked in self._folds]
+        parts = [self.net(activity, neurons, behavior, fresh=fresh, asked=asked) for asked in folds]
+        return torch.cat(parts, dim=2)[:, :, torch.cat(folds).argsort()]

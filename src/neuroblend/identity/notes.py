@@ -43,7 +43,7 @@ def notes_on_sessions(sessions: Sequence[CalciumSession], radius: float) -> list
         if len(found) > 1
         for table in found
         for cell in table
-        if NAMELESS in cell
+        if cell.endswith(NAMELESS)
     }
     if nameless:
         notes.append(

@@ -22,31 +22,34 @@ LINEAR: Mapping[str, Maker] = {"logistic(C=0.03)": CANDIDATES["logistic(C=0.03)"
 def tuning_of(task: CellTask) -> NDArray[np.float64]:
     """Return (C, D) correlations of each cell's activity with behavior, the mean over sessions.
 
-    0 where activity or a channel does not vary.
+    Sessions in which the cell or the channel does not vary take no part; a cell that has no others
+    gets the mean of all cells, and 0 where there is none.
     """
     total = np.zeros((len(task.cells), len(task.behavior_names)))
-    n_sessions = np.zeros((len(task.cells), 1))
+    n_sessions = np.zeros(total.shape)
     for frames in task.sessions:
-        neurons = frames.neurons.numpy()
-        total[neurons] += _correlations(frames)
-        n_sessions[neurons] += 1
+        neurons, found = frames.neurons.numpy(), _correlations(frames)
+        total[neurons] += np.nan_to_num(found)
+        n_sessions[neurons] += ~np.isnan(found)
+    known = n_sessions > 0
     tuning: NDArray[np.float64] = total / np.maximum(n_sessions, 1)
-    return tuning
+    mean = tuning.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known, tuning, mean)
 
 
 def _correlations(frames: Frames) -> NDArray[np.float64]:
-    """Return (N, D) correlations of one session, over frames whose behavior is known."""
+    """Return (N, D) correlations of one session over frames whose behavior is known, else NaN."""
     assert frames.behavior is not None and frames.present is not None
     activity, values = frames.activity.double().numpy(), frames.behavior.double().numpy()
     present = frames.present.numpy()
-    found = np.zeros((activity.shape[1], values.shape[1]))
+    found = np.full((activity.shape[1], values.shape[1]), np.nan)
     for i in range(values.shape[1]):
         x, y = activity[present[:, i]], values[present[:, i], i]
         if len(y) > 1:
             x, y = x - x.mean(axis=0), y - y.mean()
             size = np.sqrt(np.square(x).sum(axis=0) * np.square(y).sum())
             varies = size > 1e-9 * len(y)
-            found[:, i] = np.divide(y @ x, size, out=np.zeros(len(size)), where=varies)
+            np.divide(y @ x, size, out=found[:, i], where=varies)
     return found
 
 
@@ -57,6 +60,7 @@ def told_without(
     tested: NDArray[np.bool_],
     names: tuple[str, ...],
     seed: int,
+    n_folds: int,
 ) -> dict[str, Any]:
     """Return how well a linear classifier tells cells with and without what tells of behavior.
 
@@ -70,13 +74,14 @@ def told_without(
         tested: (n,) which to predict.
         names: (D,) of the channels.
         seed: Any non-negative integer.
+        n_folds: Folds of tested cells, as :func:`~neuroblend.identity.classify.classify` has them.
 
     Returns:
         Macro-F1: ``full``, ``all`` (without all channels), and ``channels`` (without each).
     """
 
     def reached(left: NDArray[np.floating]) -> float:
-        found = classify(left, labels, tested, seed, n_repeats=1, candidates=LINEAR)
+        found = classify(left, labels, tested, seed, n_folds, 1, LINEAR)
         return float(scores(found.truth, found.probability, found.classes)["macro_f1"][0])
 
     return {

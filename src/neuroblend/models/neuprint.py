@@ -136,15 +136,16 @@ class NeuPRINT(nn.Module):
             behavior: (B, T, D) standardised behavior; ``None`` for a student.
             fresh: (N, E) embeddings to use instead of the table's. Those of reference cells, from
                 which averages of the population are made, stay the table's; where no neuron is a
-                reference cell, all of them stand for the population, with fresh embeddings.
-            asked: (M,) which of the neurons to predict, as (B, T, M), from the others alone; all of
-                them, from themselves too, where ``None``.
+                reference cell, all of them stand for the population, with fresh embeddings (which
+                get no gradient from that).
+            asked: (M,) which of the neurons to predict, as (B, T, M), population and neighbours
+                being of the others alone; all of them, and of all of them, where ``None``.
         """
         known = self.embedding(neurons)
         embedding = known if fresh is None else fresh
         reference = self.reference[neurons]
         if not reference.any():
-            reference, known = torch.ones_like(reference), embedding
+            reference, known = torch.ones_like(reference), embedding.detach()
         own_activity, n_all = activity, int(reference.sum())
         if asked is not None:
             reference = reference.clone()
@@ -154,7 +155,8 @@ class NeuPRINT(nn.Module):
         n_crowd = max(crowd.shape[2], 1)
         mean = crowd.sum(dim=2, keepdim=True) / n_crowd
         variance = (crowd - mean).square().sum(dim=2, keepdim=True) / n_crowd
-        signals = [mean, variance.add(1e-6).sqrt() - 1]
+        deviation = variance.add(1e-6).sqrt() - 1
+        signals = [mean, deviation if crowd.shape[2] else torch.zeros_like(mean)]
         if self.pool is not None:
             weights = self.pool(known[reference])
             # what cells share stays as large when some of them are left out

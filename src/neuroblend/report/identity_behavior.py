@@ -77,25 +77,30 @@ def identity_behavior(view: IdentityView) -> Picture | None:
         f"baseline ({where}) are what its embeddings can refer to and the baseline's cannot. "
         "Right: how much worse a linear classifier tells tested cells once embeddings are rid of "
         "what they share, linearly, with how strongly each cell's activity follows that channel."
-        f"{_of_gain(view)} Bars are means over seeds, dots single trainings. Channels that go "
-        "together hold much of the same, so that losses do not add up. The teacher is shown "
+        f"{_of_gain(view)} Bars are means over trainings, dots single ones. Channels that go "
+        "together hold much of the same, so that losses do not add up, and what goes with a "
+        "channel without being it is lost too. The teacher is shown "
         f"behavior, so its bars are a reference.{clipped}{left_out}",
         as_uri(figure),
     )
 
 
 def _of_gain(view: IdentityView) -> str:
-    """Return a sentence on where the student's gain goes without each channel."""
+    """Return a sentence on what is left of the student's gain without each channel."""
     student, baseline = (view.results["told_without"][arm] for arm in (view.selected, BASELINE))
     gain, without = student["full"] - baseline["full"], student["all"] - baseline["all"]
+    if gain < LEAST_GAIN:
+        return (
+            " By such a classifier the student does not gain, so that there is nothing to divide."
+        )
     each = {
         name: student["channels"][name] - baseline["channels"][name] for name in student["channels"]
     }
     least = min(each, key=each.__getitem__)
     said = f" Of the student's gain of {gain:+.3f} by such a classifier, {each[least]:+.3f} is left"
-    said += f" without {least}, which costs it most"
+    said += f" without {least}"
     if len(each) > 1:
-        said += f", and {without:+.3f} without all channels"
+        said += f", the least of all channels, and {without:+.3f} without all of them"
     return signed(said + ".")
 
 

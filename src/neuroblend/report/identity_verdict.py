@@ -141,6 +141,7 @@ def _caveats(results: dict[str, Any]) -> tuple[str, ...]:
         _of_majority(results),
         _of_classes(results),
         _of_seeds(results),
+        _of_animals(results),
         _of_selection(results),
         _of_teacher(results),
     )
@@ -241,12 +242,6 @@ def _of_classes(results: dict[str, Any]) -> str:
 
 def _of_seeds(results: dict[str, Any]) -> str:
     n_seeds = len(results["seeds"])
-    if animals := results.get("animals"):
-        return (
-            f"{len(animals)} animals ({some(animals)}) were tested one after the other. The "
-            "interval draws tested cells and seeds and no animals, so it says nothing of how much "
-            "another animal would differ."
-        )
     if n_seeds >= FEW_SEEDS:
         return ""
     if n_seeds == 1:
@@ -258,6 +253,17 @@ def _of_seeds(results: dict[str, Any]) -> str:
     return (
         f"{n_seeds} seeds: the interval draws seeds with replacement, and so few tell little about "
         "how much they vary."
+    )
+
+
+def _of_animals(results: dict[str, Any]) -> str:
+    animals = results.get("animals")
+    if not animals:
+        return ""
+    return (
+        f"{len(animals)} animals ({some(animals)}) were tested one after the other. The interval "
+        "draws tested cells and seeds and no animals, so it says nothing of how much another "
+        "animal would differ."
     )
 
 

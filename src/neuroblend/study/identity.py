@@ -128,7 +128,7 @@ def _cells_of(
     }
     notes = [note for session in sessions for note in session.notes]
     labels = {}
-    unusable = ""
+    unusable: list[str] = []
     for kind in kinds:
         found = labels_of(sessions, kind)
         if not found:
@@ -140,14 +140,14 @@ def _cells_of(
         try:
             labels[kind], left_out = usable_labels(found, config.data.folds)
         except InputError as error:
-            unusable = f"{kind}: {error}"
+            unusable.append(f"{kind}: {error}")
             if config.data.labels is not None:
-                raise InputError(unusable) from None
-            notes.append(f"{unusable}; cells are not told by it")
+                raise InputError(unusable[0]) from None
+            notes.append(f"{unusable[-1]}; cells are not told by it")
             continue
         notes += [f"{kind}: {note}" for note in left_out]
     if not labels:
-        why = f" ({unusable})" if unusable else ""
+        why = f" ({'; '.join(unusable)})" if unusable else ""
         raise InputError(
             f"no kind of label has classes that are large enough, so there is nothing to tell "
             f"cells by{why}"

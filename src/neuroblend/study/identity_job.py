@@ -79,10 +79,9 @@ def run_identity_fit(path: Path, fit: Fit, progress: Callable[[int, int], None])
         stored["state_r2"] = state_r2(model, task)
         model.to(own_device(as_device(config.training.accelerator)))
         embedding = config.embedding
-        vectors = fresh_embeddings(
-            model, task, seed, embedding.epochs, embedding.lr, mask=mask_for(config.training, model)
-        )
-    stored["told_without"] = _told_without(vectors, cells, folder, fit, task)
+        mask = mask_for(config.training, model.net)
+        vectors = fresh_embeddings(model, task, seed, embedding.epochs, embedding.lr, mask=mask)
+    stored["told_without"] = _told_without(vectors, cells, folder, fit, task, config)
     write_whole(out / "history.csv", lambda file: history.to_csv(file, index=False))
     write_whole(out / "vectors.h5", lambda file: _save_vectors(file, vectors))
     stored |= _classified(vectors, cells, folder, fit, config, seed)
@@ -181,7 +180,7 @@ def _classified(
     test: dict[str, float] = {}
     valid: dict[str, float] = {}
     chosen: dict[str, list[str]] = {}
-    n_folds = 1 if config.data.animals else config.data.folds
+    n_folds = n_test_folds(config)
     repeats = 1 if config.data.animals else config.data.repeats
     for kind in cells.kinds:
         rows, labels = cells.labelled(kind)
@@ -196,13 +195,26 @@ def _classified(
 
 
 def _told_without(
-    vectors: NDArray[np.float32], cells: Cells, folder: IdentityFolder, fit: Fit, task: CellTask
+    vectors: NDArray[np.float32],
+    cells: Cells,
+    folder: IdentityFolder,
+    fit: Fit,
+    task: CellTask,
+    config: IdentityConfig,
 ) -> dict[str, Any]:
     """Return how well the first kind of label is told without what tells of each channel."""
     rows, labels = cells.labelled(cells.kinds[0])
     tested = folder.split(fit).is_tested(cells.names)[rows]
     tuning = tuning_of(task)[rows]
-    return told_without(vectors[rows], tuning, labels, tested, task.behavior_names, fit.seed)
+    n_folds = n_test_folds(config)
+    return told_without(
+        vectors[rows], tuning, labels, tested, task.behavior_names, fit.seed, n_folds
+    )
+
+
+def n_test_folds(config: IdentityConfig) -> int:
+    """Return in how many folds tested cells are predicted; one where an animal is left out."""
+    return 1 if config.data.animals else config.data.folds
 
 
 def prefix_of(kind: str, cells: Cells) -> str:
@@ -260,7 +272,7 @@ def check_identity(config: IdentityConfig, task: CellTask) -> None:
     for name in (TEACHER, BASELINE):
         try:
             model = build_identity(config, Arm(name), task, 0)
-            mask_for(config.training, model)
+            mask_for(config.training, model.net)
             with torch.no_grad():
                 model(task.example())
         except InputError:

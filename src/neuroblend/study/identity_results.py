@@ -137,11 +137,14 @@ def _contrast(
         drawn = replicates[arm][metric]
         if control != CHANCE:
             drawn = drawn - replicates[control][metric]
-        # a class that is never found has the same recall in every replicate, which is no certainty
-        is_never = control == CHANCE and "recall/" in metric and drawn.std() == 0
+        # a class that is never found, or always, has the same recall in every replicate, which is
+        # no certainty
+        is_constant = "recall/" in metric and replicates[arm][metric].std() == 0
+        if control != CHANCE:
+            is_constant &= bool(replicates[control][metric].std() == 0)
         contrast[metric] = {
             "mean": float(each.mean()),
-            "ci95": [np.nan, np.nan] if is_never else interval(drawn, float(each.mean())),
+            "ci95": [np.nan, np.nan] if is_constant else interval(drawn, float(each.mean())),
             "per_seed": each.tolist(),
         }
     return contrast

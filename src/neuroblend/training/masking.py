@@ -12,8 +12,9 @@ from torch import Tensor
 
 from neuroblend.config import TrainingConfig
 from neuroblend.data.batch import Batch, mixed_seed
-from neuroblend.errors import InputError
+from neuroblend.errors import InputError, nearest
 
+MASKS = ("bins", "entries")
 OF_BINS = ("mask_span", "mask_ramp", "mask_random", "mask_kept")
 """Settings that say how bins are hidden, and have no meaning for entries."""
 
@@ -124,9 +125,12 @@ def mask_for(settings: TrainingConfig, net: object) -> TimeMask | EntryMask:
     """Return the mask that settings name, else that which the network's ``default_mask`` names.
 
     Raises:
-        InputError: Settings of how bins are hidden are given, and entries are to be hidden.
+        InputError: The network names no mask that there is, or settings of how bins are hidden are
+            given, and entries are to be hidden.
     """
     name = settings.mask or getattr(net, "default_mask", "bins")
+    if name not in MASKS:
+        raise InputError(f"default_mask: no mask {name!r}: {nearest(str(name), MASKS)}")
     if name != "entries":
         return TimeMask(
             settings.mask_ratio,

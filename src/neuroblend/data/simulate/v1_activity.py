@@ -7,13 +7,13 @@ pupil, synchronised state) and what fluctuations that have nothing to do with be
 Events are Poisson with exponential amplitudes, smeared over a few frames as imperfect deconvolution
 does, so that activity is not negative and often zero.
 
-Where the numbers come from. Class means of running modulation, (R - S) / (R + S) of mean activity
-while the animal runs and while it is stationary, are those of Keijser et al. (2023), and shares of
-the classes those of two sessions of Bugeon et al. (2022). How classes differ in what pupil and
-state do to them at a given running, in rate, in smearing and in their share of common fluctuations
-follows no source: it was chosen, so that what behavior does tells two to three cells in four, and
-mean and deviation of the population next to none. Behavior explains 5 to 10 % of a cell's variance,
-and the fluctuations two to three times as much.
+Where the numbers come from. Class means of state modulation, (R - S) / (R + S) of mean activity
+while the animal runs and while it is stationary and cortex synchronised, are those of Keijser et
+al. (2023), and shares of the classes those of two sessions of Bugeon et al. (2022). How classes
+differ in what pupil and state do to them at a given running, in rate, in smearing and in their
+share of common fluctuations follows no source: it was chosen, so that what behavior does tells two
+to three cells in four, and mean and deviation of the population next to none. Behavior explains 5
+to 10 % of a cell's variance, and the fluctuations two to three times as much.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ FLUCTUATION_SIZE = 0.35  # change of the log rate, for a cell that takes its mea
 LOADING_MEAN = 0.5  # of a cell's share of each fluctuation, in units of its spread
 WITHIN_CLASS = 0.2  # spread of modulations within a class
 GAIN = 1.5  # of modulations by pupil and state
-RUNNING_LESS_STILL = (0.93, 1.04, -0.35)  # mean of each drive while running, less that otherwise
+# mean of each drive while running, less that while stationary and synchronised
+RUNNING_LESS_SYNCHRONISED = (0.94, 1.46, -1.0)
 RUNNING, DESYNCHRONISED, SYNCHRONISED = 0, 1, 2
 
 
@@ -39,7 +40,7 @@ class CellClass:
     """What the cells of a class have in common.
 
     Attributes:
-        running: Mean of (R - S) / (R + S), all that changes with running taken together.
+        state: Mean of (R - S) / (R + S), all that changes from one to the other taken together.
         pupil: Mean change of the log rate for a pupil one standard deviation larger, in units of
             ``GAIN``.
         synchronised: Mean change of the log rate in the synchronised state, in units of ``GAIN``.
@@ -48,7 +49,7 @@ class CellClass:
         coupling: Share of common fluctuations, 1 for the mean cell.
     """
 
-    running: float
+    state: float
     pupil: float
     synchronised: float
     log_rate: float = -1.5
@@ -130,11 +131,11 @@ class CellTraits:
         """Draw the traits of cells of the given classes."""
         n = len(kinds)
         spread = WITHIN_CLASS * rng.normal(size=(n, 3))
-        means = np.array([(kind.running, kind.pupil, kind.synchronised) for kind in kinds])
+        means = np.array([(kind.state, kind.pupil, kind.synchronised) for kind in kinds])
         index, others = np.split(means + spread, [1], axis=1)
         others = GAIN * others
-        # of what running does, a part comes from the pupil that it widens and the state it ends
-        run, *rest = RUNNING_LESS_STILL
+        # of that change, a part comes from the pupil, which is wider, and from the state that ends
+        run, *rest = RUNNING_LESS_SYNCHRONISED
         running = (2 * np.arctanh(index.clip(-0.8, 0.8)) - others @ np.array(rest)[:, None]) / run
         modulation = np.concatenate([running, others], axis=1)
         share = np.array([kind.coupling for kind in kinds])[:, None]
