@@ -14,7 +14,7 @@ from neuroblend.config import IdentityConfig, parse_settings
 from neuroblend.identity.classify import Classified
 from neuroblend.identity.split import split_neurons
 from neuroblend.study.identity_folder import Cells, IdentityFolder
-from neuroblend.study.identity_results import gather_identity
+from neuroblend.study.identity_results import _is_constant, gather_identity
 from neuroblend.training.checkpoint import write_json
 
 CLASSES = ("a", "b", "c")
@@ -205,3 +205,21 @@ def test_a_class_that_a_seed_does_not_test_has_no_recall_there(tmp_path) -> None
     assert np.isnan([found["per_seed"][1], found["mean"], *found["ci95"]]).all()
     assert np.isnan(results["contrasts"]["hard - chance"]["recall/d"]["ci95"]).all()
     assert results["arms"]["hard"]["balanced_accuracy"]["per_seed"] == pytest.approx([0.75, 1])
+
+
+def test_a_class_that_is_never_found_has_no_interval_against_chance(tmp_path) -> None:
+    def never(arm: str, seed: int, truth: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = better(0.7)(arm, seed, truth)
+        found[:, 1] = 0.0
+        return found
+
+    contrasts = gather_identity(predicted(tmp_path / "a", never))["contrasts"]
+    for control in ("chance", "baseline"):
+        assert np.isnan(contrasts[f"hard - {control}"]["recall/b"]["ci95"]).all()
+        assert not np.isnan(contrasts[f"hard - {control}"]["top1"]["ci95"]).any()
+
+
+def test_constant_scores_are_known_among_draws_that_lack_them() -> None:
+    assert _is_constant(np.array([0.0, np.nan, 0.0]))
+    assert not _is_constant(np.array([0.0, np.nan, 0.5]))
+    assert not _is_constant(np.array([np.nan, np.nan]))

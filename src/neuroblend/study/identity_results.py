@@ -139,15 +139,21 @@ def _contrast(
             drawn = drawn - replicates[control][metric]
         # a class that is never found, or always, has the same recall in every replicate, which is
         # no certainty
-        is_constant = "recall/" in metric and replicates[arm][metric].std() == 0
+        is_constant = "recall/" in metric and _is_constant(replicates[arm][metric])
         if control != CHANCE:
-            is_constant &= bool(replicates[control][metric].std() == 0)
+            is_constant &= _is_constant(replicates[control][metric])
         contrast[metric] = {
             "mean": float(each.mean()),
             "ci95": [np.nan, np.nan] if is_constant else interval(drawn, float(each.mean())),
             "per_seed": each.tolist(),
         }
     return contrast
+
+
+def _is_constant(replicates: NDArray[np.float64]) -> bool:
+    """Whether a score is the same in all draws that have it: some have no cell of a small class."""
+    known = replicates[np.isfinite(replicates)]
+    return bool(known.size and np.ptp(known) == 0)
 
 
 def _select(folder: IdentityFolder, cells: Cells, strategies: list[str]) -> str:
