@@ -63,13 +63,14 @@ def fresh_embeddings(
     optimiser = torch.optim.Adam([table], lr=lr)
     n_steps = epochs * len(windows)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps)
+    reference = task.spec.reference.to(device)
     with called_with(model, table) as fresh:
         for epoch in range(epochs):
             windows.epoch = epoch
             for step, batch in enumerate(windows):
                 masked = mask(batch, mixed_seed(seed, 32, epoch, step))
                 assert batch.neurons is not None
-                fresh.fold(task.spec.reference[batch.neurons], mixed_seed(seed, 33, epoch, step))
+                fresh.fold(reference[batch.neurons].cpu(), mixed_seed(seed, 33, epoch, step))
                 optimiser.zero_grad()
                 loss = _loss(model(masked), masked, table)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -116,7 +117,7 @@ class Fresh(nn.Module):
     def fold(self, reference: Tensor, seed: int) -> None:
         """Draw the folds of the next batch, each with its share of (N,) ``reference`` cells."""
         order = torch.randperm(len(reference), generator=torch.Generator().manual_seed(seed))
-        order = order[reference.cpu()[order].argsort(stable=True)]
+        order = order[reference[order].argsort(stable=True)]
         n_folds = min(N_FOLDS, len(order))
         self._folds = [order[k::n_folds] for k in range(n_folds)]
 
