@@ -56,8 +56,7 @@ def simulated(n_trials: int, bin_ms: float, seed: int) -> Trials:
 def trained(name: str, task: Task, epochs: int) -> tuple[dict[str, float], float, int]:
     """Train a student on spikes alone; return test scores, minutes and the best epoch."""
     model, (net, training) = find_model(name), SETTINGS[name]
-    given = {"mask": model.mask} | training
-    settings = TrainingConfig(epochs=epochs, patience=epochs, **given)
+    settings = TrainingConfig(epochs=epochs, patience=epochs, **training)
     torch.manual_seed(0)
     student = Student(load(model.target)(task.spec, **net))
     began = time.perf_counter()
