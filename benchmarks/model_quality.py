@@ -17,17 +17,17 @@ from typing import Any
 import torch
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import Task
-from neuroblend.data.nlb import find_dataset
-from neuroblend.data.nlb_trials import read_nlb
-from neuroblend.data.simulate.nlb import simulate_nlb, true_rates
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
-from neuroblend.models.smoothing import Smoothing
+from neuroblend.evaluation.score import score_model, score_rates, scores_on_test
+from neuroblend.models.references.smoothing import Smoothing
+from neuroblend.nlb.datasets import find_dataset
+from neuroblend.nlb.simulate.files import simulate_nlb, true_rates
+from neuroblend.nlb.trials import read_nlb
 from neuroblend.privilege.roles import Student
 from neuroblend.registry import find_model, load
-from neuroblend.study.job import score_model, score_rates, scores_on_test
+from neuroblend.task.task import Task
 from neuroblend.training.fit import fit
 
 # sizes and training for thousands of trials of 182 neurons; the models' defaults are for hundreds

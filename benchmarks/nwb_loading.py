@@ -27,9 +27,9 @@ NAME, BIN_MS, N_UNITS = "mc_maze", 5, 182
 
 
 def ours(path: Path) -> dict:
-    from neuroblend.data.nlb import DATASETS
-    from neuroblend.data.nlb_session import load_session
-    from neuroblend.data.nlb_tensors import TensorMaker
+    from neuroblend.nlb.datasets import DATASETS
+    from neuroblend.nlb.session import load_session
+    from neuroblend.nlb.tensors import TensorMaker
 
     maker = TensorMaker(load_session(path, DATASETS[NAME]), DATASETS[NAME], BIN_MS)
     return maker.train() | maker.targets()
@@ -85,7 +85,7 @@ def scoring(path: Path) -> tuple[float, float, float]:
     """Seconds of both evaluators on the same predictions, and their largest difference."""
     from nlb_tools.evaluation import evaluate
 
-    from neuroblend.evaluation.nlb import evaluate_nlb
+    from neuroblend.nlb.scores import evaluate_nlb
 
     tensors = dict(np.load(path, allow_pickle=False))
     rng = np.random.default_rng(0)
@@ -117,7 +117,7 @@ def scoring(path: Path) -> tuple[float, float, float]:
 
 
 def main(sizes: list[int], full: int) -> None:
-    from neuroblend.data.simulate.nlb import simulate_nlb
+    from neuroblend.nlb.simulate.files import simulate_nlb
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

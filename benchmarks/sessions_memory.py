@@ -23,7 +23,7 @@ TARGET_GB = 4.0
 def child(job: dict[str, Any]) -> None:
     """Simulate, or read, and hand what was found to the parent."""
     if job["do"] == "simulate":
-        from neuroblend.data.simulate.v1 import Size, simulate_v1
+        from neuroblend.simulate.v1 import Size, simulate_v1
 
         # mice have as many sessions each; those beyond the number asked for are removed again
         n_each = -(-job["sessions"] // MICE)
@@ -37,13 +37,14 @@ def child(job: dict[str, Any]) -> None:
         answer({})
         return
     import neuroblend as nb
+    from neuroblend.experiments.identity.task import CellTask
 
     found = {"imports": peak_mb()}
     began = time.perf_counter()
     sessions = nb.read_sessions(job["source"])
     found |= {"read_s": time.perf_counter() - began, "read": peak_mb(), "n": len(sessions)}
     began = time.perf_counter()
-    nb.CellTask.of(sessions, frozenset())
+    CellTask.of(sessions, frozenset())
     answer(found | {"task_s": time.perf_counter() - began, "task": peak_mb()})
 
 

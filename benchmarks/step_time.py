@@ -47,7 +47,7 @@ def child_step(
     """Time ``n`` steps of one side, after one that is not counted."""
     from support import steps
 
-    from neuroblend.models import attention
+    from neuroblend.models.parts import attention
 
     if not blocks:
         attention.LEAST_ROWS = math.inf
@@ -93,12 +93,13 @@ def child_scaling(n: int, cells: list[dict[str, int]]) -> dict[str, list[float]]
     from support import steps
 
     import neuroblend as nb
+    from neuroblend.models.ndt import NDT
 
     found = []
     for cell in cells:
         bins, neurons = cell["bins"], cell["neurons"]
         task = steps.Shape(cell["trials"], bins, bins, neurons * 3 // 4, neurons).task()
-        step = steps.step_of(nb.Student(nb.NDT(task.spec)), nb.Objective(), task)
+        step = steps.step_of(nb.Student(NDT(task.spec)), nb.Objective(), task)
         found.append(1e3 * median(cpu for _, cpu in times(step, n)))
     return {"ms": found}
 

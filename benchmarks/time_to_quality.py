@@ -99,9 +99,10 @@ def co_bps(task: Any, rates: Any) -> float:
 def ours(task: Any, job: dict[str, Any]) -> Clock:
     """Train our NDT with ``fit`` until it has reached the target."""
     import neuroblend as nb
+    from neuroblend.models.ndt import NDT
     from neuroblend.evaluation.predict import rates_of
 
-    model = nb.Student(nb.NDT(task.spec, **NET))
+    model = nb.Student(NDT(task.spec, **NET))
     valid = task.batch("valid")
     clock = Clock(lambda: co_bps(task, rates_of(model, valid)), 0.0, job)
     settings = nb.TrainingConfig(**SETTINGS)
@@ -148,7 +149,7 @@ def published_rates(runner: Any, task: Any) -> Any:
     """Return (B, T, N) expected counts/bin of their model for the validation trials."""
     import torch
 
-    from neuroblend.data.batch import Batches
+    from neuroblend.task.batch import Batches
 
     spec, rates = task.spec, []
     was_training = runner.model.training
@@ -185,9 +186,9 @@ def write_h5(task: Any, path: Path) -> None:
 
 def simulated(folder: Path, n_trials: int, seed: int) -> dict[str, Any]:
     """Simulate a maze session, cut it at 5 ms, and return what children need to know of it."""
-    from neuroblend.data.nlb import find_dataset
-    from neuroblend.data.nlb_trials import read_nlb
-    from neuroblend.data.simulate.nlb import simulate_nlb
+    from neuroblend.nlb.datasets import find_dataset
+    from neuroblend.nlb.simulate.files import simulate_nlb
+    from neuroblend.nlb.trials import read_nlb
 
     dataset = find_dataset("mc_maze")
     file = simulate_nlb("mc_maze", folder / "maze.nwb", n_trials, seed=seed)

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import neuroblend as nb
+from neuroblend.models.ndt import NDT
 from neuroblend.training.masking import TimeMask
 
 WIDTH, LAYERS, HEADS, FEEDFORWARD = 64, 2, 2, 128
@@ -69,7 +70,7 @@ def work(threads: int, n: int) -> float:
     torch.set_num_threads(threads)
     trials = nb.simulate_reaching()
     task = nb.Task.of(trials, nb.split_trials(trials, 0))
-    step = step_of(nb.NDT(task.spec), task, fused=True)
+    step = step_of(NDT(task.spec), task, fused=True)
     began = time.perf_counter()
     for i in range(n):
         step(i)
@@ -94,7 +95,7 @@ def main() -> None:
     stock, ours = seconds(
         [
             step_of(StockTransformer(spec.n_in, spec.n_out, spec.t_out), task, fused=False),
-            step_of(nb.NDT(spec), task, fused=True),
+            step_of(NDT(spec), task, fused=True),
         ]
     )
     print(f"one training step, batch 16 x {spec.t_in} bins x {spec.n_in} neurons, one thread")

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import neuroblend as nb
+from neuroblend.distill.feature import Feature
+from neuroblend.nlb.scores import bits_per_spike
+from neuroblend.privilege.concat import Concat
 
 
 class MyNet(nn.Module):
@@ -31,9 +34,9 @@ def main(epochs: int = 30) -> None:
     spec = task.spec
     torch.manual_seed(1)
 
-    teacher = nb.Teacher(MyNet(spec.n_in + spec.n_behavior, spec.n_out), nb.Concat(spec))
+    teacher = nb.Teacher(MyNet(spec.n_in + spec.n_behavior, spec.n_out), Concat(spec))
     nb.fit(teacher, task, settings=settings)
-    follow = nb.Feature([("readout:in", "readout:in")])
+    follow = Feature([("readout:in", "readout:in")])
     for name, objective in {
         "baseline": nb.Objective(counts_per_entry=spec.mean_count),
         "distilled": nb.Objective({"feature": follow}, teacher, counts_per_entry=spec.mean_count),
@@ -42,7 +45,7 @@ def main(epochs: int = 30) -> None:
         nb.fit(student, task, objective, settings)
         held_out, test = task.split.held_out, task.split.test
         rates = nb.predict(student, task, test)[:, :, held_out]
-        bits = nb.bits_per_spike(rates, trials.spikes[test][:, :, held_out])
+        bits = bits_per_spike(rates, trials.spikes[test][:, :, held_out])
         print(f"{name}: {bits:.3f} bits/spike on held-out neurons")
 
 

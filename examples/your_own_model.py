@@ -16,6 +16,10 @@ from sklearn.metrics import r2_score
 from torch import Tensor, nn
 
 import neuroblend as nb
+from neuroblend.distill.feature import Feature
+from neuroblend.distill.hard import Hard
+from neuroblend.nlb.scores import bits_per_spike
+from neuroblend.task.batch import Batch
 
 try:
     from pytorch_tcn import TCN  # type: ignore  # it has no types
@@ -38,7 +42,7 @@ class MyNet(nn.Module):
         return self.readout(features).exp().transpose(0, 1)
 
 
-def seen(batch: nb.Batch) -> Tensor:
+def seen(batch: Batch) -> Tensor:
     """Return all that a role may see, (trial, bin, feature)."""
     if batch.behavior is None:  # a student
         return batch.spikes
@@ -49,7 +53,7 @@ def compare(
     name: str,
     task: nb.Task,
     build: Callable[[int, int], nn.Module],
-    call: Callable[[nn.Module, nb.Batch], Tensor],
+    call: Callable[[nn.Module, Batch], Tensor],
     layer: str,
     epochs: int,
 ) -> None:
@@ -65,7 +69,7 @@ def compare(
     nb.fit(baseline, task, nb.Objective(counts_per_entry=counts), settings)
     nb.fit(teacher, task, nb.Objective(counts_per_entry=counts), settings)
     objective = nb.Objective(
-        {"hard": nb.Hard(), "feature": nb.Feature([(layer, layer)])},
+        {"hard": Hard(), "feature": Feature([(layer, layer)])},
         teacher,
         alpha=0.5,
         counts_per_entry=counts,
@@ -84,7 +88,7 @@ def scores(model: nn.Module, task: nb.Task) -> tuple[float, float]:
     decoder = nb.Decoder.fit(nb.predict(model, task, train), trials.behavior[train])
     decoded, true = decoder(rates), trials.behavior[test]
     r2 = r2_score(true.reshape(-1, true.shape[2]), decoded.reshape(-1, true.shape[2]))
-    return nb.bits_per_spike(rates[:, :, held_out], trials.spikes[test][:, :, held_out]), float(r2)
+    return bits_per_spike(rates[:, :, held_out], trials.spikes[test][:, :, held_out]), float(r2)
 
 
 def main(epochs: int = 30) -> None:

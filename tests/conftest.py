@@ -12,9 +12,9 @@ import torch
 
 import neuroblend
 from neuroblend.config import RunConfig, parse_config
-from neuroblend.data.batch import Task
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
+from neuroblend.task.task import Task
 
 for _name in neuroblend.__all__:  # libraries set environment variables when they are imported
     getattr(neuroblend, _name)

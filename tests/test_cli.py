@@ -15,7 +15,7 @@ import pytest
 import yaml
 from conftest import make_trials
 
-from neuroblend.cli import _settings, main
+from neuroblend.cli.main import _settings, main
 from neuroblend.config import RunConfig
 
 SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
@@ -63,7 +63,7 @@ def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
 def test_help_answers_without_torch() -> None:
     code = (
         "import sys; sys.argv = ['neuroblend', '--help']\n"
-        "from neuroblend.cli import main\n"
+        "from neuroblend.cli.main import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"
         "heavy = {'torch', 'lightning', 'sklearn', 'matplotlib', 'pandas'} & set(sys.modules)\n"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from test_cli import neuroblend, refused
 
-from neuroblend.identity.classify import CANDIDATES
+from neuroblend.experiments.identity.classify import CANDIDATES
 
 SIZE = ["--mice", 2, "--sessions", 1, "--units", 48, "--frames", 300]
 TINY = [
@@ -126,7 +126,7 @@ def test_the_page_is_built_anew(finished) -> None:
 def test_what_is_left_out_is_said_and_goes_on(v1, tmp_path, monkeypatch) -> None:
     """A run of other cells, types that are not known, and classes of fewer cells than folds."""
     quick = {"kNN(k=5)": CANDIDATES["kNN(k=5)"]}
-    monkeypatch.setattr("neuroblend.identity.classify.CANDIDATES", quick)
+    monkeypatch.setattr("neuroblend.experiments.identity.classify.CANDIDATES", quick)
     other = shutil.copytree(v1 / RUN, v1 / DAY / "Blank" / "02")
     edit(other / "frame.neuralActivity.npy", lambda old: old[:, :-3])
     with_few(v1, "Sncg", 2)
@@ -169,7 +169,7 @@ def test_an_interrupted_experiment_says_how_to_go_on(finished, source, tmp_path)
     (out / "student-hard" / "seed0" / "scores.json").unlink()
     command = ["identity", source, *QUIET, "--references", "stock"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neuroblend.study.identity.run_identity_fit", stops)
+        patch.setattr("neuroblend.experiments.identity.load.run_identity_fit", stops)
         done = neuroblend(*command, cwd=tmp_path)
     assert done.returncode == 130
     assert done.stderr == "error: interrupted; the same command goes on from here\n"

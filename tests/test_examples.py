@@ -111,17 +111,19 @@ def test_the_strategy_of_the_docs_works() -> None:
     from conftest import make_task
 
     import neuroblend as nb
+    from neuroblend.models.gru import GRU
+    from neuroblend.privilege.concat import Concat
 
     text = (ROOT / "docs" / "extending.md").read_text()
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     task = make_task()
-    fusion = nb.Concat(task.spec)
+    fusion = Concat(task.spec)
     torch.manual_seed(0)
     names = {
         "nb": nb,
         "task": task,
-        "student": nb.Student(nb.GRU(task.spec, width=4)),
-        "teacher": nb.Teacher(nb.GRU(fusion.spec, width=4), fusion),
+        "student": nb.Student(GRU(task.spec, width=4)),
+        "teacher": nb.Teacher(GRU(fusion.spec, width=4), fusion),
     }
     quick = "nb.fit(student, task, objective, nb.TrainingConfig(epochs=1))"
     exec(block.replace("nb.fit(student, task, objective)", quick), names)

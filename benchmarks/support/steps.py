@@ -16,6 +16,10 @@ import torch
 from torch import nn
 
 import neuroblend as nb
+from neuroblend.distill.hard import Hard
+from neuroblend.models.ndt import NDT
+from neuroblend.privilege.concat import Concat
+from neuroblend.task.spec import TaskSpec
 
 Step = Callable[[int], None]
 
@@ -60,10 +64,10 @@ class Shape:
         return nb.Task.of(trials, nb.split_trials(trials, 0, forward_bins=self.t_out - self.t_in))
 
 
-def same_ndt(spec: nb.TaskSpec, width: int) -> nb.NDT:
+def same_ndt(spec: TaskSpec, width: int) -> NDT:
     """Return our NDT with the published sizes."""
     reach = {f"context_{side}_s": n * BIN_S for side, n in CONTEXT_BINS.items()}
-    return nb.NDT(spec, LAYERS, width, HEADS, FEEDFORWARD, **DROPOUT, **reach)
+    return NDT(spec, LAYERS, width, HEADS, FEEDFORWARD, **DROPOUT, **reach)
 
 
 def ours(shape: Shape, teacher: str = "none", bf16: bool = False) -> Callable[[], Step]:
@@ -90,10 +94,10 @@ def objective_of(task: nb.Task, teacher: str, width: int) -> nb.Objective:
     """Return the task alone, or hard distillation from a teacher of the same architecture."""
     if teacher == "none":
         return nb.Objective()
-    fusion = nb.Concat(task.spec)
+    fusion = Concat(task.spec)
     guide = nb.Teacher(same_ndt(fusion.spec, width), fusion)
     cache: dict[str, Any] = {"cache": True} if teacher == "cached" else {}
-    return nb.Objective({"hard": nb.Hard()}, guide, **cache)
+    return nb.Objective({"hard": Hard()}, guide, **cache)
 
 
 def step_of(
@@ -104,7 +108,7 @@ def step_of(
     mask: Any = None,
 ) -> Step:
     """Return our step over the training trials of ``task``, all in one batch."""
-    from neuroblend.data.batch import Batches
+    from neuroblend.task.batch import Batches
     from neuroblend.training.masking import TimeMask
 
     (batch,) = Batches(task.batch("train"), len(task.split.train))

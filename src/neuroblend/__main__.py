@@ -1,5 +1,5 @@
 """``python -m neuroblend``: the command line."""
 
-from neuroblend.cli import main
+from neuroblend.cli.main import main
 
 main()

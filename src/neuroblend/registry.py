@@ -47,8 +47,10 @@ MODELS = {
 }
 
 REFERENCES = {
-    "smoothing": Model("neuroblend.models.smoothing:Smoothing", layer="smoothed"),
-    "factor_analysis": Model("neuroblend.models.factor_analysis:FactorAnalysis", layer="factors"),
+    "smoothing": Model("neuroblend.models.references.smoothing:Smoothing", layer="smoothed"),
+    "factor_analysis": Model(
+        "neuroblend.models.references.factor_analysis:FactorAnalysis", layer="factors"
+    ),
 }
 """Models that are fitted without gradients, on spikes alone: what any network should beat."""
 

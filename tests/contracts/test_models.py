@@ -5,12 +5,13 @@ import torch
 from conftest import make_task, make_trials
 from torch import nn
 
-from neuroblend.data.batch import Behavior, Task
+from neuroblend.behavior.kind import Behavior
 from neuroblend.distill.objective import Objective, output_of
 from neuroblend.evaluation.predict import rates_of
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import MODELS, load
+from neuroblend.task.task import Task
 from neuroblend.training.masking import TimeMask
 
 SMALL = {

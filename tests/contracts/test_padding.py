@@ -7,14 +7,15 @@ from conftest import make_task, make_trials
 from test_models import build, build_teacher, models
 from test_strategies import LAYER, make_pair, make_term, value
 
-from neuroblend.data.batch import Batch, Behavior
+from neuroblend.behavior.kind import Behavior
 from neuroblend.data.trials import Trials
 from neuroblend.distill.objective import Objective
 from neuroblend.distill.pair import Output, Pair
 from neuroblend.errors import InputError
 from neuroblend.evaluation.metrics import PsthSums, psths
+from neuroblend.evaluation.score import score_rates, scores_on_test
 from neuroblend.registry import MODELS, STRATEGIES
-from neuroblend.study.job import score_rates, scores_on_test
+from neuroblend.task.batch import Batch
 from neuroblend.training.masking import EntryMask, TimeMask
 
 LENGTHS = np.tile([12, 9, 7, 10], 10)
@@ -73,7 +74,7 @@ def test_a_padded_trial_has_the_rates_of_the_trial_alone(name, settings) -> None
 
 @pytest.mark.parametrize("name", ["ndt", "stndt"])
 def test_padding_changes_nothing_where_attention_is_in_blocks(name, monkeypatch) -> None:
-    monkeypatch.setattr("neuroblend.models.attention.LEAST_ROWS", 1000)
+    monkeypatch.setattr("neuroblend.models.parts.attention.LEAST_ROWS", 1000)
     whole = make_trials(n_bins=72)
     padding = np.arange(72) >= LONG[:, None]
     spikes, behavior = whole.spikes.copy(), whole.behavior.copy()

@@ -5,7 +5,7 @@ import torch
 from conftest import make_task, make_trials
 from torch import nn
 
-from neuroblend.data.batch import Batch, Behavior
+from neuroblend.behavior.kind import Behavior
 from neuroblend.distill.objective import Objective
 from neuroblend.distill.pair import DistillLoss, Output, Pair
 from neuroblend.errors import InputError
@@ -13,6 +13,7 @@ from neuroblend.models.gru import GRU
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import STRATEGIES, load
+from neuroblend.task.batch import Batch
 
 COVERED = {"hard", "soft", "feature", "correlation", "multitask"}
 GUIDED = sorted(name for name in STRATEGIES if STRATEGIES[name].wants_teacher)

@@ -3,9 +3,11 @@ import pytest
 import torch
 from conftest import make_task, make_trials
 
-from neuroblend.data.batch import Batches, BehaviorScale, Task
+from neuroblend.behavior.continuous import BehaviorScale
 from neuroblend.data.split import split_trials
 from neuroblend.errors import InputError
+from neuroblend.task.batch import Batches
+from neuroblend.task.task import Task
 
 
 def test_a_batch_holds_what_the_split_says() -> None:

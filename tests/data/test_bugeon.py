@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from neuroblend.data.bugeon import is_bugeon, read_bugeon
-from neuroblend.data.calcium import read_sessions
+from neuroblend.data.calcium.bugeon import is_bugeon, read_bugeon
+from neuroblend.data.calcium.read import read_sessions
 from neuroblend.errors import InputError
 
 FRAME_S = 0.25

@@ -3,13 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neuroblend.data.calcium import (
+from neuroblend.data.calcium.read import one_cell_an_id, read_sessions
+from neuroblend.data.calcium.session import (
     CalciumSession,
     as_labels,
     as_neuron_ids,
     labels_of,
-    one_cell_an_id,
-    read_sessions,
 )
 from neuroblend.errors import InputError
 

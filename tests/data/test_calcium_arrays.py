@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from neuroblend.data.arrays import load_arrays
-from neuroblend.data.calcium_arrays import read_session_arrays
+from neuroblend.data.calcium.arrays import read_session_arrays
 from neuroblend.errors import InputError
 
 N_FRAMES, N_NEURONS = 30, 4

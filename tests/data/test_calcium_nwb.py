@@ -13,8 +13,8 @@ from pynwb.ophys import (
     RoiResponseSeries,
 )
 
-from neuroblend.data.calcium import read_sessions
-from neuroblend.data.calcium_nwb import read_session_nwb
+from neuroblend.data.calcium.nwb import read_session_nwb
+from neuroblend.data.calcium.read import read_sessions
 from neuroblend.errors import InputError
 
 N_FRAMES, N_CELLS = 40, 5

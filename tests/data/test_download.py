@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from neuroblend.data import download
-from neuroblend.data.download import download_dandiset, download_dataset
-from neuroblend.data.nlb import DATASETS
+from neuroblend.data.download import download_dandiset
 from neuroblend.errors import InputError
+from neuroblend.nlb.datasets import find_dataset
 
 TRAIN = "sub-Jenkins/sub-Jenkins_ses-small_desc-train_behavior+ecephys.nwb"
 TEST = "sub-Jenkins/sub-Jenkins_ses-small_desc-test_ecephys.nwb"
@@ -25,6 +25,10 @@ NAMES = [Path(path).name for path in (TEST, TRAIN)]
 SIZE = 50_000
 CHUNK = 4096
 STAMP = "2021-09-01T00:00:00Z"
+
+
+def download_dataset(name: str, folder: Path, **options: Any) -> list[Path]:
+    return download_dandiset(find_dataset(name).dandiset, folder, **options)
 
 
 class Archive:
@@ -179,7 +183,7 @@ def test_a_dataset_comes_whole_and_tells_how_far(tmp_path: Path, archive: Archiv
 
 def test_a_cut_connection_is_resumed_with_the_rest_alone(tmp_path: Path, archive: Archive) -> None:
     archive.cuts = [NAMES[0]]
-    download_dataset(DATASETS["mc_maze_small"], tmp_path, api_url=archive.url)
+    download_dataset("mc_maze_small", tmp_path, api_url=archive.url)
     check_whole(tmp_path, archive)
     first, rest, other = archive.asked
     assert first == (NAMES[0], None) and other == (NAMES[1], None)

@@ -4,7 +4,7 @@ import pytest
 from conftest import make_trials
 
 from neuroblend.data.arrays import read_arrays
-from neuroblend.data.nlb_layout import save_tensors, write_tensors
+from neuroblend.data.tensor_files import save_tensors, write_tensors
 from neuroblend.errors import InputError
 
 

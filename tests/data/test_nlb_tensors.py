@@ -10,12 +10,12 @@ import h5py
 import numpy as np
 import pytest
 
-from neuroblend.data.nlb import DATASETS, find_dataset
-from neuroblend.data.nlb_session import load_session
-from neuroblend.data.nlb_tensors import TensorMaker
-from neuroblend.data.nlb_trials import read_nlb
-from neuroblend.data.simulate.nlb import simulate_nlb
 from neuroblend.errors import InputError
+from neuroblend.nlb.datasets import DATASETS, find_dataset
+from neuroblend.nlb.session import load_session
+from neuroblend.nlb.simulate.files import simulate_nlb
+from neuroblend.nlb.tensors import TensorMaker
+from neuroblend.nlb.trials import read_nlb
 
 NAMES = tuple(DATASETS)
 

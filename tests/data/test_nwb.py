@@ -4,11 +4,11 @@ import h5py
 import numpy as np
 import pytest
 
+from neuroblend.data.cut import Cut, cut_trials, prepare_nwb
 from neuroblend.data.inspect import inspect_nwb
 from neuroblend.data.nwb import read_nwb
-from neuroblend.data.simulate.nlb import simulate_nlb
 from neuroblend.errors import InputError
-from neuroblend.study.prepare import Cut, cut_trials, prepare_nwb
+from neuroblend.nlb.simulate.files import simulate_nlb
 
 CUT = Cut("move_onset_time", (-250, 450), 10, 100, ("hand_vel",), ("trial_type", "trial_version"))
 

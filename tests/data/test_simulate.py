@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neuroblend.data.simulate import simulate_reaching
 from neuroblend.data.trials import Trials
+from neuroblend.simulate.reaching import simulate_reaching
 
 Array = NDArray[np.float64]
 

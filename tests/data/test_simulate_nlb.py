@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from pynwb import NWBHDF5IO
 from pynwb.behavior import SpatialSeries
 
-from neuroblend.data.simulate.nlb import simulate_nlb, true_rates, truth_path
-from neuroblend.data.simulate.nlb_tables import DATASETS
 from neuroblend.errors import InputError
+from neuroblend.nlb.simulate.files import simulate_nlb, true_rates, truth_path
+from neuroblend.nlb.simulate.tables import DATASETS
 
 NAMES = list(DATASETS)
 N_TRIALS, N_UNITS = 24, 20
@@ -395,7 +395,7 @@ def test_an_unfinished_file_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("neuroblend.data.simulate.nlb_nwb.NWBHDF5IO.write", fail)
+    monkeypatch.setattr("neuroblend.nlb.simulate.nwb.NWBHDF5IO.write", fail)
     with pytest.raises(OSError, match="disk full"):
         simulate_nlb("mc_rtt", tmp_path / "file.nwb", 8, 8)
     assert not list(tmp_path.iterdir())

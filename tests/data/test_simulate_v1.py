@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuroblend.data.bugeon import BEHAVIOR, is_bugeon, read_bugeon
-from neuroblend.data.bugeon import SUBCLASSES as NAMES
-from neuroblend.data.calcium import read_sessions
-from neuroblend.data.simulate import v1, v1_activity
-from neuroblend.data.simulate.v1 import PRESETS, Size, simulate_v1
-from neuroblend.data.simulate.v1_activity import (
+from neuroblend.data.calcium.bugeon import BEHAVIOR, is_bugeon, read_bugeon
+from neuroblend.data.calcium.bugeon import SUBCLASSES as NAMES
+from neuroblend.data.calcium.read import read_sessions
+from neuroblend.errors import InputError
+from neuroblend.simulate import v1, v1_activity
+from neuroblend.simulate.v1 import PRESETS, Size, simulate_v1
+from neuroblend.simulate.v1_activity import (
     EXCITATORY,
     FRAME_S,
     RUNNING,
@@ -31,7 +32,6 @@ from neuroblend.data.simulate.v1_activity import (
     simulate_behavior,
     wandering,
 )
-from neuroblend.errors import InputError
 
 SMALL = Size(n_mice=2, n_sessions=2, n_neurons=30, n_frames=120, stimuli=("Blank", "Gratings"))
 CELL_FILES = ("UniqueID", "gene_count", "prob_ttypes", "stackPosCorrected", "depth", "plane")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from neuroblend.data.batch import Batch, Behavior
+from neuroblend.behavior.kind import Behavior
 from neuroblend.distill.embedding import Embedding
 from neuroblend.distill.objective import Objective, squared_error
 from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
@@ -16,6 +16,7 @@ from neuroblend.models.neuprint import CellSpec, NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import CELL_STRATEGIES, load
+from neuroblend.task.batch import Batch
 
 N, E, D = 12, 5, 2
 RATES = torch.zeros(1, 2, N)

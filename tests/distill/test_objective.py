@@ -6,7 +6,6 @@ from conftest import make_task
 from torch import Tensor, nn
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import Batches
 from neuroblend.distill.feature import Feature
 from neuroblend.distill.hard import Hard
 from neuroblend.distill.objective import Objective, own_losses
@@ -15,6 +14,7 @@ from neuroblend.errors import InputError
 from neuroblend.models.gru import GRU
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
+from neuroblend.task.batch import Batches
 from neuroblend.training.fit import fit
 from neuroblend.training.masking import TimeMask
 

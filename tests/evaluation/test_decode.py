@@ -1,6 +1,6 @@
 import numpy as np
 
-from neuroblend.evaluation.decode import Decoder
+from neuroblend.evaluation.readout import Decoder
 
 
 def data(seed=0, n_trials=40):

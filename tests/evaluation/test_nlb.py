@@ -10,19 +10,14 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
 from neuroblend.errors import InputError
-from neuroblend.evaluation.nlb import (
+from neuroblend.nlb.decoding import PENALTIES, velocity_r2
+from neuroblend.nlb.files import check_predictions, check_submission, read_nlb_h5, write_nlb_h5
+from neuroblend.nlb.scores import (
     DATASETS,
     bits_per_spike,
     evaluate_nlb,
     psth_r2,
     speed_tp_correlation,
-)
-from neuroblend.evaluation.nlb_decoding import PENALTIES, velocity_r2
-from neuroblend.evaluation.nlb_files import (
-    check_predictions,
-    check_submission,
-    read_nlb_h5,
-    write_nlb_h5,
 )
 
 GROUPS = [name + suffix for name in DATASETS for suffix in ("", "_20")]

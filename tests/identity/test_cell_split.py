@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from neuroblend.errors import InputError
-from neuroblend.identity.split import NeuronSplit, split_animals, split_neurons, usable_labels
+from neuroblend.experiments.identity.split import (
+    NeuronSplit,
+    split_animals,
+    split_neurons,
+    usable_labels,
+)
 
 SIZES = {"Lamp5": 40, "Pvalb": 21, "Sst": 7, "Sncg": 2}
 LABELS = {f"{name}{i}": name for name, n in SIZES.items() for i in range(n)}

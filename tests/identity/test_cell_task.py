@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from neuroblend.data.calcium import CalciumSession
+from neuroblend.data.calcium.session import CalciumSession
 from neuroblend.errors import InputError
-from neuroblend.identity.task import VALID_SHARE, CellTask
+from neuroblend.experiments.identity.task import VALID_SHARE, CellTask
 
 WINDOW = 10
 CPU = torch.device("cpu")

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from neuroblend.errors import InputError
-from neuroblend.identity import classify as module
-from neuroblend.identity.classify import CANDIDATES, Classified, classify
-from neuroblend.identity.metrics import scores
+from neuroblend.experiments.identity import classify as module
+from neuroblend.experiments.identity.classify import CANDIDATES, Classified, classify
+from neuroblend.experiments.identity.metrics import scores
 
 CLASSES = np.array(["Lamp5", "Pvalb", "Vip"])
 QUICK = {name: CANDIDATES[name] for name in ("logistic(C=0.03)", "kNN(k=5)")}

@@ -7,8 +7,8 @@ import pytest
 import torch
 from test_embed import TESTED, WINDOW, make_session, make_task
 
-from neuroblend.identity.contrast import TEMPERATURE, contrast, contrastive_vectors
-from neuroblend.identity.task import CellTask
+from neuroblend.experiments.identity.contrast import TEMPERATURE, contrast, contrastive_vectors
+from neuroblend.experiments.identity.task import CellTask
 from neuroblend.models.nuclr import NuCLR
 
 

@@ -8,14 +8,14 @@ import torch
 from scipy.signal import lfilter
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import Batch
-from neuroblend.data.calcium import CalciumSession
+from neuroblend.data.calcium.session import CalciumSession
 from neuroblend.distill.objective import Objective, squared_error
-from neuroblend.identity.embed import RIDGE, Fresh, _loss, called_with, fresh_embeddings
-from neuroblend.identity.task import CellTask
+from neuroblend.experiments.identity.embed import RIDGE, Fresh, _loss, called_with, fresh_embeddings
+from neuroblend.experiments.identity.task import CellTask
 from neuroblend.models.neuprint import NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
 from neuroblend.privilege.roles import Student, Teacher
+from neuroblend.task.batch import Batch
 from neuroblend.training.fit import fit
 from neuroblend.training.masking import EntryMask
 

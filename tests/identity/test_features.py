@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import skew
 
-from neuroblend.identity.features import (
+from neuroblend.experiments.identity.features import (
     EXPLAINED_BY,
     activity_components,
     activity_profile,

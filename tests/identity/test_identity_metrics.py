@@ -9,7 +9,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from neuroblend.identity.metrics import confusion, majority_rate, scores
+from neuroblend.experiments.identity.metrics import confusion, majority_rate, scores
 
 CLASSES = ["Lamp5", "Pvalb", "Sst", "Vip"]
 

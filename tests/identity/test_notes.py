@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neuroblend.data.calcium import CalciumSession
+from neuroblend.data.calcium.session import CalciumSession
 from neuroblend.errors import InputError
-from neuroblend.identity.notes import notes_on_behavior, notes_on_sessions
+from neuroblend.experiments.identity.notes import notes_on_behavior, notes_on_sessions
 
 
 def make_session(name="a", ids=("m/1", "m/2", "m/3", "m/4"), **changes) -> CalciumSession:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from test_embed import TESTED, WINDOW, D, make_session, make_task
 
-from neuroblend.identity.task import CellTask
-from neuroblend.identity.tuning import residual, told_without, tuning_of
+from neuroblend.experiments.identity.task import CellTask
+from neuroblend.experiments.identity.tuning import residual, told_without, tuning_of
 
 
 def test_tuning_is_the_mean_correlation_over_sessions() -> None:

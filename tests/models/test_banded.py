@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from neuroblend.data.batch import TaskSpec
-from neuroblend.models.attention import attended
-from neuroblend.models.banded import banded_attention
 from neuroblend.models.ndt import NDT
-from neuroblend.models.window import Reach, Window
+from neuroblend.models.parts.attention import attended
+from neuroblend.models.parts.banded import banded_attention
+from neuroblend.models.parts.window import Reach, Window
+from neuroblend.task.spec import TaskSpec
 
 
 def make_qkv(n_bins: int, n_heads: int = 2, n_trials: int = 3) -> torch.Tensor:
@@ -108,7 +108,7 @@ def test_a_traced_or_exported_network_takes_other_batches() -> None:
 
 
 def test_gradients_of_functional_transforms(monkeypatch) -> None:
-    monkeypatch.setattr("neuroblend.models.attention.LEAST_ROWS", 0)
+    monkeypatch.setattr("neuroblend.models.parts.attention.LEAST_ROWS", 0)
     net, spikes = make_network()
     weights = {name: weight.detach() for name, weight in net.named_parameters()}
 
@@ -127,7 +127,7 @@ def test_gradients_of_functional_transforms(monkeypatch) -> None:
 
 def test_the_layer_takes_blocks_where_there_are_some(monkeypatch) -> None:
     monkeypatch.setattr(
-        "neuroblend.models.attention.banded_attention", lambda qkv, blocks: qkv[:, :, 2]
+        "neuroblend.models.parts.attention.banded_attention", lambda qkv, blocks: qkv[:, :, 2]
     )
     qkv = make_qkv(90, n_trials=12)
     assert torch.equal(attended(qkv, WINDOWS[0](None, 90)), qkv[:, :, 2])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from neuroblend.errors import InputError
-from neuroblend.models.dropout import Dropout
+from neuroblend.models.parts.dropout import Dropout
 
 
 @pytest.mark.parametrize("probability", [0.02, 0.25, 0.5, 0.9])

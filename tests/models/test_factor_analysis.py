@@ -9,8 +9,8 @@ from sklearn.linear_model import PoissonRegressor
 
 from neuroblend.distill.objective import output_of
 from neuroblend.errors import InputError
-from neuroblend.models.factor_analysis import FactorAnalysis, analysed
-from neuroblend.models.smoothing import smooth
+from neuroblend.models.references.factor_analysis import FactorAnalysis, analysed
+from neuroblend.models.references.smoothing import smooth
 from neuroblend.privilege.roles import Student
 
 
@@ -21,7 +21,7 @@ def factors_of(net: FactorAnalysis, batch) -> np.ndarray:
 
 def test_factors_are_those_of_scikit_learn_on_all_bins(monkeypatch) -> None:
     """A few rows of the same covariance stand for all bins; a rotation is free."""
-    monkeypatch.setattr("neuroblend.models.factor_analysis.TOLERANCE", 1e-12)
+    monkeypatch.setattr("neuroblend.models.references.factor_analysis.TOLERANCE", 1e-12)
     task = make_task(make_trials(n_trials=100))
     batch = task.batch("train")
     net = FactorAnalysis(task.spec, 2, 0.05).fit_to(batch.spikes, batch.target)

@@ -8,14 +8,14 @@ import torch
 from conftest import make_task, make_trials
 from torch import nn
 
-from neuroblend.data.batch import Task
 from neuroblend.distill.objective import output_of
 from neuroblend.errors import InputError
 from neuroblend.evaluation.metrics import bits_per_spike
 from neuroblend.evaluation.predict import predict, rates_of
-from neuroblend.models.factor_analysis import FactorAnalysis
-from neuroblend.models.smoothing import Smoothing
+from neuroblend.models.references.factor_analysis import FactorAnalysis
+from neuroblend.models.references.smoothing import Smoothing
 from neuroblend.privilege.roles import Student
+from neuroblend.task.task import Task
 from neuroblend.training.checkpoint import load_weights, save_weights
 
 LAYERS = {Smoothing: "smoothed", FactorAnalysis: "factors"}

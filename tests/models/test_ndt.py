@@ -8,7 +8,7 @@ from conftest import make_task
 
 from neuroblend.errors import InputError
 from neuroblend.models.ndt import NDT
-from neuroblend.models.positions import sinusoids
+from neuroblend.models.parts.positions import sinusoids
 from neuroblend.models.stndt import STNDT
 
 

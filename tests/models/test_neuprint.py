@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import Batch
 from neuroblend.errors import InputError
 from neuroblend.models.neuprint import DYNAMICS, Attention, Bilinear, CellSpec, NeuPRINT, Recurrent
-from neuroblend.models.positions import sinusoids
+from neuroblend.models.parts.positions import sinusoids
+from neuroblend.task.batch import Batch
 from neuroblend.training.masking import EntryMask
 
 B, T, N, S, F, E = 2, 12, 10, 3, 4, 5

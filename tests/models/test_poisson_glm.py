@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import PoissonRegressor
 
 from neuroblend.errors import InputError
-from neuroblend.models import poisson_glm
-from neuroblend.models.poisson_glm import PENALTIES, choose_penalty, fit_poisson
+from neuroblend.models.references import poisson_glm
+from neuroblend.models.references.poisson_glm import PENALTIES, choose_penalty, fit_poisson
 
 
 def make_samples(n: int = 400, n_features: int = 6, n_outputs: int = 4, seed: int = 0):

@@ -9,7 +9,7 @@ from sklearn.linear_model import PoissonRegressor
 from sklearn.preprocessing import StandardScaler
 
 from neuroblend.errors import InputError
-from neuroblend.models.smoothing import FLOOR_HZ, Smoothing, smooth
+from neuroblend.models.references.smoothing import FLOOR_HZ, Smoothing, smooth
 
 KERNEL_S, BIN_S = 0.05, 0.02
 

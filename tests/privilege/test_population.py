@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import Batch, Behavior
+from neuroblend.behavior.kind import Behavior
 from neuroblend.models.neuprint import CellSpec, NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
 from neuroblend.privilege.roles import Student, Teacher
+from neuroblend.task.batch import Batch
 
 N, D = 6, 2
 KINDS = ("linear", "recurrent", "attention")

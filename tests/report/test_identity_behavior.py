@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from neuroblend.report.identity_behavior import _of_gain
+from neuroblend.report.identity.behavior import _of_gain
 
 
 def said(student: dict[str, float], baseline: dict[str, float], full: tuple[float, float]) -> str:

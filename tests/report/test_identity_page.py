@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 
 from neuroblend.config import IdentityConfig, parse_settings
-from neuroblend.data.simulate.v1 import Size, simulate_v1
 from neuroblend.errors import InputError
-from neuroblend.report.identity_confusion import mean_counts
-from neuroblend.report.identity_map import on_components
-from neuroblend.report.identity_marks import MARKERS, MUTED, marks
-from neuroblend.report.identity_page import write_identity_report
-from neuroblend.report.identity_scores import known
-from neuroblend.report.identity_verdict import METRICS, identity_verdict
-from neuroblend.report.identity_view import IdentityView
+from neuroblend.experiments.identity.cells import IdentityFolder
+from neuroblend.experiments.identity.load import run_identity
+from neuroblend.report.identity.caveats import METRICS, identity_verdict
+from neuroblend.report.identity.confusion import mean_counts
+from neuroblend.report.identity.map import on_components
+from neuroblend.report.identity.marks import MARKERS, MUTED, marks
+from neuroblend.report.identity.page import write_identity_report
+from neuroblend.report.identity.scores import known
+from neuroblend.report.identity.view import IdentityView
 from neuroblend.report.style import signed
-from neuroblend.study.identity import run_identity
-from neuroblend.study.identity_folder import IdentityFolder
+from neuroblend.simulate.v1 import Size, simulate_v1
 
 ODD = {"Lamp5": "<script>alert(1)</script>", "pupil": "<b>$x_1$</b> & y", "SB025": "<i>mouse</i>"}
 

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from neuroblend.report.identity_table import print_identity_table
-from neuroblend.report.identity_verdict import above_chance, identity_verdict, is_told
+from neuroblend.report.identity.caveats import above_chance, identity_verdict, is_told
+from neuroblend.report.identity.table import print_identity_table
 
 CLEAR, NOTHING, LESS = (0.10, 0.05, 0.15), (0.01, -0.04, 0.06), (-0.10, -0.15, -0.05)
 SCORES = {"baseline": 0.4, "multitask": 0.45, "feature": 0.5, "hard": 0.4, "teacher": 0.6}

@@ -15,14 +15,14 @@ import pytest
 
 from neuroblend.config import DataConfig, DistillConfig, ModelConfig, RunConfig, TrainingConfig
 from neuroblend.data.trials import Trials
+from neuroblend.engine.folder import RunFolder
 from neuroblend.errors import InputError
-from neuroblend.report.figures import overview
+from neuroblend.experiments.decoding.load import run
+from neuroblend.report.decoding.figures import overview
 from neuroblend.report.page import write_report
 from neuroblend.report.style import signed
 from neuroblend.report.verdict import METRICS, verdict
 from neuroblend.report.view import View
-from neuroblend.study.folder import RunFolder
-from neuroblend.study.run import run
 
 CHANNELS = ["<script>alert(1)</script>", "$x_1$", "paw & tail"]
 NAME = "<b>odd</b> $a_1$"

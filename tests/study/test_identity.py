@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 
 from neuroblend.config import IdentityConfig, parse_settings
-from neuroblend.data.batch import mixed_seed
-from neuroblend.data.simulate.v1 import Size, simulate_v1
+from neuroblend.engine.folder import Fit
 from neuroblend.errors import InputError
-from neuroblend.identity.classify import CANDIDATES, Classified
-from neuroblend.identity.contrast import contrastive_vectors
-from neuroblend.identity.embed import fresh_embeddings
-from neuroblend.identity.metrics import majority_rate
-from neuroblend.identity.task import CellTask
-from neuroblend.study.arms import Arm
-from neuroblend.study.folder import Fit
-from neuroblend.study.identity import run_identity
-from neuroblend.study.identity_folder import IdentityFolder, chosen_sessions
-from neuroblend.study.identity_job import build_identity, run_identity_fit
+from neuroblend.experiments.decoding.networks import Arm
+from neuroblend.experiments.identity.cells import IdentityFolder, chosen_sessions
+from neuroblend.experiments.identity.classify import CANDIDATES, Classified
+from neuroblend.experiments.identity.contrast import contrastive_vectors
+from neuroblend.experiments.identity.embed import fresh_embeddings
+from neuroblend.experiments.identity.experiment import build_identity, run_identity_fit
+from neuroblend.experiments.identity.load import run_identity
+from neuroblend.experiments.identity.metrics import majority_rate
+from neuroblend.experiments.identity.task import CellTask
+from neuroblend.seeds import mixed_seed
+from neuroblend.simulate.v1 import Size, simulate_v1
 from neuroblend.training.checkpoint import load_weights
 
 STRATEGIES = ["hard", "feature+multitask"]
@@ -46,7 +46,7 @@ def _few_classifiers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         quick = {name: make for name, make in CANDIDATES.items() if name.startswith("kNN")}
         assert len(quick) == 2
-        patch.setattr("neuroblend.identity.classify.CANDIDATES", quick)
+        patch.setattr("neuroblend.experiments.identity.classify.CANDIDATES", quick)
         yield
 
 
@@ -125,7 +125,7 @@ def begun(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> IdentityF
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("neuroblend.study.identity.run_fits", stops)
+        patch.setattr("neuroblend.experiments.identity.load.run_fits", stops)
         with pytest.raises(KeyboardInterrupt):
             run_identity(source, out, settings())
     return IdentityFolder.open(out)
@@ -319,7 +319,7 @@ def test_an_interrupted_experiment_goes_on(finished, source, tmp_path, monkeypat
         calls.append(fit.label)
         run_identity_fit(path, fit, progress)
 
-    monkeypatch.setattr("neuroblend.study.identity.run_identity_fit", counted)
+    monkeypatch.setattr("neuroblend.experiments.identity.load.run_identity_fit", counted)
     teacher = copy / "teacher" / "seed0"
     shutil.rmtree(copy / "student-hard" / "seed1")
     (teacher / "model.safetensors").write_bytes(b"")  # no student of another seed needs it
@@ -339,7 +339,7 @@ def test_nothing_is_scored_before_all_fits_have_ended(source, tmp_path, monkeypa
             raise KeyboardInterrupt
         run_identity_fit(path, fit, progress)
 
-    monkeypatch.setattr("neuroblend.study.identity.run_identity_fit", stops)
+    monkeypatch.setattr("neuroblend.experiments.identity.load.run_identity_fit", stops)
     with pytest.raises(KeyboardInterrupt):
         run_identity(source, tmp_path / "c", settings())
     folder = IdentityFolder.open(tmp_path / "c")
@@ -555,7 +555,7 @@ def test_the_contrastive_reference_is_scored_like_the_others(source, tmp_path, m
     def few(task: CellTask, seed: int, progress: Callable[[int, int], None]) -> np.ndarray:
         return contrastive_vectors(task, seed, steps=3, progress=progress)
 
-    monkeypatch.setattr("neuroblend.study.identity_job.contrastive_vectors", few)
+    monkeypatch.setattr("neuroblend.experiments.identity.experiment.contrastive_vectors", few)
     folder = run_identity(source, tmp_path / "a", settings(references=["contrastive"]))
     results = folder.results()
     assert set(results["arms"]["contrastive"]) == set(results["arms"]["baseline"])

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from neuroblend.config import IdentityConfig, parse_settings
-from neuroblend.identity.classify import Classified
-from neuroblend.identity.split import split_neurons
-from neuroblend.study.identity_folder import Cells, IdentityFolder
-from neuroblend.study.identity_results import _is_constant, gather_identity
-from neuroblend.training.checkpoint import write_json
+from neuroblend.experiments.identity.cells import Cells, IdentityFolder
+from neuroblend.experiments.identity.classify import Classified
+from neuroblend.experiments.identity.scores import _is_constant, gather_identity
+from neuroblend.experiments.identity.split import split_neurons
+from neuroblend.files import write_json
 
 CLASSES = ("a", "b", "c")
 N = 300

@@ -7,9 +7,9 @@ from conftest import make_task, make_trials, tiny_config
 from torch import Tensor, nn
 
 from neuroblend.errors import InputError
-from neuroblend.study.apply import predict_run
-from neuroblend.study.arms import check_network
-from neuroblend.study.run import run
+from neuroblend.experiments.decoding.apply import predict_run
+from neuroblend.experiments.decoding.load import run
+from neuroblend.experiments.decoding.networks import check_network
 from neuroblend.training.checkpoint import load_weights, save_weights
 
 TASK = make_task()

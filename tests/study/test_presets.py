@@ -5,9 +5,9 @@ from conftest import make_task, tiny_config
 
 from neuroblend.config import parse_config
 from neuroblend.errors import InputError
+from neuroblend.experiments.decoding.networks import build_network
+from neuroblend.experiments.decoding.presets import presets_of, with_preset
 from neuroblend.registry import MODELS
-from neuroblend.study.arms import build_network
-from neuroblend.study.presets import presets_of, with_preset
 
 EVERY = [(model, name) for model in MODELS for name in presets_of(model)]
 

@@ -7,12 +7,12 @@ import yaml
 from conftest import make_trials, tiny_config
 
 from neuroblend.data.trials import Trials
+from neuroblend.engine.folder import RunFolder
+from neuroblend.engine.results import select
 from neuroblend.errors import InputError
-from neuroblend.study.apply import predict_run
-from neuroblend.study.folder import RunFolder
-from neuroblend.study.job import run_fit_in
-from neuroblend.study.results import select
-from neuroblend.study.run import run
+from neuroblend.experiments.decoding.apply import predict_run
+from neuroblend.experiments.decoding.experiment import run_fit_in
+from neuroblend.experiments.decoding.load import run
 
 STRATEGIES = ["hard", "feature+multitask"]
 
@@ -119,7 +119,7 @@ def test_a_run_goes_on_where_it_was_interrupted(finished, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         run_fit_in(path, fit, progress)
 
-    monkeypatch.setattr("neuroblend.study.run.run_fit_in", stops)
+    monkeypatch.setattr("neuroblend.experiments.decoding.load.run_fit_in", stops)
     with pytest.raises(KeyboardInterrupt):
         run(with_conditions(), tmp_path / "d", finished.config())
     assert not (tmp_path / "d" / "results.json").exists()
@@ -153,7 +153,7 @@ def test_folds_test_every_trial_once(tmp_path) -> None:
 
 
 def test_simulated_data_have_an_oracle(tmp_path) -> None:
-    from neuroblend.data.simulate import simulate_reaching
+    from neuroblend.simulate.reaching import simulate_reaching
 
     trials = simulate_reaching(n_trials=48, n_neurons=16, n_bins=45)
     results = run(trials, tmp_path / "s", tiny_config()).results()

@@ -5,13 +5,8 @@ import torch
 from torch import nn
 
 from neuroblend.errors import InputError
-from neuroblend.training.checkpoint import (
-    SafetensorsIO,
-    load_weights,
-    save_weights,
-    write_json,
-    write_whole,
-)
+from neuroblend.files import write_json, write_whole
+from neuroblend.training.checkpoint import SafetensorsIO, load_weights, save_weights
 
 
 def test_a_training_state_survives_without_pickles(tmp_path, monkeypatch) -> None:

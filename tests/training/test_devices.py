@@ -12,7 +12,6 @@ from conftest import make_task, make_trials, tiny_config
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import Task
 from neuroblend.distill.correlation import Correlation
 from neuroblend.distill.feature import Feature
 from neuroblend.distill.hard import Hard
@@ -20,13 +19,14 @@ from neuroblend.distill.multitask import Multitask
 from neuroblend.distill.objective import Objective
 from neuroblend.distill.soft import Soft
 from neuroblend.errors import InputError
+from neuroblend.experiments.decoding.load import run
 from neuroblend.models.gru import GRU
 from neuroblend.models.lfads import LFADS
 from neuroblend.models.ndt import NDT
 from neuroblend.models.stndt import STNDT
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.study.run import run
+from neuroblend.task.task import Task
 from neuroblend.training import devices
 from neuroblend.training.devices import check_devices
 from neuroblend.training.fit import fit

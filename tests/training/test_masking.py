@@ -4,9 +4,9 @@ from conftest import make_task
 from torch import nn
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import TaskSpec
 from neuroblend.errors import InputError
 from neuroblend.models.lfads import LFADS
+from neuroblend.task.spec import TaskSpec
 from neuroblend.training.masking import EntryMask, TimeMask, mask_for
 
 

@@ -6,14 +6,14 @@ import torch
 from conftest import make_task, make_trials
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import Task
 from neuroblend.distill.hard import Hard
 from neuroblend.distill.objective import Objective
 from neuroblend.evaluation.predict import rates_of
+from neuroblend.evaluation.score import score_model, scores_on_test
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import MODELS, load
-from neuroblend.study.job import score_model, scores_on_test
+from neuroblend.task.task import Task
 from neuroblend.training.fit import fit
 
 SMALL = {

@@ -29,7 +29,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.nlb_layout import from_tensors
+from neuroblend.data.tensor_files import from_tensors
 from neuroblend.data.trials import (
     Trials,
     channel_index,
@@ -62,7 +62,7 @@ def read_arrays(
 
     Args:
         path: A ``.npz`` or ``.h5``/``.hdf5`` file with the keys above, or with those of benchmark
-            tensors (:mod:`neuroblend.data.nlb_layout`). Keys that are not in the table are left
+            tensors (:mod:`neuroblend.data.tensor_files`). Keys that are not in the table are left
             alone, and a note says which.
         behavior: Names of the channels to keep, in order; all of them where ``None``.
         bin_s: Width of a bin in seconds, for a file that does not tell.

@@ -19,7 +19,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from neuroblend.data.nlb import NLBDataset, find_dataset
 from neuroblend.errors import InputError, some
 
 Progress = Callable[[str, int, int], None]
@@ -58,31 +57,6 @@ class _File:
     url: str
     size: int
     sha256: str | None
-
-
-def download_dataset(
-    dataset: NLBDataset | str,
-    folder: Path,
-    *,
-    api_url: str | None = None,
-    progress: Progress | None = None,
-) -> list[Path]:
-    """Download the NWB files of a dataset of the benchmark.
-
-    Args:
-        dataset: Which, or its name.
-        folder: Where to; made where it is missing.
-        api_url: Address of another archive's API than DANDI's.
-        progress: Called with a file's name, its bytes so far, and its bytes in all.
-
-    Returns:
-        The files, in the order of their names.
-
-    Raises:
-        InputError: As :func:`download_dandiset` does, or there is no such dataset.
-    """
-    known = find_dataset(dataset) if isinstance(dataset, str) else dataset
-    return download_dandiset(known.dandiset, folder, api_url=api_url, progress=progress)
 
 
 def download_dandiset(

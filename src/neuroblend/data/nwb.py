@@ -292,3 +292,19 @@ def _span(
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def nwb_files(source: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return the files of a source, in the order of their names.
+
+    Raises:
+        InputError: There are none.
+    """
+    many = [source] if isinstance(source, (str, Path)) else list(source)
+    files: list[Path] = []
+    for item in map(Path, many):
+        inside = sorted(item.glob("*.nwb")) if item.is_dir() else [item]
+        if not inside:
+            raise InputError(f"{item}: a folder without .nwb files")
+        files += inside
+    return files if len(many) == 1 else sorted(files)

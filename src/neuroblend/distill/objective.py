@@ -12,11 +12,11 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import Batch
 from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
 from neuroblend.distill.reduce import mean_over
 from neuroblend.errors import InputError, nearest
 from neuroblend.privilege.roles import Teacher
+from neuroblend.task.batch import Batch
 
 OWN_WEIGHT = 0.1  # of a term that wants no teacher, against task and guidance of weight one
 

@@ -11,8 +11,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from neuroblend.data.batch import Batch
 from neuroblend.distill.reduce import bins, mean_over
+from neuroblend.task.batch import Batch
 
 Normalisation = Literal["element", "released"]
 """``"element"``: a mean over elements, so that alpha means the same on every dataset.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from neuroblend.data.processes import share_of, summed_over_processes
+from neuroblend.distributed import share_of, summed_over_processes
 
 
 def mean_over(values: Tensor, where: Tensor | None = None) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from neuroblend.data.batch import Batch, Batches, Task
+from neuroblend.task.batch import Batch, Batches
+from neuroblend.task.task import Task
 
 
 def predict(model: nn.Module, task: Task, index: NDArray[np.int64]) -> NDArray[np.float32]:

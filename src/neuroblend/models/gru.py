@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import TaskSpec
 from neuroblend.errors import InputError
-from neuroblend.models.dropout import Dropout
-from neuroblend.models.recurrent import states_of
+from neuroblend.models.parts.dropout import Dropout
+from neuroblend.models.parts.recurrent import states_of
+from neuroblend.task.spec import TaskSpec
 
 
 class GRU(nn.Module):

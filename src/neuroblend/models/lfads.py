@@ -32,11 +32,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import TaskSpec
-from neuroblend.data.processes import share_of
+from neuroblend.distributed import share_of
 from neuroblend.errors import InputError
-from neuroblend.models.dropout import Dropout
-from neuroblend.models.recurrent import states_of
+from neuroblend.models.parts.dropout import Dropout
+from neuroblend.models.parts.recurrent import states_of
+from neuroblend.task.spec import TaskSpec
 
 PRESETS = {
     "mc_maze": {  # lfads-torch, configs/model/nlb_mc_maze.yaml: 20 ms bins

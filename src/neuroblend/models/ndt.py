@@ -27,12 +27,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import TaskSpec
 from neuroblend.errors import InputError, nearest
-from neuroblend.models.attention import EncoderLayer, rounded
-from neuroblend.models.dropout import Dropout
-from neuroblend.models.positions import sinusoids
-from neuroblend.models.window import Window, check_length
+from neuroblend.models.parts.attention import EncoderLayer, rounded
+from neuroblend.models.parts.dropout import Dropout
+from neuroblend.models.parts.positions import sinusoids
+from neuroblend.models.parts.window import Window, check_length
+from neuroblend.task.spec import TaskSpec
 
 PRESETS = {
     "mc_maze": {  # snel-repo/neural-data-transformers, configs/mc_maze.yaml

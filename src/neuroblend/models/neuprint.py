@@ -6,7 +6,7 @@ embedding, ``P`` pooled averages, ``D`` behavior channels, ``F`` features of the
 Each cell has a learned embedding that does not change in time. One network, the same for all cells,
 predicts a cell's activity from its own past, its neighbours, the state of the population, and that
 embedding; activity is all there is to learn from. The embeddings of cells that it never saw are
-then fitted with the network frozen (:mod:`neuroblend.identity.embed`).
+then fitted with the network frozen (:mod:`neuroblend.experiments.identity.embed`).
 
 The *state of the population* is a function of time alone: mean and standard deviation of activity,
 ``P`` learned averages in which each cell weighs as its embedding says, and (for a teacher)
@@ -33,8 +33,8 @@ import torch
 from torch import Tensor, nn
 
 from neuroblend.errors import InputError, nearest
-from neuroblend.models.dropout import Dropout
-from neuroblend.models.positions import sinusoids
+from neuroblend.models.parts.dropout import Dropout
+from neuroblend.models.parts.positions import sinusoids
 
 RADIUS = 65.0  # within which cells are neighbours, in the unit of positions, as in the public code
 

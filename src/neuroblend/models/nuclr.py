@@ -9,7 +9,7 @@ of the other neurons of its population. No behavior takes part.
 
 Differences from the paper: a convolution takes the place of the transformer over time, and the mean
 over the other neurons' features that of attention over neurons, so that a session is encoded in a
-fraction of a second on a CPU, which is where :mod:`neuroblend.identity.contrast` trains it.
+fraction of a second on a CPU, which is where it is trained.
 """
 
 from __future__ import annotations

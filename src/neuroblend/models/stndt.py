@@ -26,12 +26,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import TaskSpec
-from neuroblend.data.processes import as_share, of_whole_batch
+from neuroblend.distributed import as_share, of_whole_batch
 from neuroblend.errors import InputError
-from neuroblend.models.attention import EncoderLayer, Perceptron, rounded
-from neuroblend.models.dropout import Dropout
-from neuroblend.models.window import Reach, Window, check_length
+from neuroblend.models.parts.attention import EncoderLayer, Perceptron, rounded
+from neuroblend.models.parts.dropout import Dropout
+from neuroblend.models.parts.window import Reach, Window, check_length
+from neuroblend.task.spec import TaskSpec
 
 PRESETS = {
     "mc_maze": {  # trungle93/STNDT, configs/mc_maze.yaml

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import Batch, TaskSpec
 from neuroblend.privilege.roles import on_input
+from neuroblend.task.batch import Batch
+from neuroblend.task.spec import TaskSpec
 
 
 class Concat:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuroblend.data.batch import Batch
+from neuroblend.task.batch import Batch
 
 
 def on_cells(net: nn.Module, batch: Batch) -> Tensor:

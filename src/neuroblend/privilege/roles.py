@@ -10,7 +10,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from neuroblend.data.batch import Batch
+from neuroblend.task.batch import Batch
 
 Forward = Callable[[nn.Module, Batch], Tensor]
 """How a network is called: ``(net, batch) -> (B, T, N) log expected counts/bin``."""

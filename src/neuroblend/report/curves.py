@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from neuroblend.experiments.decoding.networks import BASELINE
 from neuroblend.report.style import COLORS, Picture, as_uri, new_figure
 from neuroblend.report.view import View
-from neuroblend.study.arms import BASELINE
 
 COLUMNS = 4
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from neuroblend.config import TrainingConfig
+from neuroblend.engine.results import ORACLE
 from neuroblend.report.view import View
-from neuroblend.study.results import ORACLE
 
 
 def summary(view: View) -> str:
@@ -172,8 +172,8 @@ def _more_seeds(view: View, path: Path, n: int) -> Step:
         return Step(why, command)
     return Step(
         why,
-        "from neuroblend.study.folder import RunFolder\n"
-        "from neuroblend.study.run import run\n\n"
+        "from neuroblend.engine.folder import RunFolder\n"
+        "from neuroblend.experiments.decoding.load import run\n\n"
         f"old = RunFolder.open({path.name!r})\n"
         f"more = old.config().model_copy(update={{'seeds': {n}}})\n"
         f"run(old.trials(), {path.name + f'-{n}-seeds'!r}, more)",

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from neuroblend.experiments.decoding.networks import BASELINE, TEACHER
 from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure, signed
 from neuroblend.report.verdict import METRICS, direction
 from neuroblend.report.view import View
-from neuroblend.study.arms import BASELINE, TEACHER
 
 OVER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # hides the line behind a number
 SHOWN_METRICS = ("behavior_r2", "co_bps", "fp_bps")

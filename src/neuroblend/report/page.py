@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neuroblend.engine.folder import RunFolder
+from neuroblend.files import write_whole
+from neuroblend.report.decoding.figures import figures, overview
 from neuroblend.report.facts import (
     caveat_of_training,
     data_rows,
@@ -13,7 +16,6 @@ from neuroblend.report.facts import (
     simulated_note,
     summary,
 )
-from neuroblend.report.figures import figures, overview
 from neuroblend.report.scores import (
     channel_table,
     control_table,
@@ -26,8 +28,6 @@ from neuroblend.report.style import COLORS, signed
 from neuroblend.report.template import OUTCOMES, fill
 from neuroblend.report.verdict import verdict
 from neuroblend.report.view import View
-from neuroblend.study.folder import RunFolder
-from neuroblend.training.checkpoint import write_whole
 
 TEMPLATE = "page.html.j2"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from neuroblend.engine.results import ORACLE
+from neuroblend.experiments.decoding.networks import BASELINE, MULTITASK, TEACHER
 from neuroblend.report.style import signed
 from neuroblend.report.verdict import METRICS, direction, headline_metrics
 from neuroblend.report.view import View
-from neuroblend.study.arms import BASELINE, MULTITASK, TEACHER
-from neuroblend.study.results import ORACLE
 
 STRATEGIES = {
     "hard": "matches the teacher's log rates",

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from neuroblend.study.arms import BASELINE, TEACHER
+from neuroblend.experiments.decoding.networks import BASELINE, TEACHER
 
 WIDTH_IN = 10.8
 TRUTH, SELECTED, OTHER = "truth", "selected", "other"

@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from neuroblend.engine.folder import RunFolder
+from neuroblend.experiments.decoding.networks import BASELINE
 from neuroblend.report.verdict import METRICS, headline_metrics, verdict
-from neuroblend.study.arms import BASELINE
-from neuroblend.study.folder import RunFolder
 
 
 def print_table(folder: RunFolder, console: Console | None = None) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from neuroblend.experiments.decoding.networks import BASELINE, MULTITASK, TEACHER
 from neuroblend.registry import REFERENCES
-from neuroblend.study.arms import BASELINE, MULTITASK, TEACHER
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from neuroblend.config import RunConfig
 from neuroblend.data.split import Split
 from neuroblend.data.trials import Trials
+from neuroblend.engine.folder import Fit, RunFolder
+from neuroblend.engine.results import ORACLE
 from neuroblend.errors import InputError
+from neuroblend.evaluation.scored import Scored
+from neuroblend.experiments.decoding.networks import BASELINE, TEACHER, arms_of
 from neuroblend.report.style import OTHER, SELECTED, TRUTH
-from neuroblend.study.arms import BASELINE, TEACHER, arms_of
-from neuroblend.study.folder import Fit, RunFolder
-from neuroblend.study.results import ORACLE
-from neuroblend.study.stored import Scored
 
 
 @dataclass(frozen=True, eq=False)

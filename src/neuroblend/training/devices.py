@@ -7,8 +7,8 @@ import os
 import torch
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import n_batches
 from neuroblend.errors import InputError
+from neuroblend.task.batch import n_batches
 
 
 def as_device(accelerator: str) -> torch.device:

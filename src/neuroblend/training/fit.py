@@ -21,10 +21,11 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from torch import Tensor, nn
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import Batch, Batches, mixed_seed
-from neuroblend.data.processes import n_processes, summed_over_processes
 from neuroblend.distill.objective import Objective, TaskLoss, of_shape, poisson_nll
+from neuroblend.distributed import n_processes, summed_over_processes
 from neuroblend.errors import InputError
+from neuroblend.seeds import mixed_seed
+from neuroblend.task.batch import Batch, Batches
 from neuroblend.training.checkpoint import SafetensorsIO
 from neuroblend.training.devices import as_device, check_devices, own_device
 from neuroblend.training.masking import TimeMask, mask_for
@@ -46,7 +47,7 @@ class Epoch(Protocol):
 
 
 class Trainable(Protocol):
-    """What can be learned: a :class:`~neuroblend.data.batch.Task`, or anything that gives these."""
+    """What can be learned: a :class:`~neuroblend.task.task.Task`, or anything that gives these."""
 
     @property
     def n_train(self) -> int:

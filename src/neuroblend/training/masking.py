@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from neuroblend.config import TrainingConfig
-from neuroblend.data.batch import Batch, mixed_seed
 from neuroblend.errors import InputError, nearest
+from neuroblend.seeds import mixed_seed
+from neuroblend.task.batch import Batch
 
 MASKS = ("bins", "entries")
 OF_BINS = ("mask_span", "mask_ramp", "mask_random", "mask_kept")

@@ -1,0 +1,1 @@
+"""Behavior of each kind: its encoding for a teacher, and what missing means."""

@@ -1,0 +1,1 @@
+"""Sessions of labelled cells, and where they are read from."""

@@ -1,0 +1,1 @@
+"""One mechanism for every experiment: folder, resume, scheduling, contrasts, provenance."""

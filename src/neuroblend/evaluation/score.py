@@ -1,0 +1,189 @@
+"""Scores of a model's rates, trial by trial.
+
+Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from neuroblend.data.split import Part
+from neuroblend.data.trials import Trials
+from neuroblend.evaluation.bootstrap import N_PSTH_REPLICATES, Draws
+from neuroblend.evaluation.metrics import (
+    ErrorSums,
+    PsthSums,
+    SpikeSums,
+    mean_of_known,
+    mean_of_trials,
+    psths,
+)
+from neuroblend.evaluation.predict import predict
+from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.scored import Scored
+from neuroblend.task.task import Task
+
+Sums = TypeVar("Sums", SpikeSums, ErrorSums)
+
+
+N_SHOWN = 8  # neurons whose single-trial rates are kept for figures
+
+
+def score_model(model: nn.Module, task: Task) -> tuple[Scored, dict[str, float]]:
+    """Score a model's rates; see :func:`score_rates`."""
+    return score_rates(predict(model, task, np.arange(task.trials.n_trials)), task)
+
+
+def score_rates(all_rates: NDArray[np.float32], task: Task) -> tuple[Scored, dict[str, float]]:
+    """Score rates on test trials and (for choosing between arms) on validation trials.
+
+    Args:
+        all_rates: (B, T, N) expected counts/bin of all trials of the task.
+        task: Which of them train the decoder, validate and test.
+
+    Returns:
+        Scores on test trials, trial by trial, and validation scores by name.
+    """
+    trials, split = task.trials, task.split
+    assert trials.behavior is not None
+    if trials.present is not None:
+        all_rates = np.where(trials.present[:, :, None], all_rates, np.float32(np.nan))
+    parts: tuple[Part, ...] = ("train", "valid", "test")
+    rates = {part: all_rates[split.trials(part)] for part in parts}
+    decoder = Decoder.fit(rates["train"], trials.behavior[split.train])
+    test = split.test
+    shown = shown_neurons(task)
+    held_out, forward = spike_sums(rates["test"], task, "test")
+    psth, psth_r2 = _psth(rates["test"], task)
+    truth = None
+    if trials.rates is not None:
+        truth = ErrorSums.of(rates["test"], trials.rates[test])
+    decoded = decoder(rates["test"])
+    scored = Scored(
+        trial=test,
+        held_out=held_out,
+        forward=forward,
+        behavior=ErrorSums.of(decoded, trials.behavior[test]),
+        truth=truth,
+        psth_r2=psth_r2,
+        decoded=decoded.astype(np.float32),
+        shown=shown,
+        rates=rates["test"][:, :, shown],
+        psth=None if psth is None else psth[:, :, shown].astype(np.float32),
+        decoder=decoder,
+    )
+    valid_behavior = ErrorSums.of(decoder(rates["valid"]), trials.behavior[split.valid])
+    valid = {"behavior_r2": _mean(valid_behavior.r2()[0])}
+    held_out, forward = spike_sums(rates["valid"], task, "valid")
+    for name, sums in (("co_bps", held_out), ("fp_bps", forward)):
+        if sums is not None:
+            valid[name] = float(sums.bits_per_spike()[0])
+    return scored, valid
+
+
+def spike_sums(
+    rates: NDArray[np.float32], task: Task, part: Part
+) -> tuple[SpikeSums | None, SpikeSums | None]:
+    """Return sums for co-bps and fp-bps of (B, T, N) rates; ``None`` for what is not held out."""
+    spikes = task.trials.counts_of(task.split.trials(part))
+    unseen, t_in = task.split.held_out, task.spec.t_in
+    held_out = forward = None
+    if unseen.any():
+        held_out = SpikeSums.of(rates[:, :t_in, unseen], spikes[:, :t_in, unseen])
+    if t_in < task.spec.t_out:
+        forward = SpikeSums.of(rates[:, t_in:], spikes[:, t_in:])
+    return held_out, forward
+
+
+def scores_on_test(
+    folds: list[Scored], task: Task, draws: Draws | None = None
+) -> dict[str, NDArray[np.float64] | float]:
+    """Return the scores of one seed by name, its folds taken together.
+
+    Args:
+        folds: Scores of each fold of the seed.
+        task: Any task of the seed, for names.
+        draws: Bootstrap draws, for (R,) replicates of each score; ``None`` for the score itself.
+    """
+    weights = None if draws is None else draws.trials[:, np.concatenate([f.trial for f in folds])]
+    scores: dict[str, NDArray[np.float64]] = {}
+    for name, kind in (("co_bps", "held_out"), ("fp_bps", "forward")):
+        if getattr(folds[0], kind) is not None:
+            sums = _joined(SpikeSums, [getattr(fold, kind) for fold in folds])
+            scores[name] = sums.bits_per_spike(weights)
+    per_channel = _joined(ErrorSums, [fold.behavior for fold in folds]).r2(weights)
+    scores["behavior_r2"] = per_channel.mean(axis=1)
+    for i, channel in enumerate(task.trials.behavior_names):
+        scores[f"behavior_r2/{channel}"] = per_channel[:, i]
+    # where PSTHs do not vary there is nothing to explain, and no score
+    known = [fold.psth_r2 for fold in folds if fold.psth_r2 is not None]
+    psth = [fold for fold in known if np.isfinite(fold[0])]
+    truth = [fold.truth for fold in folds if fold.truth is not None]
+    if psth:
+        mean = np.mean(psth, axis=0)
+        scores["psth_r2"] = mean[:1] if draws is None else mean[1:]
+    if truth:
+        scores["rate_r2"] = mean_of_known(_joined(ErrorSums, truth).r2(weights))
+    if draws is None:
+        return {name: float(values[0]) for name, values in scores.items()}
+    return dict(scores)
+
+
+def shown_neurons(task: Task) -> NDArray[np.int64]:
+    """Return (n,) neurons for figures, held-out ones where there are any.
+
+    They come from all over the upper half of rates, where single trials show something.
+    """
+    rate = task.trials.rate_hz
+    candidates = np.flatnonzero(task.split.held_out)
+    if candidates.size == 0:
+        candidates = np.arange(task.trials.n_neurons)
+    fastest = candidates[np.argsort(-rate[candidates], kind="stable")][
+        : max(1, candidates.size // 2)
+    ]
+    return fastest[np.unique(np.linspace(0, fastest.size - 1, N_SHOWN).round().astype(int))]
+
+
+def condition_index(trials: Trials) -> tuple[NDArray[np.str_], NDArray[np.int64]] | None:
+    """Return the names of conditions and each trial's (B,) index into them; ``None`` without."""
+    if trials.condition is None:
+        return None
+    names, index = np.unique(trials.condition, return_inverse=True)
+    return names, index
+
+
+def _psth(
+    rates: NDArray[np.float32], task: Task
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return condition means of test rates and replicates of their score (the score itself first).
+
+    True PSTHs are of all trials of a condition, since those of the test trials alone are noisier.
+    """
+    trials = task.trials
+    conditions = condition_index(trials)
+    if conditions is None:
+        return None, None
+    names, index = conditions
+    truth = psths(trials.counts_of(np.arange(trials.n_trials)), index, len(names), trials.bin_s)
+    test = index[task.split.test]
+    draws = Draws.of(trials.n_trials, 1).trials[:N_PSTH_REPLICATES, task.split.test]
+    weights = np.vstack([np.ones(len(test)), draws])
+    r2 = PsthSums(rates.astype(np.float64), test, truth).r2(weights)
+    empty = np.full(rates.shape[1:], np.nan)
+    means = [
+        mean_of_trials(rates[test == c]) if (test == c).any() else empty for c in range(len(names))
+    ]
+    return np.stack(means), r2
+
+
+def _joined(kind: type[Sums], parts: list[Sums]) -> Sums:
+    names = kind.__dataclass_fields__
+    return kind(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(np.mean(values))

@@ -1,0 +1,99 @@
+"""What one fit leaves for intervals, figures and decoding, as an HDF5 file.
+
+Shape legend: ``B`` test trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroblend.errors import InputError
+from neuroblend.evaluation.metrics import ErrorSums, SpikeSums
+from neuroblend.evaluation.readout import Decoder
+from neuroblend.files import write_whole
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One model's scores on its test trials, trial by trial.
+
+    Attributes:
+        trial: (B,) indices of the test trials.
+        held_out: Sums over held-out neurons in observed bins, for co-bps.
+        forward: Sums over all neurons in forward bins, for fp-bps.
+        behavior: Sums over decoded channels.
+        truth: Sums over neurons of rates against true rates, where these are known.
+        psth_r2: (R,) bootstrap replicates of the PSTH score, the score itself first.
+        decoded: (B, T, D) behavior decoded from rates, in the recording's units.
+        shown: Indices of neurons whose rates are kept for figures.
+        rates: (B, T, len(shown)) their rates in counts/bin.
+        psth: (C, T, len(shown)) mean of their rates in each condition.
+        decoder: From rates to behavior.
+    """
+
+    trial: NDArray[np.int64]
+    held_out: SpikeSums | None
+    forward: SpikeSums | None
+    behavior: ErrorSums
+    truth: ErrorSums | None
+    psth_r2: NDArray[np.float64] | None
+    decoded: NDArray[np.float32]
+    shown: NDArray[np.int64]
+    rates: NDArray[np.float32]
+    psth: NDArray[np.float32] | None
+    decoder: Decoder
+
+    def save(self, path: Path) -> None:
+        """Write the file; it appears whole or not at all."""
+
+        def write(partial: Path) -> None:
+            with h5py.File(partial, "w") as file:
+                for entry in fields(self):
+                    _write(file, entry.name, getattr(self, entry.name))
+
+        write_whole(path, write)
+
+    @classmethod
+    def load(cls, path: Path) -> Scored:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: It is missing or damaged.
+        """
+        kinds = {
+            "held_out": SpikeSums,
+            "forward": SpikeSums,
+            "behavior": ErrorSums,
+            "truth": ErrorSums,
+            "decoder": Decoder,
+        }
+        try:
+            with h5py.File(path, "r") as file:
+                content = {e.name: _read(file, e.name, kinds.get(e.name)) for e in fields(cls)}
+        except (OSError, KeyError) as error:
+            raise InputError(f"{path}: missing or damaged ({error})") from None
+        return cls(**content)
+
+
+def _write(file: h5py.File, name: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, np.ndarray):
+        file.create_dataset(name, data=value, compression="gzip", compression_opts=1)
+        return
+    for entry in fields(value):
+        _write(file, f"{name}/{entry.name}", getattr(value, entry.name))
+
+
+def _read(file: h5py.File, name: str, kind: type | None) -> Any:
+    if name not in file:
+        return None
+    if kind is None:
+        return file[name][()]
+    return kind(**{key: item[()] for key, item in file[name].items()})

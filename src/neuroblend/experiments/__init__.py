@@ -1,0 +1,1 @@
+"""The experiments, each a use of the engine."""

@@ -1,0 +1,1 @@
+"""Rates and behavior from spikes, with and without it in training."""

@@ -1,0 +1,169 @@
+"""A run's trained students, used on spikes that come without behavior.
+
+Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons, ``D`` channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neuroblend.data.arrays import read_spikes
+from neuroblend.data.trials import checked_padded_counts
+from neuroblend.engine.folder import Fit, RunFolder
+from neuroblend.errors import InputError, nearest
+from neuroblend.evaluation.predict import in_recorded_order, rates_of
+from neuroblend.evaluation.scored import Scored
+from neuroblend.experiments.decoding.experiment import load_model
+from neuroblend.experiments.decoding.networks import TEACHER
+from neuroblend.files import write_whole
+from neuroblend.task.batch import Batch
+from neuroblend.task.task import Task
+
+SELECTED = "selected"
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a student says of some trials.
+
+    Attributes:
+        rates: (B, T, N) expected counts/bin of the run's neurons, held-out ones included.
+        behavior: (B, T, D) decoded behavior, in the units that the run was given.
+        behavior_names: D names.
+        unit_id: (N,) index of each neuron in the run's source.
+        bin_s: Width of a bin in seconds.
+        arm: Which student.
+        seed: Of which seed.
+    """
+
+    rates: NDArray[np.float32]
+    behavior: NDArray[np.float32]
+    behavior_names: tuple[str, ...]
+    unit_id: NDArray[np.int64]
+    bin_s: float
+    arm: str
+    seed: int
+
+    def save(self, path: str | Path) -> None:
+        """Write an HDF5 file; it appears whole or not at all."""
+
+        def write(partial: Path) -> None:
+            with h5py.File(partial, "w") as file:
+                file.attrs.update(arm=self.arm, seed=self.seed, bin_s=self.bin_s)
+                rates = file.create_dataset("rates", data=self.rates, compression="gzip")
+                rates.attrs.update(unit="counts/bin", axes="trial, bin, neuron")
+                decoded = file.create_dataset("behavior", data=self.behavior, compression="gzip")
+                decoded.attrs.update(unit="as in the training data", axes="trial, bin, channel")
+                file["behavior_names"] = list(self.behavior_names)
+                file["unit_id"] = self.unit_id
+
+        write_whole(path, write)
+
+
+def predict_run(
+    run: str | Path | RunFolder,
+    spikes: str | Path | NDArray[Any],
+    arm: str = SELECTED,
+    seed: int | None = None,
+    lengths: NDArray[Any] | None = None,
+) -> Prediction:
+    """Predict rates, and behavior decoded from them, from spikes alone.
+
+    Args:
+        run: A run that has ended.
+        spikes: (B, T, N) counts/bin, or a file with a key ``spikes``: of every neuron of the run's
+            source, of the neurons that the run used, or of those that its students see, in the
+            order of the source; in trials of the run's length, with forward bins or without.
+        arm: A student's arm, ``"baseline"``, or ``"selected"`` for the strategy that was selected.
+        seed: One of the run's seeds (they hold out different neurons); its first where ``None``.
+            Of a run with folds, the student of the first fold predicts.
+        lengths: (B,) bins of each trial, where they differ; a file tells its own. Rates and
+            behavior are NaN after the end of a trial.
+
+    Raises:
+        InputError: There is no such arm or seed, or the spikes do not fit.
+    """
+    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    config = folder.config()
+    fit = find_fit(folder, arm, seed)
+    task = folder.task(fit.seed, fit.fold)
+    where = str(spikes) if isinstance(spikes, (str, Path)) else "spikes"
+    counts, lengths = (
+        read_spikes(spikes, task.spec.bin_s)
+        if isinstance(spikes, (str, Path))
+        else checked_padded_counts(spikes, lengths)
+    )
+    if counts.shape[1] not in (task.spec.t_in, task.spec.t_out):
+        raise InputError(
+            f"{where}: found trials of {counts.shape[1]} bins, wanted {task.spec.t_in} of "
+            f"{task.spec.bin_s:g} s, as the run was trained on"
+        )
+    if lengths is not None and task.spec.t_in < task.spec.t_out:
+        raise InputError(
+            f"{where}: trials differ in length, but the run has forward bins, which follow trials "
+            "of one length"
+        )
+    seen = _held_in(counts, task, where)[:, : task.spec.t_in].astype(np.float32)
+    model = load_model(folder, fit, config, task)
+    batch = Batch(torch.from_numpy(seen))
+    if lengths is not None:
+        present = np.arange(task.spec.t_out) < lengths[:, None]
+        batch = batch._replace(present=torch.from_numpy(present))
+    rates = in_recorded_order(rates_of(model, batch), task.split.order)
+    if lengths is not None:
+        rates[~present] = np.nan
+    decoder = Scored.load(folder.of(fit) / "test.h5").decoder
+    return Prediction(
+        rates=rates,
+        behavior=decoder(rates).astype(np.float32),
+        behavior_names=task.trials.behavior_names,
+        unit_id=task.trials.unit_id,
+        bin_s=task.spec.bin_s,
+        arm=fit.arm.name,
+        seed=fit.seed,
+    )
+
+
+def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) -> Fit:
+    """Return the training of a student of a run; see :func:`predict_run`.
+
+    Raises:
+        InputError: There is no such arm or seed, or it has not been trained.
+    """
+    if arm == SELECTED:
+        arm = folder.results()["selected"]
+    known = {fit.arm.name for fit in folder.fits()} - {TEACHER}
+    if arm not in known:
+        why = "; a teacher needs behavior" if arm == TEACHER else ""
+        raise InputError(f"no student '{arm}' in this run{why}: {nearest(arm, [SELECTED, *known])}")
+    seeds = folder.config().all_seeds
+    seed = seeds[0] if seed is None else seed
+    if seed not in seeds:
+        raise InputError(f"no seed {seed} in this run; there are {seeds[0]} to {seeds[-1]}")
+    fit = next(fit for fit in folder.fits() if (fit.arm.name, fit.seed) == (arm, seed))
+    if not folder.is_done(fit):
+        raise InputError(f"{folder.path}: {fit.label} has not been trained; give the run again")
+    return fit
+
+
+def _held_in(counts: NDArray[Any], task: Task, where: str) -> NDArray[Any]:
+    """Return the (B, T, N_in) counts that a student sees, however many neurons were given."""
+    unit_id, held_out = task.trials.unit_id, task.split.held_out
+    n_given = counts.shape[2]
+    if n_given == task.spec.n_in:
+        return counts
+    if n_given == unit_id.size:
+        return counts[:, :, ~held_out]
+    if n_given == task.trials.n_source_neurons:
+        return counts[:, :, unit_id[~held_out]]
+    raise InputError(
+        f"{where}: found {n_given} neurons, wanted the {task.trials.n_source_neurons} of the run's "
+        f"source, the {unit_id.size} that it used or the {task.spec.n_in} that its students see"
+    )

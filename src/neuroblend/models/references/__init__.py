@@ -1,0 +1,1 @@
+"""Models that need no gradient: what any network should beat."""

@@ -1,0 +1,182 @@
+"""Sessions of delayed reaches around barriers (``mc_maze*``), recorded trial by trial."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroblend.nlb.simulate.moves import (
+    TREMOR,
+    TREMOR_TAU_MS,
+    Moves,
+    drawn_moves,
+    reach_latents,
+    summed_velocity,
+)
+from neuroblend.nlb.simulate.session import (
+    Array,
+    Session,
+    Whole,
+    blanked,
+    gradient,
+    log_normal,
+    slow_noise,
+)
+from neuroblend.nlb.simulate.tables import Maze, NlbDataset
+from neuroblend.simulate.reaching import _minimum_jerk
+
+
+def maze_session(
+    dataset: NlbDataset,
+    task: Maze,
+    split: NDArray[np.str_],
+    world: np.random.Generator,
+    rng: np.random.Generator,
+) -> Session:
+    """Simulate one session.
+
+    Args:
+        dataset: For its lag.
+        task: Its parameters.
+        split: (B,) of the trials, in order.
+        world: Stream of what all sessions of a seed share.
+        rng: Stream of what is this session's own.
+    """
+    n = len(split)
+    mazes = Mazes.drawn(task, world)
+    n_mazes = int(np.clip(n // task.trials_per_maze, 1, task.n_mazes))
+    condition = rng.permutation(np.arange(n) % (3 * n_mazes))
+    maze, version = condition // 3, condition % 3
+
+    wait, delay, after = (
+        rng.integers(low, high + 1, n) for low, high in (task.wait_ms, task.delay_ms, task.after_ms)
+    )
+    reaction = log_normal(rng, task.reaction_ms, n)
+    length = wait + delay + reaction + after
+    start = np.concatenate([[0], np.cumsum((length // task.grid_ms + 1) * task.grid_ms)[:-1]])
+    target_on = start + wait
+    onset = target_on + delay + reaction
+    observed = np.stack([start, start + length], axis=1)
+    n_ms = int(observed[-1, 1])
+
+    goal = mazes.target[maze]
+    planned, executed = drawn_moves(
+        rng, onset, target_on, goal, mazes.duration_s[maze], mazes.curvature[maze, version]
+    )
+    latents = reach_latents(
+        world, rng, planned, n_ms, dataset.lag_ms, task.reach_mm, task.duration_s
+    )
+    hand = _trial_positions(rng, executed, observed, n_ms, task.reach_mm)
+    signals = {
+        "cursor_pos": hand + [0.0, 35.0] + 0.4 * slow_noise(rng, n_ms, 2, 60.0),
+        "eye_pos": _gaze(rng, observed, target_on + 200, goal, n_ms),
+        "hand_pos": hand,
+        "hand_vel": gradient(hand, observed),
+    }
+    trials = {
+        "start_time": start,
+        "stop_time": start + length,
+        "trial_type": maze + 1,
+        "trial_version": version,
+        "maze_id": mazes.number[maze],
+        "success": np.ones(n, bool),
+        "target_on_time": target_on,
+        "go_cue_time": target_on + delay,
+        "move_onset_time": onset,
+        "rt": reaction,
+        "delay": delay,
+        "split": split,
+    } | mazes.shown(maze, version)
+    return Session(latents, observed, trials, blanked(signals, observed))
+
+
+@dataclass(frozen=True)
+class Mazes:
+    """The mazes of a dataset: targets, barriers and how the hand gets around them.
+
+    Attributes:
+        number: (mazes,), the ``maze_id``.
+        target: (mazes, 2) mm, the one that can be reached.
+        others: (mazes, 2, 2) mm, the two that cannot.
+        active: (mazes,), index of the former among all three.
+        barriers: Of each maze, (barriers, 4).
+        duration_s: (mazes,).
+        curvature: (mazes, 3), by version.
+    """
+
+    number: Whole
+    target: Array
+    others: Array
+    active: Whole
+    barriers: list[Whole]
+    duration_s: Array
+    curvature: Array
+
+    @classmethod
+    def drawn(cls, task: Maze, rng: np.random.Generator) -> "Mazes":
+        """Mazes of targets all around the centre, on an ellipse as the screen is wide."""
+        n = task.n_mazes
+        angle = rng.permutation(n) / n + rng.uniform(0, 1 / n) + np.array([[0.0], [0.3], [0.62]])
+        place = np.stack([np.cos(2 * np.pi * angle), np.sin(2 * np.pi * angle)], axis=-1)
+        place = np.rint(place * rng.uniform(0.8, 1.05, (3, n, 1)) * task.reach_mm * [1.0, 0.8])
+        around = task.curvature_sd * rng.standard_normal(n)
+        curvature = np.stack([0.15 * around, around, 1.1 * around], axis=1)
+        return cls(
+            number=rng.permutation(3 * n)[:n] + 1,
+            target=place[0],
+            others=place[1:].transpose(1, 0, 2),
+            active=rng.integers(0, 3, n),
+            barriers=[_barriers(rng) for _ in range(n)],
+            duration_s=task.duration_s * np.exp(0.08 * rng.standard_normal(n)),
+            curvature=np.clip(curvature, -0.6, 0.6),
+        )
+
+    def shown(self, maze: Whole, version: Whole) -> dict[str, Any]:
+        """Columns that say what was on the screen of trials with these mazes and versions."""
+        targets = [self._targets(m, v) for m, v in zip(maze, version, strict=True)]
+        none = np.empty((0, 4), np.int64)
+        barriers = [self.barriers[m] if v else none for m, v in zip(maze, version, strict=True)]
+        return {
+            "num_targets": np.array([len(rows) for rows in targets]),
+            "target_pos": targets,
+            "num_barriers": np.array([len(rows) for rows in barriers]),
+            "barrier_pos": barriers,
+            "active_target": np.where(version == 2, self.active[maze], 0),
+        }
+
+    def _targets(self, maze: int, version: int) -> Whole:
+        rows = self.target[maze][None]
+        if version == 2:
+            rows = np.insert(self.others[maze], self.active[maze], self.target[maze], axis=0)
+        return rows.astype(np.int64)
+
+
+def _barriers(rng: np.random.Generator) -> Whole:
+    """Between six and nine: centre x and y, half width, half height, mm; (barriers, 4)."""
+    n = rng.integers(6, 10)
+    return np.concatenate(
+        [rng.integers([-130, -90], [131, 91], (n, 2)), rng.integers(5, 100, (n, 2))], axis=1
+    )
+
+
+def _trial_positions(
+    rng: np.random.Generator, executed: Moves, observed: Whole, n_ms: int, reach: float
+) -> Array:
+    """The hand, at the centre at the start of every trial: (n_ms, 2)."""
+    position = np.cumsum(summed_velocity(executed, n_ms), axis=0) / 1000
+    for start, stop in observed:
+        position[start:stop] -= position[start].copy()
+    position += TREMOR * reach * slow_noise(rng, n_ms, 2, TREMOR_TAU_MS)
+    return position
+
+
+def _gaze(
+    rng: np.random.Generator, observed: Whole, saccade: Whole, goal: Array, n_ms: int
+) -> Array:
+    """Gaze that jumps in 45 ms from the centre to the target: (n_ms, 2) mm."""
+    gaze = 2.0 * slow_noise(rng, n_ms, 2, 40.0)
+    for (start, stop), onset, place in zip(observed, saccade, goal, strict=True):
+        done = _minimum_jerk((np.arange(start, stop) - onset) / 45)
+        gaze[start:stop] += done[:, None] * place
+    return gaze

@@ -1,0 +1,90 @@
+"""Files of the Neural Latents Benchmark '21 -> trials that models are trained on.
+
+Trials of the benchmark's training split train and validate (drawn by seed), those of its validation
+split are the test: they are scored once. Each trial is followed by its forward period, whose bins
+no model sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroblend.data.trials import Trials
+from neuroblend.nlb.datasets import NLBDataset, find_dataset
+from neuroblend.nlb.session import load_session
+from neuroblend.nlb.tensors import TensorMaker
+
+PARTS = {"train": "train", "val": "test"}
+
+TrueRates = Callable[[NDArray[np.int64], int, int], NDArray[np.float32]]
+
+
+def read_nlb(
+    source: str | Path | Sequence[str | Path],
+    dataset: NLBDataset | str,
+    bin_ms: int,
+    true_rates: TrueRates | None = None,
+) -> Trials:
+    """Read the trials of a dataset, forward periods included.
+
+    Args:
+        source: A file, a folder of files, or several files.
+        dataset: Which dataset, or its name.
+        bin_ms: 5 or 20.
+        true_rates: Gives (B, T, N) expected counts/bin from the (B,) ms at which trials begin, the
+            number of bins and their width in ms, where they are known.
+
+    Returns:
+        The trials; neurons in ascending order of their ids, ``held_out`` as the file has it,
+        behavior read at the dataset's lag (by trial: the same in every bin), conditions as for its
+        PSTHs.
+
+    Raises:
+        InputError: A file cannot be used.
+    """
+    dataset = find_dataset(dataset) if isinstance(dataset, str) else dataset
+    maker = TensorMaker(load_session(source, dataset), dataset, bin_ms)
+    spikes, behavior, condition, split, starts = [], [], [], [], []
+    for part, role in PARTS.items():
+        counts, signals = maker.whole(part)
+        seen = ~np.isnan(counts).any(axis=(1, 2))
+        if not seen.all():
+            maker.notes.append(
+                f"{int((~seen).sum())} of {seen.size} {part} trials left out of the run: they, or "
+                "their forward period, were not observed throughout."
+            )
+        spikes.append(counts[seen])
+        behavior.append(signals[seen])
+        labels = maker.condition(part)
+        condition.append(None if labels is None else labels[seen])
+        split.append(np.full(int(seen.sum()), role))
+        starts.append(maker.start_ms(part)[seen])
+    every = np.concatenate(spikes)
+    rates = None
+    if true_rates is not None:
+        rates = true_rates(np.concatenate(starts), every.shape[1], bin_ms)
+    trials = Trials.from_arrays(
+        every,
+        bin_ms / 1000,
+        np.concatenate(behavior),
+        behavior_names(maker),
+        None if dataset.psth is None else np.concatenate([c for c in condition if c is not None]),
+        None,
+        np.concatenate(split),
+        maker.grid.held_out,
+        rates,
+        name=dataset.name,
+    )
+    for note in maker.notes:
+        trials = trials.with_note(note)
+    return trials
+
+
+def behavior_names(maker: TensorMaker) -> list[str]:
+    """Return the names of a dataset's behavior channels."""
+    behavior = maker.dataset.behavior
+    return list(maker.grid.channels(behavior) if isinstance(behavior, str) else behavior)

@@ -1,0 +1,1 @@
+"""Figures and caveats of the identity of cells."""

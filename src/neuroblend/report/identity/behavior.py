@@ -1,0 +1,125 @@
+"""Which behavior the gain comes from: what networks know of it, and what is lost without it."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from neuroblend.experiments.decoding.networks import BASELINE
+from neuroblend.report.identity.view import IdentityView
+from neuroblend.report.style import COLORS, Picture, as_uri, new_figure, shortened, signed
+
+LEAST_GAIN = 0.01  # of R², to be spoken of
+LEAST = -0.1  # R² below this is drawn at the edge, with its number
+LOWEST = -100.0  # R² that is told
+MOST_CHANNELS = 20
+
+
+def identity_behavior(view: IdentityView) -> Picture | None:
+    """Plot how well each channel is known, and what is lost without; ``None`` without channels."""
+    known = view.results["state_r2"]
+    channels = list(dict.fromkeys(name for arm in view.compared for name in known.get(arm, {})))
+    if not channels:
+        return None
+    n_all = len(channels)
+    read, unread = (known.get(arm, {}) for arm in (view.selected, BASELINE))
+    gain = {c: max(read.get(c, 0.0), 0.0) - max(unread.get(c, 0.0), 0.0) for c in channels}
+    if n_all > MOST_CHANNELS:
+        kept = sorted(channels, key=lambda c: -abs(gain[c]))[:MOST_CHANNELS]
+        channels = [c for c in channels if c in kept]
+    arms = list(view.compared)
+    figure = new_figure(1.2 + 0.17 * len(arms) * max(len(channels) + 1, 2))
+    ax, lost = figure.subplots(1, 2, sharey=True)
+    rows = [*channels, None] if n_all > 1 else channels  # the last: all of them
+    height = 0.8 / len(arms)
+    for i, arm in enumerate(arms):
+        for row, channel in enumerate(rows):
+            y = row + (i - (len(arms) - 1) / 2) * height
+            if channel is not None and channel in known.get(arm, {}):
+                _bar(ax, view, arm, channel, y, height)
+            _lost(lost, view, arm, channel, y, height)
+    ax.axvline(0, color="#555555", linewidth=0.9)
+    names = ["all of them" if channel is None else shortened(channel) for channel in rows]
+    ax.set_yticks(range(len(rows)), names)
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    lowest = min(known[arm][c] for arm in arms for c in channels if c in known.get(arm, {}))
+    ax.set_xlim(LEAST if lowest < 0 else 0.0, 1.0)
+    ax.set_xlabel("R² of behavior, read from the population's state")
+    lost.axvline(0, color="#555555", linewidth=0.9)
+    lost.tick_params(axis="y", length=0)
+    lost.set_xlabel(f"macro-F1 of {view.kinds[0]} that is lost without it")
+    figure.legend(
+        [Line2D([], [], color=COLORS[view.role(arm)], linewidth=6) for arm in arms],
+        list(view.compared.values()),
+        loc="outside upper left",
+        ncols=len(arms),
+    )
+    clipped = ""
+    if lowest < LEAST:
+        clipped = (
+            f" Below {signed(f'{LEAST:g}')} bars end at the edge, with an arrow and their number: "
+            "worse than to guess the mean."
+        )
+    left_out = f" Of {n_all} channels, the {MOST_CHANNELS} that differ most." * (
+        n_all > MOST_CHANNELS
+    )
+    most = max(channels, key=gain.__getitem__)
+    where = f"here most of all {most}, {signed(f'{gain[most]:+.3f}')}"
+    if gain[most] < LEAST_GAIN:
+        where = f"here there is none that gains {LEAST_GAIN:g}"
+    return Picture(
+        "Which behavior a gain comes from",
+        "Left: how well a ridge regression, fitted on training frames, reads each channel on "
+        "validation frames from the features of the population's state, the part of the network "
+        "that is common to all cells. Channels whose bar is longer in the student than in the "
+        f"baseline ({where}) are what its embeddings can refer to and the baseline's cannot. "
+        "Right: how much worse a linear classifier tells tested cells once embeddings are rid of "
+        "what they share, linearly, with how strongly each cell's activity follows that channel."
+        f"{_of_gain(view)} Bars are means over trainings, dots single ones. Channels that go "
+        "together hold much of the same, so that losses do not add up, and what goes with a "
+        "channel without being it is lost too. The teacher is shown "
+        f"behavior, so its bars are a reference.{clipped}{left_out}",
+        as_uri(figure),
+    )
+
+
+def _of_gain(view: IdentityView) -> str:
+    """Return a sentence on what is left of the student's gain without each channel."""
+    student, baseline = (view.results["told_without"][arm] for arm in (view.selected, BASELINE))
+    gain, without = student["full"] - baseline["full"], student["all"] - baseline["all"]
+    if gain < LEAST_GAIN:
+        return (
+            " By such a classifier the student does not gain, so that there is nothing to divide."
+        )
+    each = {
+        name: student["channels"][name] - baseline["channels"][name] for name in student["channels"]
+    }
+    least = min(each, key=each.__getitem__)
+    said = f" Of the student's gain of {gain:+.3f} by such a classifier, {each[least]:+.3f} is left"
+    said += f" without {least}"
+    if len(each) > 1:
+        said += f", the least of all channels, and {without:+.3f} without all of them"
+    return signed(said + ".")
+
+
+def _lost(
+    ax: Axes, view: IdentityView, arm: str, channel: str | None, y: float, height: float
+) -> None:
+    each, color = view.lost_without(arm, channel), COLORS[view.role(arm)]
+    ax.barh(y, np.mean(each), height=0.86 * height, color=color, alpha=0.75, zorder=1)
+    if len(each) > 1:
+        ax.plot(each, np.full(len(each), y), ".", color="#222222", markersize=4, zorder=2)
+
+
+def _bar(ax: Axes, view: IdentityView, arm: str, channel: str, y: float, height: float) -> None:
+    mean, color = view.results["state_r2"][arm][channel], COLORS[view.role(arm)]
+    each = view.state_r2(arm, channel)
+    ax.barh(y, max(mean, LEAST), height=0.86 * height, color=color, alpha=0.75, zorder=1)
+    if mean < LEAST:
+        text = signed(f"◀ {mean:.2f}" if mean > LOWEST else f"◀ below {LOWEST:g}")
+        ax.text(0.005, y, text, color=color, ha="left", va="center", fontsize=8)
+    elif len(each) > 1:
+        shown = np.array([value for value in each if value >= LEAST])
+        ax.plot(shown, np.full(shown.size, y), ".", color="#222222", markersize=4, zorder=2)

@@ -1,0 +1,87 @@
+"""What tested cells of each class are taken for.
+
+Shape legend: ``C`` classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from neuroblend.experiments.decoding.networks import BASELINE
+from neuroblend.experiments.identity.metrics import confusion
+from neuroblend.report.identity.marks import mark_rows
+from neuroblend.report.identity.view import IdentityView
+from neuroblend.report.style import COLORS, Picture, as_uri, new_figure, shortened
+
+MOST_NUMBERS = 12  # classes up to which numbers stand in the squares
+
+
+def identity_confusion(view: IdentityView, kind: str) -> Picture:
+    """Plot confusion matrices of the baseline and the selected student, side by side."""
+    names = list(view.classes(kind))
+    arms = [BASELINE, view.selected]
+    figure = new_figure(float(np.clip(1.3 + 0.56 * len(names), 2.6, 9)))
+    axes = figure.subplots(1, 2, sharey=True)
+    for ax, arm in zip(axes, arms, strict=True):
+        image = _panel(ax, mean_counts(view, arm, kind), names)
+        ax.set_title(view.compared[arm], color=COLORS[view.role(arm)])
+        ax.set_xlabel("called")
+    totals = mean_counts(view, BASELINE, kind).sum(axis=1)
+    rows = [
+        f"{shortened(n, 18)} ({_number(c)})" for n, c in zip(names, totals.tolist(), strict=True)
+    ]
+    axes[0].set_yticks(range(len(names)), rows)
+    axes[0].set_ylabel("is")
+    for ax in axes:
+        mark_rows(ax, view.classes(kind).values())
+    figure.colorbar(image, ax=axes, shrink=0.9, pad=0.015, label="share of the row")
+    seeds = "mean over seeds and repeats" if view.config.seeds > 1 else "mean over repeats"
+    return Picture(
+        f"What cells are taken for ({kind})",
+        f"Tested cells of each class (a row; how many a seed, in brackets) by what classifiers "
+        f"call them (a column): share of the row and, in brackets, number of cells ({seeds}). A "
+        "perfect classifier has 1 on the diagonal. Look for a darker diagonal in the student, and "
+        "for a column that is dark all the way: the class that cells are called when in doubt.",
+        as_uri(figure),
+    )
+
+
+def mean_counts(view: IdentityView, arm: str, kind: str) -> NDArray[np.float64]:
+    """Return (C, C) tested cells of a class (row) that are called each class, mean over seeds."""
+    n_classes = len(view.classes(kind))
+    total = np.zeros((n_classes, n_classes))
+    for split in view.splits:
+        found = view.classified(arm, split, kind)
+        total += confusion(found.truth, found.probability)[1]
+    return total / len(view.results["seeds"])
+
+
+def _panel(ax: Axes, counts: NDArray[np.float64], names: list[str]) -> AxesImage:
+    total = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.where(total > 0, total, np.nan)
+    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    turned = len(names) > 5 or max(map(len, names)) > 9
+    ax.set_xticks(
+        range(len(names)),
+        [shortened(name, 18) for name in names],
+        rotation=40 if turned else 0,
+        ha="right" if turned else "center",
+        rotation_mode="anchor" if turned else None,
+    )
+    ax.tick_params(axis="both", length=0)
+    ax.spines[:].set_visible(False)
+    if len(names) <= MOST_NUMBERS:
+        for i, j in np.ndindex(counts.shape):
+            if np.isfinite(shares[i, j]):
+                text = f"{shares[i, j]:.2f} ({_number(float(counts[i, j]))})"
+                color = "white" if shares[i, j] > 0.55 else "#222222"
+                ax.text(j, i, text, ha="center", va="center", color=color, fontsize=8.5)
+    return image
+
+
+def _number(count: float) -> str:
+    """Return a mean number of cells, with a decimal where it has one."""
+    return f"{count:.1f}".removesuffix(".0")

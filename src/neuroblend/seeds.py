@@ -1,0 +1,14 @@
+"""Seeds made of several numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def mixed_seed(*parts: Any) -> int:
+    """Return one seed of several numbers, so that neighbours in any of them are unrelated."""
+    return int(
+        np.random.SeedSequence([int(part) for part in parts]).generate_state(1, np.uint64)[0]
+    )

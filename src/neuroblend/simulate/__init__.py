@@ -1,0 +1,1 @@
+"""Recordings whose true firing rates are known."""

@@ -1,1 +1,0 @@
-"""Many fits as one experiment: arms, seeds, controls, intervals."""

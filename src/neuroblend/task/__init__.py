@@ -1,0 +1,1 @@
+"""Trials as tensors: what models see and what losses compare with."""
