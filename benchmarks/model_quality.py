@@ -28,7 +28,7 @@ from neuroblend.nlb.trials import read_nlb
 from neuroblend.privilege.roles import Student
 from neuroblend.registry import find_model, load
 from neuroblend.task.task import Task
-from neuroblend.training.fit import fit
+from neuroblend.training.train import train
 
 # sizes and training for thousands of trials of 182 neurons; the models' defaults are for hundreds
 LESS_DROPOUT = dict.fromkeys(("dropout", "dropout_embedding", "dropout_rates"), 0.2)
@@ -60,7 +60,7 @@ def trained(name: str, task: Task, epochs: int) -> tuple[dict[str, float], float
     torch.manual_seed(0)
     student = Student(load(model.target)(task.spec, **net))
     began = time.perf_counter()
-    history = fit(student, task, settings=settings)
+    history = train(student, task, settings=settings)
     minutes = (time.perf_counter() - began) / 60
     best = int(history["epoch"][history["valid"].idxmin()])
     return scores_on_test([score_model(student, task)[0]], task), minutes, best
@@ -92,7 +92,7 @@ def main() -> None:
         if name == "smoothing":
             began = time.perf_counter()
             student = Student(Smoothing(task.spec))
-            fit(student, task)
+            train(student, task)
             scores, best = scores_on_test([score_model(student, task)[0]], task), 0
             minutes = (time.perf_counter() - began) / 60
         else:

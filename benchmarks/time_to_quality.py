@@ -99,8 +99,8 @@ def co_bps(task: Any, rates: Any) -> float:
 def ours(task: Any, job: dict[str, Any]) -> Clock:
     """Train our NDT with ``fit`` until it has reached the target."""
     import neuroblend as nb
-    from neuroblend.models.ndt import NDT
     from neuroblend.evaluation.predict import rates_of
+    from neuroblend.models.ndt import NDT
 
     model = nb.Student(NDT(task.spec, **NET))
     valid = task.batch("valid")

@@ -35,14 +35,14 @@ def main(epochs: int = 30) -> None:
     torch.manual_seed(1)
 
     teacher = nb.Teacher(MyNet(spec.n_in + spec.n_behavior, spec.n_out), Concat(spec))
-    nb.fit(teacher, task, settings=settings)
+    nb.train(teacher, task, settings=settings)
     follow = Feature([("readout:in", "readout:in")])
     for name, objective in {
         "baseline": nb.Objective(counts_per_entry=spec.mean_count),
         "distilled": nb.Objective({"feature": follow}, teacher, counts_per_entry=spec.mean_count),
     }.items():
         student = nb.Student(MyNet(spec.n_in, spec.n_out))
-        nb.fit(student, task, objective, settings)
+        nb.train(student, task, objective, settings)
         held_out, test = task.split.held_out, task.split.test
         rates = nb.predict(student, task, test)[:, :, held_out]
         bits = bits_per_spike(rates, trials.spikes[test][:, :, held_out])

@@ -66,15 +66,15 @@ def compare(
     student = nb.Student(build(spec.n_in, spec.n_out), call)
 
     counts = spec.mean_count
-    nb.fit(baseline, task, nb.Objective(counts_per_entry=counts), settings)
-    nb.fit(teacher, task, nb.Objective(counts_per_entry=counts), settings)
+    nb.train(baseline, task, nb.Objective(counts_per_entry=counts), settings)
+    nb.train(teacher, task, nb.Objective(counts_per_entry=counts), settings)
     objective = nb.Objective(
         {"hard": Hard(), "feature": Feature([(layer, layer)])},
         teacher,
         alpha=0.5,
         counts_per_entry=counts,
     )
-    nb.fit(student, task, objective, settings)
+    nb.train(student, task, objective, settings)
     for role, model in {"baseline": baseline, "teacher": teacher, "student": student}.items():
         bits, r2 = scores(model, task)
         print(f"{name:<12} {role:<10} {bits:>8.3f} {r2:>12.3f}")

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import neuroblend
-from neuroblend.config import RunConfig, parse_config
+from neuroblend.config import parse_settings
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
+from neuroblend.experiments.decoding.settings import RunConfig
 from neuroblend.task.task import Task
 
 for _name in neuroblend.__all__:  # libraries set environment variables when they are imported
@@ -82,7 +83,7 @@ def tiny_config(**changes: object) -> RunConfig:
     for key, value in changes.items():
         held = content.get(key)
         content[key] = held | value if isinstance(held, dict) and isinstance(value, dict) else value
-    return parse_config(content)
+    return parse_settings(RunConfig, content)
 
 
 @pytest.fixture

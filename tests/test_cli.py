@@ -15,8 +15,9 @@ import pytest
 import yaml
 from conftest import make_trials
 
-from neuroblend.cli.main import _settings, main
-from neuroblend.config import RunConfig
+from neuroblend.cli.main import main
+from neuroblend.cli.settings import settings_of
+from neuroblend.experiments.decoding.settings import RunConfig
 
 SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
 BEHAVIOR = np.random.default_rng(1).normal(size=(30, 8, 2)).astype(np.float32)
@@ -113,7 +114,7 @@ def test_another_run_in_the_same_folder_is_refused(finished) -> None:
     assert "holds another run (distill.alpha is 0.2 there and 0.3 here)" in line
 
 
-def test_a_run_can_be_given_as_a_file_of_settings(finished) -> None:
+def test_a_run_can_be_given_as_a_file_ofsettings_of(finished) -> None:
     folder, _ = finished
     done = neuroblend(
         "run", "mine.npz", "--config", "runs/mine/config.yaml", "--jobs", 1, "-q", cwd=folder
@@ -129,7 +130,7 @@ def test_a_preset_of_the_command_line_stands_over_a_file(tmp_path) -> None:
         "model: {name: lfads, settings: {factors: 9, kl_initial: 0.1}}\n"
         "training: {lr: 0.5, epochs: 7}"
     )
-    found = _settings(
+    found = settings_of(
         RunConfig, tmp_path / "mine.yaml", {"model.preset": "mc_maze"}, ["training.lr=0.25"]
     )
     assert (found.model.settings["factors"], found.model.settings["kl_initial"]) == (100, 0.1)

@@ -90,7 +90,15 @@ def test_the_whole_way_leaves_scores_and_a_page(finished) -> None:
     results = json.loads((out / "results.json").read_text())
     assert list(results["arms"]) == ["teacher", "baseline", "multitask", "hard", "stock"]
     assert "page: runs/identity-v1/report.html" in done.stdout
-    for word in ("teacher", "baseline", "multitask", "hard *", "top-1", "macro-F1", "ei of tested"):
+    for word in (
+        "teacher",
+        "baseline",
+        "multitask",
+        "hard *",
+        "top-1",
+        "macro-F1",
+        "ei: scores on tested",
+    ):
         assert word in done.stdout
     assert f"{results['arms']['stock']['top1']['mean']:.3f}" in done.stdout
     page = (out / "report.html").read_text()
@@ -169,7 +177,7 @@ def test_an_interrupted_experiment_says_how_to_go_on(finished, source, tmp_path)
     (out / "student-hard" / "seed0" / "scores.json").unlink()
     command = ["identity", source, *QUIET, "--references", "stock"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neuroblend.experiments.identity.load.run_identity_fit", stops)
+        patch.setattr("neuroblend.engine.run.run_fit", stops)
         done = neuroblend(*command, cwd=tmp_path)
     assert done.returncode == 130
     assert done.stderr == "error: interrupted; the same command goes on from here\n"
@@ -351,7 +359,7 @@ def test_what_stands_at_out_is_left_alone(finished, source, tmp_path) -> None:
     (run / "cells.json").rename(run / "trials.h5")
     before = names_in(tmp_path)
     for name, message in (
-        ("file", "file: is a file, wanted a folder for the experiment"),
+        ("file", "file: is a file, wanted a folder for the run"),
         ("file/out", "Not a directory"),
         ("thesis", "thesis: not the folder of an experiment on identity"),
         ("run", "run: not the folder of an experiment on identity"),
@@ -361,12 +369,14 @@ def test_what_stands_at_out_is_left_alone(finished, source, tmp_path) -> None:
     assert names_in(tmp_path) == before
 
 
-def test_other_verbs_want_a_run_and_not_an_experiment_on_identity(finished, tmp_path) -> None:
+def test_other_verbs_want_a_run_of_their_own_kind(finished, tmp_path) -> None:
     folder, _ = finished
     np.savez(tmp_path / "s.npz", spikes=np.ones((3, 8, 6), dtype=int))
     out = folder / "runs/identity-v1"
-    for args in (["predict", out, "s.npz"], ["submit", out], ["run", "simulated", "--out", out]):
-        assert "not the folder of a run" in refused(*args, cwd=tmp_path)
+    for args in (["predict", out, "s.npz"], ["submit", out]):
+        assert "a run of kind identity, wanted decoding" in refused(*args, cwd=tmp_path)
+    told = refused("run", "simulated", "--out", out, cwd=tmp_path)
+    assert "holds another run (kind is identity there and decoding here)" in told
     assert names_in(tmp_path) == ["s.npz"]
 
 
@@ -402,4 +412,4 @@ def test_settings_are_written_as_given(finished) -> None:
     assert config["data"]["folds"] == 3
     assert config["embedding"]["epochs"] == 1
     assert config["references"] == ["stock"]
-    assert config["training"]["mask"] == "entries"  # of cells, beside what is given
+    assert config["training"]["mask"]["kind"] == "entries"  # of cells, beside what is given

@@ -1,12 +1,15 @@
 import pytest
 
-from neuroblend.config import RunConfig, parse_config
+from neuroblend.config import parse_settings
+from neuroblend.distill.hard import Hard
 from neuroblend.errors import InputError
+from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.models.gru import GRU
 
 
 def test_settings_survive_a_file() -> None:
-    config = parse_config({"data": {"behavior": ["a", "b"]}, "training": {"lr": 0.01}})
-    assert parse_config(config.model_dump(mode="json")) == config
+    config = parse_settings(RunConfig, {"data": {"behavior": ["a", "b"]}, "training": {"lr": 0.01}})
+    assert parse_settings(RunConfig, config.model_dump(mode="json")) == config
     assert config.data.behavior == ("a", "b")
 
 
@@ -19,24 +22,45 @@ def test_settings_survive_a_file() -> None:
         ({"training": {"lr": "fast"}}, "training.lr: .*found 'fast'"),
         ({"training": {"lr": float("nan")}}, "training.lr"),
         ({"training": {"precision": "8"}}, "training.precision.*'32-true'"),
-        ({"training": {"mask_random": 0.7, "mask_kept": 0.4}}, "add up to 1 or less"),
-        ({"training": {"mask_ramp": [0.5, 0.2]}}, "wanted the earlier share first"),
-        ({"training": {"mask_ramp": [0.5, 2]}}, "training.mask_ramp.1: .*found 2"),
+        (
+            {"training": {"mask": {"kind": "bins", "random": 0.7, "kept": 0.4}}},
+            "add up to 1 or less",
+        ),
+        ({"training": {"mask": {"kind": "bins", "ramp": [0.5, 0.2]}}}, "wanted the earlier"),
+        (
+            {"training": {"mask": {"kind": "bins", "ramp": [0.5, 2]}}},
+            "training.mask.ramp.1: .*found 2",
+        ),
+        ({"training": {"mask": {"kind": "bins", "spam": 3}}}, "mask.spam': did you mean 'span'"),
+        (
+            {"training": {"mask": {"kind": "entries", "span": 3}}},
+            "unknown setting 'training.mask.span",
+        ),
+        ({"training": {"mask": {"span": 3}}}, "training.mask: .*wanted a kind, bins or entries"),
+        ({"training": {"mask": "bin"}}, "training.mask: .*wanted a kind, bins or entries"),
+        ({"kind": "identity"}, "settings of kind identity, wanted decoding"),
+        ({"distill": {"strategies": [lambda pair: 0]}}, "wanted a class or function at the top"),
         ({"distill": {"alpha": 2}}, "distill.alpha"),
         ({"distill": {"strategies": ["hard", "hard"]}}, "wanted each once"),
-        ({"distill": {"strategies": []}}, "wanted each once"),
+        ({"distill": {"strategies": []}}, "wanted one or more"),
         ({"data": {"folds": 1}}, "data.folds"),
         ([], "found list"),
     ],
 )
 def test_what_cannot_be_used_is_named(content, message) -> None:
     with pytest.raises(InputError, match=message) as error:
-        parse_config(content)
+        parse_settings(RunConfig, content)
     assert "\n" not in str(error.value)
+
+
+def test_a_class_is_stored_by_its_name() -> None:
+    config = parse_settings(RunConfig, {"distill": {"strategies": [Hard]}, "model": {"name": GRU}})
+    assert config.distill.strategies == ("neuroblend.distill.hard:Hard",)
+    assert config.model.name == "neuroblend.models.gru:GRU"
 
 
 def test_seeds_and_folds() -> None:
     config = RunConfig(seeds=2, first_seed=3)
     assert config.all_seeds == [3, 4]
     assert config.all_folds == [None]
-    assert parse_config({"data": {"folds": 3}}).all_folds == [0, 1, 2]
+    assert parse_settings(RunConfig, {"data": {"folds": 3}}).all_folds == [0, 1, 2]

@@ -125,7 +125,7 @@ def test_the_strategy_of_the_docs_works() -> None:
         "student": nb.Student(GRU(task.spec, width=4)),
         "teacher": nb.Teacher(GRU(fusion.spec, width=4), fusion),
     }
-    quick = "nb.fit(student, task, objective, nb.TrainingConfig(epochs=1))"
-    exec(block.replace("nb.fit(student, task, objective)", quick), names)
+    quick = "nb.train(student, task, objective, nb.TrainingConfig(epochs=1))"
+    exec(block.replace("nb.train(student, task, objective)", quick), names)
     losses = names["objective"](names["student"], task.batch("train"))
     assert losses["variance"] > 0

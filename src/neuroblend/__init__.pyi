@@ -1,8 +1,6 @@
 """The public names, each with its home; everything else is imported from its module."""
 
 from ._version import __version__ as __version__
-from .config import IdentityConfig as IdentityConfig
-from .config import RunConfig as RunConfig
 from .config import TrainingConfig as TrainingConfig
 from .data.arrays import read_arrays as read_arrays
 from .data.calcium.read import read_sessions as read_sessions
@@ -17,12 +15,13 @@ from .errors import InputError as InputError
 from .evaluation.predict import predict as predict
 from .evaluation.readout import Decoder as Decoder
 from .experiments.decoding.apply import predict_run as predict_run
-from .experiments.decoding.load import run as run
-from .experiments.identity.load import run_identity as run_identity
+from .experiments.decoding.settings import RunConfig as RunConfig
+from .experiments.identity.settings import IdentityConfig as IdentityConfig
+from .experiments.run import run as run
 from .privilege.roles import Student as Student
 from .privilege.roles import Teacher as Teacher
 from .report.page import write_report as write_report
 from .report.verdict import verdict as verdict
 from .simulate.reaching import simulate_reaching as simulate_reaching
 from .task.task import Task as Task
-from .training.fit import fit as fit
+from .training.train import train as train

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -27,3 +28,15 @@ def some(items: Iterable[object], most: int = 6) -> str:
     words = [str(item) for item in items]
     shown = ", ".join(words[:most])
     return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
+
+
+@contextmanager
+def blamed_on(what: str) -> Iterator[None]:
+    """Turn whatever a user's own code raises into one line that begins with ``what``."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        why = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{what} it fails ({type(error).__name__}: {why})") from error

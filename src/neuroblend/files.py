@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from neuroblend.errors import InputError
+
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``."""
@@ -25,3 +27,17 @@ def write_json(path: str | Path, content: Any) -> None:
     """Write JSON that appears whole or not at all. NaN is an error, absent is ``null``."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     write_whole(path, lambda partial: partial.write_text(text))
+
+
+def read_json(path: str | Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        InputError: It is not there or is damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: not there ({error.strerror})") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: damaged ({error})") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -30,14 +31,39 @@ class Strategy:
 
     Attributes:
         target: ``module:attribute`` of its class.
-        takes: What it is given of ``layer``, ``layers`` and ``normalisation``.
+        takes: What its class is given of ``layer``, ``layers`` and ``normalisation``.
         wants_teacher: Whether it compares with a teacher.
     """
 
     target: str
-    takes: tuple[str, ...]
+    takes: tuple[str, ...] = ()
     wants_teacher: bool = True
 
+
+@dataclass(frozen=True)
+class ExperimentEntry:
+    """An experiment that a name stands for.
+
+    Attributes:
+        target: ``module:attribute`` of its class.
+        page: ``module:attribute`` of what its page has beside the common parts; ``None`` for
+            nothing.
+    """
+
+    target: str
+    page: str | None = None
+
+
+EXPERIMENTS = {
+    "decoding": ExperimentEntry(
+        "neuroblend.experiments.decoding.experiment:Decoding",
+        "neuroblend.report.decoding.page:page",
+    ),
+    "identity": ExperimentEntry(
+        "neuroblend.experiments.identity.experiment:Identity",
+        "neuroblend.report.identity.page:page",
+    ),
+}
 
 MODELS = {
     "ndt": Model("neuroblend.models.ndt:NDT", layer="norm"),
@@ -54,20 +80,35 @@ REFERENCES = {
 }
 """Models that are fitted without gradients, on spikes alone: what any network should beat."""
 
+FUSIONS = {"concat": "neuroblend.privilege.concat:Concat"}
+"""How behavior reaches a teacher."""
+
 STRATEGIES = {
-    "hard": Strategy("neuroblend.distill.hard:Hard", takes=()),
-    "soft": Strategy("neuroblend.distill.soft:Soft", takes=("normalisation",)),
-    "feature": Strategy("neuroblend.distill.feature:Feature", takes=("layers", "normalisation")),
-    "correlation": Strategy("neuroblend.distill.correlation:Correlation", takes=("normalisation",)),
-    "multitask": Strategy(
-        "neuroblend.distill.multitask:Multitask", ("layer",), wants_teacher=False
-    ),
+    "hard": Strategy("neuroblend.distill.hard:Hard"),
+    "soft": Strategy("neuroblend.distill.soft:Soft", ("normalisation",)),
+    "feature": Strategy("neuroblend.distill.feature:Feature", ("layers", "normalisation")),
+    "correlation": Strategy("neuroblend.distill.correlation:Correlation", ("normalisation",)),
+    "multitask": Strategy("neuroblend.distill.multitask:Multitask", ("layer",), False),
 }
 
-CELL_STRATEGIES = STRATEGIES | {
-    "embedding": Strategy("neuroblend.distill.embedding:Embedding", takes=()),
-}
+CELL_STRATEGIES = STRATEGIES | {"embedding": Strategy("neuroblend.distill.embedding:Embedding")}
 """Strategies for models that have an embedding of each cell."""
+
+TERM_SETTINGS = ("layer", "layers", "normalisation")
+"""What the class of a strategy may be given, by name."""
+
+
+def find_experiment(kind: str) -> ExperimentEntry:
+    """Return the experiment called ``kind``, or the user's own for ``package.module:class``.
+
+    Raises:
+        InputError: There is no such experiment.
+    """
+    if ":" in kind:
+        return ExperimentEntry(kind)
+    if kind not in EXPERIMENTS:
+        raise InputError(f"unknown kind of experiment '{kind}': {nearest(kind, EXPERIMENTS)}")
+    return EXPERIMENTS[kind]
 
 
 def find_model(name: str) -> Model:
@@ -102,21 +143,57 @@ def find_reference(name: str) -> Model:
     return REFERENCES[name]
 
 
+def find_fusion(name: str) -> str:
+    """Return the target of the fusion called ``name``.
+
+    Raises:
+        InputError: There is no such fusion.
+    """
+    if ":" not in name and name not in FUSIONS:
+        raise InputError(
+            f"unknown fusion '{name}': {nearest(name, FUSIONS)}; or package.module:attribute"
+        )
+    return FUSIONS.get(name, name)
+
+
 def find_strategies(
     arm: str, known: Mapping[str, Strategy] = MappingProxyType(STRATEGIES)
 ) -> dict[str, Strategy]:
-    """Return the strategies of ``arm``, names joined by ``+``.
+    """Return the strategies of ``arm``, names joined by ``+``, the user's own among them.
 
     Raises:
         InputError: A name is unknown or stands twice.
     """
     names = arm.split("+")
-    for name in names:
-        if name not in known:
-            raise InputError(f"unknown strategy '{name}': {nearest(name, known)}")
     if len(set(names)) != len(names):
         raise InputError(f"strategy '{arm}': a name stands twice")
-    return {name: known[name] for name in names}
+    return {name: _find_strategy(name, known) for name in names}
+
+
+def _find_strategy(name: str, known: Mapping[str, Strategy]) -> Strategy:
+    if ":" not in name:
+        if name not in known:
+            raise InputError(
+                f"unknown strategy '{name}': {nearest(name, known)}; or package.module:attribute"
+            )
+        return known[name]
+    target = load(name)
+    wants = getattr(target, "wants_teacher", None)
+    if not isinstance(wants, bool):
+        raise InputError(
+            f"strategy {name}: found wants_teacher {wants!r}, wanted a class with an attribute "
+            "wants_teacher, True if it compares with a teacher"
+        )
+    parameters = inspect.signature(target).parameters.values()
+    for parameter in parameters:
+        named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if named and parameter.default is parameter.empty and parameter.name not in TERM_SETTINGS:
+            raise InputError(
+                f"strategy {name}: needs '{parameter.name}', which nothing gives; a strategy may "
+                f"take {', '.join(TERM_SETTINGS)}, and has defaults for the rest"
+            )
+    takes = tuple(p.name for p in parameters if p.name in TERM_SETTINGS)
+    return Strategy(name, takes, wants)
 
 
 def load(target: str) -> Callable[..., Any]:

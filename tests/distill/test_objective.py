@@ -15,8 +15,8 @@ from neuroblend.models.gru import GRU
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.task.batch import Batches
-from neuroblend.training.fit import fit
 from neuroblend.training.masking import TimeMask
+from neuroblend.training.train import train
 
 
 def make_teacher(task, calls: list | None = None) -> Teacher:
@@ -78,7 +78,7 @@ def test_training_with_a_cache_ends_elsewhere_than_without() -> None:
     settings = TrainingConfig(epochs=2, batch_size=8, accelerator="cpu")
     for cache in (True, False):
         student = make_student(task)
-        fit(student, task, Objective(terms(), make_teacher(task), cache=cache), settings)
+        train(student, task, Objective(terms(), make_teacher(task), cache=cache), settings)
         weights.append(torch.cat([weight.flatten() for weight in student.parameters()]))
     assert not torch.equal(*weights)
 
@@ -110,7 +110,7 @@ def test_a_module_of_ones_own_brings_its_terms_and_hears_how_far_training_is() -
     student.net.progress.clear()
 
     settings = TrainingConfig(epochs=4, batch_size=8, valid_every=1, accelerator="cpu")
-    history = fit(student, task, settings=settings)
+    history = train(student, task, settings=settings)
     assert student.net.progress == pytest.approx([i / 12 for i in range(12)])
     assert history["weight_norm"].notna().all()
 

@@ -19,7 +19,7 @@ from neuroblend.distill.multitask import Multitask
 from neuroblend.distill.objective import Objective
 from neuroblend.distill.soft import Soft
 from neuroblend.errors import InputError
-from neuroblend.experiments.decoding.load import run
+from neuroblend.experiments.run import run
 from neuroblend.models.gru import GRU
 from neuroblend.models.lfads import LFADS
 from neuroblend.models.ndt import NDT
@@ -29,7 +29,7 @@ from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.task.task import Task
 from neuroblend.training import devices
 from neuroblend.training.devices import check_devices
-from neuroblend.training.fit import fit
+from neuroblend.training.train import train
 
 SETTINGS = TrainingConfig(epochs=2, batch_size=24, valid_every=1, accelerator="cpu")
 
@@ -85,7 +85,7 @@ MAKE = {"strategies": follow, "lfads": lfads, "stndt": stndt}
 
 
 def first_gradients(what: str, n_devices: int) -> dict[str, torch.Tensor]:
-    """Train through fit() and return the gradients of the first step, objective included."""
+    """Train through train() and return the gradients of the first step, objective included."""
     task = unequal_task()
     torch.manual_seed(1)
     student, objective = MAKE[what](task)
@@ -98,7 +98,7 @@ def first_gradients(what: str, n_devices: int) -> dict[str, torch.Tensor]:
 
     handle = register_optimizer_step_post_hook(keep)
     with mock.patch.object(torch, "randn", torch.zeros):  # posteriors are not sampled
-        fit(student, task, objective, SETTINGS.model_copy(update={"devices": n_devices}))
+        train(student, task, objective, SETTINGS.model_copy(update={"devices": n_devices}))
     handle.remove()
     return found[0]
 
@@ -148,7 +148,7 @@ def test_a_run_on_two_devices_ends_with_the_scores_of_one(tmp_path) -> None:
         config = tiny_config(
             model=model,
             distill=distill,
-            training={"devices": n, "strategy": "ddp" if n > 1 else "auto"},
+            training={"devices": n},
         )
         folder = run(make_trials(), tmp_path / str(n), config, jobs=1, quiet=True)
         scores.append(folder.results()["arms"])
@@ -162,7 +162,6 @@ def test_a_run_on_two_devices_ends_with_the_scores_of_one(tmp_path) -> None:
     [
         ({"devices": 99}, "found .* CPU core.* on this machine"),
         ({"devices": 2, "batch_size": 1}, "batches of 1 trials cannot be divided"),
-        ({"strategy": "ddp"}, "--strategy ddp: found 1 device, wanted --devices 2 or more"),
         ({"precision": "16-mixed"}, "needs a CUDA GPU; wanted bf16-mixed or 32-true"),
     ],
 )
@@ -199,6 +198,6 @@ class FailsOnOneDevice(torch.nn.Module):
 
 def test_a_failure_on_any_device_ends_the_run_and_says_why(tmp_path) -> None:
     model = {"name": f"{__name__}:FailsOnOneDevice", "settings": {}}
-    config = tiny_config(model=model, training={"devices": 2, "strategy": "ddp"})
+    config = tiny_config(model=model, training={"devices": 2})
     with pytest.raises(InputError, match=r"teacher.*RuntimeError: the cat sat on the keyboard"):
         run(make_trials(), tmp_path / "run", config, quiet=True)

@@ -3,10 +3,8 @@ import torch
 from conftest import make_task
 from torch import nn
 
-from neuroblend.config import TrainingConfig
+from neuroblend.config import HideBins, HideEntries, TrainingConfig
 from neuroblend.errors import InputError
-from neuroblend.models.lfads import LFADS
-from neuroblend.task.spec import TaskSpec
 from neuroblend.training.masking import EntryMask, TimeMask, mask_for
 
 
@@ -99,8 +97,8 @@ def test_spans_come_in_as_training_goes_on() -> None:
     [
         ({}, None, TimeMask()),
         ({}, "entries", EntryMask()),
-        ({"mask": "bins", "mask_random": 0.1}, "entries", TimeMask(random=0.1)),
-        ({"mask": "entries", "mask_ratio": 0.4}, None, EntryMask(0.4)),
+        ({"mask": HideBins(random=0.1)}, "entries", TimeMask(random=0.1)),
+        ({"mask": HideEntries(ratio=0.4)}, None, EntryMask(0.4)),
     ],
 )
 def test_a_network_may_say_what_is_hidden_where_settings_do_not(given, default, wanted) -> None:
@@ -108,19 +106,6 @@ def test_a_network_may_say_what_is_hidden_where_settings_do_not(given, default, 
     if default:
         net.default_mask = default
     assert mask_for(TrainingConfig(**given), net) == wanted
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [{"mask_span": 3}, {"mask_ramp": (0.1, 0.2)}, {"mask_random": 0.1}, {"mask_kept": 0.1}],
-)
-def test_how_bins_are_hidden_is_not_said_where_entries_are(setting) -> None:
-    (name,) = setting
-    with pytest.raises(InputError, match=rf"training.{name} .*but training.mask is to hide entr"):
-        mask_for(TrainingConfig(mask="entries", **setting), nn.Identity())
-    lfads = LFADS(TaskSpec(2, 2, 5, 5, (), 0.02, (0.0, 0.0)))
-    with pytest.raises(InputError, match=rf"training.{name} .*the model's default .*mask bins"):
-        mask_for(TrainingConfig(**setting), lfads)
 
 
 def test_a_mask_that_does_not_exist_is_refused() -> None:

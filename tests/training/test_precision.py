@@ -14,7 +14,7 @@ from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import MODELS, load
 from neuroblend.task.task import Task
-from neuroblend.training.fit import fit
+from neuroblend.training.train import train
 
 SMALL = {
     "ndt": {"n_layers": 1, "width": 16, "feedforward": 16},
@@ -32,8 +32,8 @@ def trained(name: str, task: Task, precision: str) -> tuple[Student, dict[str, f
     settings = TrainingConfig(
         epochs=15, batch_size=24, lr=5e-3, precision=precision, accelerator="cpu"
     )
-    fit(student, task, Objective({"hard": Hard()}, teacher), settings, seed=0)
-    return student, scores_on_test([score_model(student, task)[0]], task)
+    train(student, task, Objective({"hard": Hard()}, teacher), settings, seed=0)
+    return student, scores_on_test([score_model(student, task)[0]], task.trials.behavior_names)
 
 
 def test_every_model_is_covered() -> None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
 from neuroblend.distill.reduce import mean_over
-from neuroblend.errors import InputError, nearest
+from neuroblend.distill.terms import build_terms
+from neuroblend.errors import InputError, blamed_on, nearest
 from neuroblend.privilege.roles import Teacher
 from neuroblend.task.batch import Batch
 
@@ -107,7 +108,8 @@ class Objective(nn.Module):
     ``objective(model, batch) -> {"loss": ..., "task": ..., name: ...}``.
 
     Args:
-        terms: Loss terms by name; none for a baseline or a teacher.
+        terms: Loss terms by name, or names of strategies joined by ``+`` (see
+            :func:`~neuroblend.distill.terms.build_terms`); none for a baseline or a teacher.
         teacher: A trained teacher, which is frozen; wanted if and only if a term wants it.
         alpha: Weight of the task against the distillation terms, 0 to 1.
         weights: Weight of each term that wants no teacher, by name; 0.1 where not given.
@@ -118,6 +120,8 @@ class Objective(nn.Module):
             those that the student sees at the time.
         task_loss: What the task is: the Poisson loss of log rates, or ``squared_error`` for
             activity that is no count.
+        layer: Layer of student and teacher that terms given by name look at, where they look at
+            one.
 
     Attributes:
         progress: Share of training that is done, 0 to 1, which a training loop may set; networks
@@ -129,18 +133,19 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        terms: Mapping[str, DistillLoss] | None = None,
+        terms: Mapping[str, DistillLoss] | str | None = None,
         teacher: Teacher | None = None,
         alpha: float = 0.2,
         weights: Mapping[str, float] | None = None,
         counts_per_entry: float = 1.0,
         cache: bool = False,
         task_loss: TaskLoss = poisson_nll,
+        layer: str | None = None,
     ) -> None:
         super().__init__()
         self.task_loss = task_loss
         self.progress = 1.0
-        self.terms = dict(terms or {})
+        self.terms = dict(build_terms(terms, layer) if isinstance(terms, str) else terms or {})
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha: found {alpha:g}, wanted 0 to 1")
         guided = [name for name, term in self.terms.items() if term.wants_teacher]
@@ -157,8 +162,8 @@ class Objective(nn.Module):
                 raise InputError(f"objective: no term '{name}' to weigh: {nearest(name, unguided)}")
         self.weights = dict.fromkeys(unguided, OWN_WEIGHT) | dict(weights or {})
         self.guided = tuple(guided)
-        self.modules_of_terms = nn.ModuleDict(
-            {name: term for name, term in self.terms.items() if isinstance(term, nn.Module)}
+        self.modules_of_terms = nn.ModuleList(
+            term for term in self.terms.values() if isinstance(term, nn.Module)
         )
         # kept out of this module's own weights: a teacher is no part of what is trained or saved
         self._teacher = [] if teacher is None else [teacher.freeze()]
@@ -188,7 +193,7 @@ class Objective(nn.Module):
             if self._wants_cache and self.teacher is not None:
                 self._cached = cached_output(self.teacher, batch, self._layers(1))
         model.train(was_training)
-        for term in self.modules_of_terms.values():
+        for term in self.modules_of_terms:
             if isinstance(term, Prepared):
                 term.prepare(pair)
 
@@ -203,7 +208,7 @@ class Objective(nn.Module):
         if both := set(own) & set(self.terms):
             raise InputError(f"own_losses: '{min(both)}' is a term of the objective too; rename it")
         loss = torch.stack([parts["task"], *own.values()]).sum() / self.counts_per_entry
-        parts |= own | {name: term(pair) for name, term in self.terms.items()}
+        parts |= own | {name: _value(name, term, pair) for name, term in self.terms.items()}
         if self.guided:
             guidance = torch.stack([parts[name] for name in self.guided]).mean()
             loss = self.alpha * loss + (1 - self.alpha) * guidance
@@ -238,6 +243,20 @@ class Objective(nn.Module):
         if self._cached is not None:
             self._cached = self._cached.map(fn)
         return self
+
+
+def _value(name: str, term: DistillLoss, pair: Pair) -> Tensor:
+    """Return what a term gives, which may be a user's and do anything.
+
+    Raises:
+        InputError: It fails, or gives no scalar tensor.
+    """
+    with blamed_on(f"strategy {name}:"):
+        value: object = term(pair)
+    if not isinstance(value, Tensor) or value.ndim:
+        found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise InputError(f"strategy {name}: found {found}, wanted a scalar tensor")
+    return value
 
 
 def cached_output(teacher: Teacher, batch: Batch, layers: Sequence[str], size: int = 64) -> Output:

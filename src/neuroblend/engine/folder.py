@@ -1,59 +1,47 @@
 """What a run leaves behind: where each file is, and how a folder is opened again.
 
 ====================================  ==========================================================
-``config.yaml``                       every setting, enough to run again
-``provenance.json``                   versions, seeds, data hash and shapes, machine, time
-``trials.h5``                         the recording as used: neurons and channels that were kept
-``splits.json``                       trials and held-out neurons of each seed and fold
+``config.yaml``                       kind of experiment and every setting, enough to run again
+``provenance.json``                   versions, seeds, data hash and sizes, machine, time
+``splits.json``                       what is tested for each seed and fold
 ``<arm>/seed<S>/[fold<K>/]``          one fit: ``model.safetensors``, ``history.csv``,
-                                      ``scores.json`` and ``test.h5`` (what intervals and figures
-                                      are made of, and the decoder)
+                                      ``scores.json`` and what its experiment adds
 ``results.json``                      scores with intervals, and differences between arms
 ``report.html``                       the page
 ====================================  ==========================================================
+
+and the data, as their experiment stores them.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
 from neuroblend._version import __version__
-from neuroblend.config import RunConfig, parse_config
-from neuroblend.data.split import Split
-from neuroblend.data.trials import Trials
+from neuroblend.config import ExperimentConfig, parse_settings
+from neuroblend.engine.arm import Fit
+from neuroblend.engine.experiment import Experiment
 from neuroblend.engine.source import source_state
 from neuroblend.errors import InputError
-from neuroblend.experiments.decoding.networks import Arm, arms_of
-from neuroblend.files import write_json
-from neuroblend.task.task import Task
+from neuroblend.files import read_json, write_json
+from neuroblend.registry import find_experiment, load
 
 
-@dataclass(frozen=True)
-class Fit:
-    """One training of a run.
+def bind(config: ExperimentConfig) -> Experiment:
+    """Return the experiment that settings are of.
 
-    Attributes:
-        arm: What is trained.
-        seed: Of the split, the held-out neurons and the initial weights.
-        fold: Which fold is tested; ``None`` for a single split.
+    Raises:
+        InputError: There is no such experiment.
     """
-
-    arm: Arm
-    seed: int
-    fold: int | None
-
-    @property
-    def label(self) -> str:
-        """How it is called on screen."""
-        fold = "" if self.fold is None else f" fold {self.fold}"
-        return f"{self.arm.name} seed {self.seed}{fold}"
+    experiment: Experiment = load(find_experiment(config.kind).target)(config)
+    return experiment
 
 
 @dataclass(frozen=True)
@@ -66,28 +54,21 @@ class RunFolder:
 
     path: Path
 
-    @classmethod
-    def create(
-        cls, path: Path, config: RunConfig, trials: Trials, splits: list[Split], origin: str
-    ) -> RunFolder:
-        """Make the folder with its settings, recording and splits; it appears whole or not at all.
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
 
-        Args:
-            path: Where.
-            config: Settings of the run.
-            trials: The recording as used.
-            splits: One for each seed and fold.
-            origin: Hash of the data as they came.
-        """
+    @classmethod
+    def create(cls, path: Path, experiment: Experiment, data: Any, splits: list[Any]) -> RunFolder:
+        """Make the folder with settings, data and splits; it appears whole or not at all."""
         partial = path.with_name(f".{path.name}.{os.getpid()}.part")
         partial.mkdir(parents=True)
+        content = {"kind": experiment.kind, **experiment.config.model_dump(mode="json")}
+        origin = {"data_hash": experiment.data_hash(data), **source_state()}
         try:
-            (partial / "config.yaml").write_text(
-                yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-            )
-            trials.save(partial / "trials.h5")
+            (partial / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+            experiment.save(data, partial)
             write_json(partial / "splits.json", [split.to_json() for split in splits])
-            write_json(partial / "provenance.json", {"data_hash": origin, **source_state()})
+            write_json(partial / "provenance.json", origin)
             if path.is_dir():
                 path.rmdir()  # an empty one may stand there
             os.replace(partial, path)
@@ -100,60 +81,114 @@ class RunFolder:
         """Open a run.
 
         Raises:
-            InputError: It is not the folder of a run.
+            InputError: It is not the folder of a run, or of one that this version cannot read.
         """
-        path = Path(path)
-        if not (path / "config.yaml").is_file() or not (path / "trials.h5").is_file():
-            raise InputError(f"{path}: not the folder of a run (no config.yaml and trials.h5)")
-        return cls(path)
+        folder = cls(Path(path))
+        if not (folder.path / "config.yaml").is_file():
+            raise InputError(f"{path}: not the folder of a run (no config.yaml)")
+        _ = folder.experiment
+        return folder
 
-    def check_same(self, config: RunConfig, origin: str) -> None:
-        """Refuse to go on with a run of other settings or data.
+    def check_same(self, experiment: Experiment, data: Any) -> None:
+        """Refuse to go on with a run of other settings, code or data.
 
         Raises:
             InputError: They differ.
         """
-        check_same_settings(self, self.config().model_dump(), config.model_dump(), origin)
+        there = {"kind": self.experiment.kind, **self.config().model_dump()}
+        here = {"kind": experiment.kind, **experiment.config.model_dump()}
+        old, new = _flat(there), _flat(here)
+        for key in new | old:
+            if old.get(key) != new.get(key):
+                raise InputError(
+                    f"{self.path}: holds another run ({key} is {_shown(old.get(key))} there and "
+                    f"{_shown(new.get(key))} here); choose another --out"
+                )
+        provenance = self.provenance()
+        version = provenance.get("version")
+        if version != __version__:
+            raise InputError(
+                f"{self.path}: holds a run of version {version}, and this is {__version__}; "
+                "choose another --out"
+            )
+        commit, now = provenance.get("git_commit"), source_state()["git_commit"]
+        if commit != now and not (self.path / "results.json").is_file():
+            raise InputError(
+                f"{self.path}: holds an unfinished run of commit {str(commit)[:10]}, and this is "
+                f"{str(now)[:10]}; one run is of one code: choose another --out"
+            )
+        if provenance.get("data_hash") != experiment.data_hash(data):
+            raise InputError(f"{self.path}: holds a run on other data; choose another --out")
 
-    def config(self) -> RunConfig:
-        """Return its settings."""
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment, bound to the run's settings.
+
+        Raises:
+            InputError: The run's kind is unknown, its layout older, or a setting cannot be used.
+        """
         file = self.path / "config.yaml"
         try:
-            return parse_config(yaml.safe_load(file.read_text()), str(file))
-        except yaml.YAMLError as error:
+            content = yaml.safe_load(file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
+        if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+            raise InputError(
+                f"{file}: names no kind of experiment, as runs of version 0.0 did; this is "
+                f"{__version__}: run its command again with another --out"
+            )
+        try:
+            kind: type[Experiment] = load(find_experiment(content["kind"]).target)  # type: ignore[assignment]
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
+        return kind(parse_settings(kind.settings, content, str(file)))
 
-    def trials(self) -> Trials:
-        """Return the recording as used."""
-        return Trials.load(self.path / "trials.h5")
+    def config(self) -> Any:
+        """Return its settings."""
+        return self.experiment.config
 
-    def splits(self) -> list[Split]:
+    def data(self) -> Any:
+        """Return the data as used: for decoding, :class:`~neuroblend.data.trials.Trials`."""
+        return self.experiment.reload(self.path)
+
+    def splits(self) -> list[Any]:
         """Return the split of each seed and fold."""
-        return [Split.from_json(stored) for stored in self.read_json("splits.json")]
+        stored = self.read_json("splits.json")
+        return [self.experiment.split_from_json(split) for split in stored]
 
-    def task(self, seed: int, fold: int | None) -> Task:
-        """Return the recording under the split of a seed and fold."""
-        split = next(s for s in self.splits() if s.seed == seed and s.fold == fold)
-        return Task.of(self.trials(), split)
+    def split(self, fit: Fit) -> Any:
+        """Return what one fit is tested on."""
+        return next(s for s in self.splits() if (s.seed, s.fold) == (fit.seed, fit.fold))
+
+    def task(self, fit: Fit) -> Any:
+        """Return the data under the split of a fit."""
+        return self.experiment.task(self.data(), self.split(fit))
 
     def fits(self) -> list[Fit]:
-        """Return every training of the run, teachers first."""
-        config = self.config()
-        return [
-            Fit(arm, seed, fold)
-            for arm in arms_of(config)
-            for seed in config.all_seeds
-            for fold in config.all_folds
-        ]
+        """Return every fit of the run, teachers first."""
+        places = [(stored["seed"], stored["fold"]) for stored in self.read_json("splits.json")]
+        return [Fit(arm, *place) for arm in self.experiment.arms() for place in places]
+
+    def find(self, arm: str, seed: int, fold: int | None) -> Fit:
+        """Return the fit of an arm that is there, under one split."""
+        found = next(found for found in self.experiment.arms() if found.name == arm)
+        return Fit(found, seed, fold)
 
     def of(self, fit: Fit) -> Path:
-        """Return the folder of one training."""
+        """Return the folder of one fit."""
         seed = self.path / fit.arm.folder / f"seed{fit.seed}"
         return seed if fit.fold is None else seed / f"fold{fit.fold}"
 
     def is_done(self, fit: Fit) -> bool:
-        """Whether a training has ended; its scores are written last."""
+        """Whether a fit has ended; its scores are written last."""
         return (self.of(fit) / "scores.json").is_file()
+
+    def scores(self, fit: Fit) -> dict[str, Any]:
+        """Return ``scores.json`` of one fit."""
+        scores: dict[str, Any] = self.read_json(
+            str((self.of(fit) / "scores.json").relative_to(self.path))
+        )
+        return scores
 
     def results(self) -> dict[str, Any]:
         """Return ``results.json``.
@@ -178,57 +213,7 @@ class RunFolder:
         file = self.path / name
         if not file.is_file():
             raise InputError(f"{file}: not there; give the same command again to finish")
-        try:
-            return json.loads(file.read_text())
-        except json.JSONDecodeError as error:
-            raise InputError(f"{file}: damaged ({error})") from None
-
-
-class Leaves(Protocol):
-    """A folder that says where it comes from."""
-
-    @property
-    def path(self) -> Path: ...  # noqa: D102
-
-    def provenance(self) -> dict[str, Any]: ...  # noqa: D102
-
-
-def check_same_settings(
-    folder: Leaves, there: dict[str, Any], here: dict[str, Any], origin: str
-) -> None:
-    """Refuse to go on with a run of other settings, code or data.
-
-    Args:
-        folder: The run that there is.
-        there: Its settings.
-        here: Those of now.
-        origin: Hash of the data of now.
-
-    Raises:
-        InputError: They differ.
-    """
-    old, new = _flat(there), _flat(here)
-    for key in new | old:
-        if old.get(key) != new.get(key):
-            raise InputError(
-                f"{folder.path}: holds another run ({key} is {_shown(old.get(key))} there and "
-                f"{_shown(new.get(key))} here); choose another --out"
-            )
-    provenance = folder.provenance()
-    version = provenance.get("version")
-    if version != __version__:
-        raise InputError(
-            f"{folder.path}: holds a run of version {version}, and this is {__version__}; choose "
-            "another --out"
-        )
-    commit, now = provenance.get("git_commit"), source_state()["git_commit"]
-    if commit != now and not (folder.path / "results.json").is_file():
-        raise InputError(
-            f"{folder.path}: holds an unfinished run of commit {str(commit)[:10]}, and this is "
-            f"{str(now)[:10]}; one run is of one code: choose another --out"
-        )
-    if provenance.get("data_hash") != origin:
-        raise InputError(f"{folder.path}: holds a run on other data; choose another --out")
+        return read_json(file)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from neuroblend.engine.arm import Fit
 from neuroblend.engine.executors.local import Tell
-from neuroblend.engine.folder import Fit
 
 
 @contextmanager

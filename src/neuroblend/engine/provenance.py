@@ -9,63 +9,47 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from neuroblend.data.trials import Trials
 from neuroblend.engine.folder import RunFolder
-from neuroblend.engine.results import fit_scores
 
 AT_START = ("data_hash", "version", "git_commit", "git_changed")
 PACKAGES = ("neuroblend", "torch", "lightning", "numpy", "scipy", "scikit-learn", "h5py", "pandas")
 
 
 def provenance_of(
-    folder: RunFolder, trials: Trials, wall_s: float, command: list[str], jobs: int
+    folder: RunFolder, data: Any, wall_s: float, command: list[str], jobs: int
 ) -> dict[str, Any]:
     """Return what someone needs to judge or repeat a run.
 
     Args:
         folder: The run, its fits ended.
-        trials: The recording as used.
+        data: What its experiment loaded.
         wall_s: Seconds from the start of the last call to its end.
         command: How it was called.
         jobs: Worker processes of that call.
     """
-    costs = {fit.label: fit_scores(folder, fit)["cost"] for fit in folder.fits()}
+    costs = {fit.label: folder.scores(fit)["cost"] for fit in folder.fits()}
     config = folder.config()
     return {
         **{key: folder.provenance().get(key) for key in AT_START},
-        "data": {
-            "name": trials.name,
-            "source": config.data.source,
-            "n_trials": trials.n_trials,
-            "n_bins": trials.n_bins,
-            "n_neurons": trials.n_neurons,
-            "behavior": list(trials.behavior_names),
-            "bin_s": trials.bin_s,
-            "median_rate_hz": round(float(np.median(trials.rate_hz)), 3),
-            "n_conditions": 0 if trials.condition is None else len(set(trials.condition)),
-            "simulated": trials.rates is not None,
-            "notes": list(trials.notes),
-        },
+        "data": folder.experiment.data_facts(data),
         "seeds": config.all_seeds,
         "command": [Path(command[0]).name, *command[1:]] if command else [],
-        "versions": versions(),
-        "machine": machine_of(config.training.accelerator),
+        "versions": _versions(),
+        "machine": _machine(config.training.accelerator),
         "wall_s": round(wall_s, 1),
         "cpu_s": round(sum(cost["cpu_s"] for cost in costs.values()), 1),
         "jobs": jobs,
-        "peak_memory_mb": peak_memory_mb(jobs),
+        "peak_memory_mb": _peak_memory_mb(jobs),
         "fits": costs,
     }
 
 
-def versions() -> dict[str, str | None]:
+def _versions() -> dict[str, str | None]:
     """Return the versions of Python and of what scores depend on; ``None`` where not installed."""
     return {"python": platform.python_version()} | {p: _version(p) for p in PACKAGES}
 
 
-def machine_of(accelerator: str) -> dict[str, Any]:
+def _machine(accelerator: str) -> dict[str, Any]:
     """Return what kind of machine this is, and what device was asked for."""
     return {
         "system": platform.system(),
@@ -82,7 +66,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def peak_memory_mb(jobs: int) -> int | None:
+def _peak_memory_mb(jobs: int) -> int | None:
     """Return the peak of this process plus ``jobs`` times that of its largest worker."""
     if sys.platform == "win32":
         return None

@@ -1,147 +1,147 @@
-"""``results.json``: the scores of all arms with intervals, the selected strategy, differences."""
+"""``results.json``: the scores of all arms with intervals, the selected arm, differences."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.engine.folder import Fit, RunFolder
+from neuroblend.engine.arm import Arm
+from neuroblend.engine.experiment import Sample
+from neuroblend.engine.folder import RunFolder
+from neuroblend.engine.metric import metric_of
 from neuroblend.evaluation.bootstrap import Draws, interval
-from neuroblend.evaluation.score import score_rates, scores_on_test
-from neuroblend.evaluation.scored import Scored
-from neuroblend.experiments.decoding.networks import BASELINE, MULTITASK, TEACHER
-from neuroblend.task.task import Task
 
-ORACLE = "oracle"
-CO_BPS_TOLERANCE = (
-    0.02  # share of the baseline's validation co-bps that a selected strategy may lose
-)
-
-Replicates = dict[str, NDArray[np.float64]]
+CHANCE = "chance"
+"""What an arm's own predictions would score if they knew nothing; a control without a fit."""
 
 
 def gather(folder: RunFolder) -> dict[str, Any]:
-    """Score a finished run: per arm and metric a mean, an interval and each seed's score.
+    """Score a run whose fits have ended: per arm and metric a mean, an interval, each seed's score.
 
-    Contrasts are paired: each strategy minus the baseline and minus the multitask control, and that
-    control and the references minus the baseline. Simulated recordings have a further arm,
-    ``oracle``, which predicts the true rates.
+    Contrasts are paired: each arm minus those that it is compared with, and minus its own chance
+    level where the experiment tells one.
     """
-    config = folder.config()
-    trials = folder.trials()
-    seeds = config.all_seeds
-    tasks = {split.seed: Task.of(trials, split) for split in folder.splits()}
-    draws = Draws.of(trials.n_trials, len(seeds))
-    scored: dict[str, dict[int, list[Scored]]] = {}
-    for fit in folder.fits():
-        of_seed = scored.setdefault(fit.arm.name, {}).setdefault(fit.seed, [])
-        of_seed.append(Scored.load(folder.of(fit) / "test.h5"))
-    if trials.rates is not None:
-        scored[ORACLE] = {seed: [] for seed in seeds}
-        for split in folder.splits():
-            scored[ORACLE][split.seed].append(score_rates(trials.rates, Task.of(trials, split))[0])
+    experiment, data = folder.experiment, folder.data()
+    seeds = experiment.config.all_seeds
+    draws = Draws.of(experiment.n_resampled(data), len(seeds))
+    scores = {
+        arm: {name: _Score.of([each[name] for each in by_seed], draws) for name in by_seed[0]}
+        for arm, by_seed in experiment.samples(folder, draws).items()
+    }
+    arms = experiment.arms()
+    metrics = experiment.metrics
 
-    points: dict[str, dict[str, list[float]]] = {}
-    replicates: dict[str, Replicates] = {}
-    for arm, by_seed in scored.items():
-        points[arm], replicates[arm] = _of_arm(by_seed, tasks, seeds, draws)
-    selected = select(_valid_scores(folder), list(config.distill.strategies))
-    return {
-        "dataset": trials.name,
-        "bin_s": trials.bin_s,
+    def contrast(arm: str, control: str) -> dict[str, Any]:
+        own = scores[arm]
+        return {
+            name: own[name].minus(
+                own[name].of_chance if control == CHANCE else scores[control][name],
+                metric_of(name, metrics).may_be_constant,
+            )
+            for name in own
+        }
+
+    results = {
+        "kind": experiment.kind,
+        "dataset": data.name,
         "seeds": seeds,
-        "folds": config.data.folds,
-        "selected": selected,
+        **experiment.summary(folder),
+        "candidates": [arm.name for arm in arms if arm.candidate],
+        "references": [arm.name for arm in arms if arm.is_reference],
+        "sees_behavior": [arm.name for arm in arms if arm.sees_behavior],
+        "selected": experiment.select(
+            _valid_scores(folder), [arm.name for arm in arms if arm.candidate]
+        ),
         "arms": {
-            arm: {
-                metric: {
-                    "mean": float(np.mean(values)),
-                    "ci95": interval(replicates[arm][metric], float(np.mean(values))),
-                    "per_seed": values,
-                }
-                for metric, values in metrics.items()
-            }
-            for arm, metrics in points.items()
+            arm: {name: s.entry(metric_of(name, metrics).bounds) for name, s in by_name.items()}
+            for arm, by_name in scores.items()
         },
         "contrasts": {
-            f"{arm} - {control}": _contrast(points, replicates, arm, control)
-            for arm, control in _pairs(list(config.distill.strategies), list(config.references))
+            f"{arm} - {control}": contrast(arm, control) for arm, control in _pairs(arms, scores)
         },
     }
+    found: dict[str, Any] = _without_nan(results)
+    return found
 
 
-def select(valid: dict[str, dict[str, float]], strategies: list[str]) -> str:
-    """Choose a strategy by validation scores alone.
+class _Score:
+    """A score of an arm: of each seed, and in each replicate (``None`` for a fixed number)."""
 
-    It is the one that decodes behavior best among those that keep the baseline's co-bps to within
-    ``CO_BPS_TOLERANCE`` of it; where none does, the one that keeps most of it.
+    def __init__(
+        self,
+        per_seed: list[float],
+        replicates: NDArray[np.float64] | None,
+        chance: list[float] | None = None,
+    ) -> None:
+        self.per_seed = per_seed
+        self.replicates = replicates
+        self.chance = chance
 
-    Args:
-        valid: Mean validation scores of each arm, by name.
-        strategies: The candidates.
-    """
+    @classmethod
+    def of(cls, samples: list[Sample], draws: Draws) -> _Score:
+        replicates = draws.over_seeds(np.stack([s.replicates for s in samples], axis=1))
+        chance = [s.chance for s in samples if s.chance is not None]
+        return cls([s.value for s in samples], replicates, chance or None)
 
-    def kept(arm: str) -> float:
-        base = valid[BASELINE].get("co_bps", 0.0)
-        return valid[arm].get("co_bps", 0.0) - base + CO_BPS_TOLERANCE * abs(base)
+    @property
+    def of_chance(self) -> _Score:
+        assert self.chance is not None
+        return _Score(self.chance, None)
 
-    fair = [arm for arm in strategies if kept(arm) >= 0]
-    if fair:
-        return max(fair, key=lambda arm: valid[arm]["behavior_r2"])
-    return max(strategies, key=kept)
+    def entry(self, bounds: tuple[float, float]) -> dict[str, Any]:
+        assert self.replicates is not None
+        mean = float(np.mean(self.per_seed))
+        around = np.clip(interval(self.replicates, mean), *bounds).tolist()
+        return {"mean": mean, "ci95": around, "per_seed": self.per_seed}
+
+    def minus(self, control: _Score, may_be_constant: bool) -> dict[str, Any]:
+        each = np.subtract(self.per_seed, control.per_seed)
+        mean = float(each.mean())
+        assert self.replicates is not None
+        drawn = self.replicates
+        is_constant = _is_constant(self.replicates)
+        if control.replicates is not None:
+            drawn = drawn - control.replicates
+            is_constant &= _is_constant(control.replicates)
+        around = interval(drawn, mean)
+        if is_constant and not may_be_constant:  # the same in all draws, which is no certainty
+            around = [math.nan, math.nan]
+        return {"mean": mean, "ci95": around, "per_seed": each.tolist()}
+
+
+def _is_constant(replicates: NDArray[np.float64]) -> bool:
+    """Whether a score is the same in all replicates that have it."""
+    known = replicates[np.isfinite(replicates)]
+    return bool(known.size and np.ptp(known) == 0)
+
+
+def _pairs(arms: list[Arm], scores: dict[str, dict[str, _Score]]) -> list[tuple[str, str]]:
+    """Return who is contrasted with whom, a control at a time."""
+    controls = dict.fromkeys(control for arm in arms for control in arm.compared_with)
+    pairs = [
+        (arm.name, control) for control in controls for arm in arms if control in arm.compared_with
+    ]
+    tells_chance = any(s.chance for by_name in scores.values() for s in by_name.values())
+    return pairs + ([(arm.name, CHANCE) for arm in arms] if tells_chance else [])
 
 
 def _valid_scores(folder: RunFolder) -> dict[str, dict[str, float]]:
     by_arm: dict[str, list[dict[str, float]]] = {}
     for fit in folder.fits():
-        by_arm.setdefault(fit.arm.name, []).append(fit_scores(folder, fit)["valid"])
+        by_arm.setdefault(fit.arm.name, []).append(folder.scores(fit)["valid"])
     return {
         arm: {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
         for arm, scores in by_arm.items()
     }
 
 
-def fit_scores(folder: RunFolder, fit: Fit) -> dict[str, Any]:
-    """Return ``scores.json`` of one training."""
-    scores: dict[str, Any] = folder.read_json(
-        str((folder.of(fit) / "scores.json").relative_to(folder.path))
-    )
-    return scores
-
-
-def _of_arm(
-    by_seed: dict[int, list[Scored]], tasks: dict[int, Task], seeds: list[int], draws: Draws
-) -> tuple[dict[str, list[float]], Replicates]:
-    point = [scores_on_test(by_seed[seed], tasks[seed]) for seed in seeds]
-    drawn = [scores_on_test(by_seed[seed], tasks[seed], draws) for seed in seeds]
-    return (
-        {name: [float(scores[name]) for scores in point] for name in point[0]},
-        {name: draws.over_seeds(np.stack([d[name] for d in drawn], axis=1)) for name in drawn[0]},
-    )
-
-
-def _pairs(strategies: list[str], references: list[str]) -> list[tuple[str, str]]:
-    others = [arm for arm in strategies if arm != MULTITASK]
-    pairs = [(arm, BASELINE) for arm in (TEACHER, MULTITASK, *others, *references)]
-    return pairs + [(arm, MULTITASK) for arm in others]
-
-
-def _contrast(
-    points: dict[str, dict[str, list[float]]],
-    replicates: dict[str, Replicates],
-    arm: str,
-    control: str,
-) -> dict[str, dict[str, Any]]:
-    contrast = {}
-    for metric in points[arm]:
-        each = np.subtract(points[arm][metric], points[control][metric])
-        contrast[metric] = {
-            "mean": float(each.mean()),
-            "ci95": interval(
-                replicates[arm][metric] - replicates[control][metric], float(each.mean())
-            ),
-            "per_seed": each.tolist(),
-        }
-    return contrast
+def _without_nan(tree: Any) -> Any:
+    """Return nested results with ``None`` for numbers that do not exist, for JSON."""
+    if isinstance(tree, dict):
+        return {key: _without_nan(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_without_nan(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

@@ -100,13 +100,13 @@ def spike_sums(
 
 
 def scores_on_test(
-    folds: list[Scored], task: Task, draws: Draws | None = None
+    folds: list[Scored], channels: tuple[str, ...], draws: Draws | None = None
 ) -> dict[str, NDArray[np.float64] | float]:
     """Return the scores of one seed by name, its folds taken together.
 
     Args:
         folds: Scores of each fold of the seed.
-        task: Any task of the seed, for names.
+        channels: Names of the behavior channels.
         draws: Bootstrap draws, for (R,) replicates of each score; ``None`` for the score itself.
     """
     weights = None if draws is None else draws.trials[:, np.concatenate([f.trial for f in folds])]
@@ -117,7 +117,7 @@ def scores_on_test(
             scores[name] = sums.bits_per_spike(weights)
     per_channel = _joined(ErrorSums, [fold.behavior for fold in folds]).r2(weights)
     scores["behavior_r2"] = per_channel.mean(axis=1)
-    for i, channel in enumerate(task.trials.behavior_names):
+    for i, channel in enumerate(channels):
         scores[f"behavior_r2/{channel}"] = per_channel[:, i]
     # where PSTHs do not vary there is nothing to explain, and no score
     known = [fold.psth_r2 for fold in folds if fold.psth_r2 is not None]

@@ -55,8 +55,7 @@ PRESETS = {
             "lr": 4e-3,
             "batch_size": 256,
             "weight_decay": 0.0,
-            "mask": "entries",
-            "mask_ratio": 0.3,
+            "mask": {"kind": "entries", "ratio": 0.3},
         },
     },
     "mc_maze_small": {  # lfads-torch, configs/model/nlb_mc_maze_small.yaml: 5 ms bins
@@ -76,8 +75,7 @@ PRESETS = {
             "lr": 4e-3,
             "batch_size": 64,
             "weight_decay": 0.0,
-            "mask": "entries",
-            "mask_ratio": 0.3,
+            "mask": {"kind": "entries", "ratio": 0.3},
         },
     },
 }

@@ -14,7 +14,7 @@ the square root of the width; the read-out's bias starts at each neuron's mean l
 weights have no dropout. All layers have their own initial weights (the code copies one layer's),
 learned positions start at a fiftieth of a standard normal (there, at one), and sinusoidal ones
 count from 0 (there, from 1). Spans, random counts and kept counts under the mask are settings of
-the training (``mask_span``, ``mask_ramp``, ``mask_random``, ``mask_kept``); random counts are the
+the training (``training.mask``); random counts are the
 neuron's own at another time (there, uniform up to the largest). Not offered: a table of embeddings
 for counts, which the published settings for area2_bump use, post-norm layers, a classifier of
 counts in the place of the Poisson loss, and rates that are not logs.
@@ -40,8 +40,8 @@ PRESETS = {
         "training": {
             "batch_size": 64,
             "weight_decay": 5e-5,
-            "mask_ratio": 0.25,
-            "mask_ramp": (0.16, 0.24),  # updates 8,000 to 12,000 of 50,501
+            # updates 8,000 to 12,000 of 50,501
+            "mask": {"kind": "bins", "ratio": 0.25, "ramp": (0.16, 0.24)},
         },
     },
 }

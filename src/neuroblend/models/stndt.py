@@ -45,8 +45,7 @@ PRESETS = {
         "training": {
             "batch_size": 64,
             "weight_decay": 5e-5,
-            "mask": "entries",
-            "mask_ratio": 0.25,
+            "mask": {"kind": "entries", "ratio": 0.25},
         },
     },
 }

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from neuroblend.experiments.decoding.networks import BASELINE
+from neuroblend.engine.arm import BASELINE
 from neuroblend.report.style import COLORS, Picture, as_uri, new_figure
 from neuroblend.report.view import View
 
@@ -18,8 +18,9 @@ COLUMNS = 4
 
 def curves(view: View) -> Picture:
     """Plot training and validation loss of each arm of the first seed, a panel an arm."""
-    split = view.shown_split
-    histories = {arm: view.history(arm, split) for arm in view.trained_arms}
+    split = view.splits[0]
+    histories = {arm: view.history(arm, split) for arm in view.arms}
+    histories = {arm: history for arm, history in histories.items() if len(history)}
     n_rows = -(-len(histories) // COLUMNS)
     figure = new_figure(0.6 + 1.75 * n_rows)
     _legend(figure)

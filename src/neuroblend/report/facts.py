@@ -1,110 +1,63 @@
-"""What was run, on what, and how to go on, in words and pairs for the page."""
+"""What all pages tell of a run in words and pairs: machine, cost, how to go on."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from neuroblend.config import TrainingConfig
-from neuroblend.engine.results import ORACLE
+from neuroblend.engine.arm import BASELINE
+from neuroblend.report.caveat import Caveat
+from neuroblend.report.scores import PlainTable
 from neuroblend.report.view import View
 
 
 def summary(view: View) -> str:
-    """Return one paragraph on what was run."""
-    trials, config = view.trials, view.config
-    width = f"{trials.bin_s * 1000:g} ms"
-    conditions = ""
-    if trials.condition is not None:
-        conditions = f" in {count(len(set(trials.condition)), 'condition')}"
-    n_channels = len(trials.behavior_names)
-    n_fits = len(view.folder.fits())
-    strategies = [arm for arm in view.arms if arm in config.distill.strategies]
-    return (
-        f"The recording {trials.name} has {count(trials.n_trials, 'trial')}{conditions}, each of "
-        f"{count(trials.n_bins, 'bin')} of {width} ({trials.n_bins * trials.bin_s:.3g} s), "
-        f"{count(trials.n_neurons, 'neuron')} (median {np.median(trials.rate_hz):.2g} Hz) and "
-        f"{count(n_channels, 'behavior channel')}: {', '.join(trials.behavior_names)}. "
-        f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
-        f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
-        f"control, and one for each strategy ({', '.join(strategies)}). "
-        f"{_selection(view, len(strategies))}{_repeats(view)} All in all, "
-        f"{count(n_fits, 'training')}. Every model is scored on test trials that "
-        "nothing was trained or chosen on within its split."
-    )
+    """Return a paragraph on what was run, for an experiment that tells nothing of its own."""
+    return f"{view.data!r}. All in all, {count(len(view.folder.fits()), 'fit')}."
 
 
-def _selection(view: View, n_strategies: int) -> str:
-    if n_strategies == 1:
-        return ""
-    return (
-        f"Of the {n_strategies} strategies, validation scores selected one, {view.selected}, for "
-        "the verdict. "
-    )
+def data_rows(view: View) -> list[tuple[str, str]]:
+    """Return where the data come from."""
+    facts = view.provenance["data"]
+    rows = [(name, str(value)) for name, value in facts.items() if name != "notes"]
+    notes = [("note", note) for note in facts.get("notes", [])]
+    return [("hash", str(view.provenance["data_hash"])), *rows, *notes]
 
 
-def _repeats(view: View) -> str:
-    config, trials = view.config, view.trials
-    drawn = ["initial weights"]
-    if trials.held_out is None and config.data.held_out > 0:
-        drawn.insert(0, "held-out neurons")
-    if trials.split is None or config.data.folds:
-        drawn.insert(0, "split")
-    again = " and ".join([", ".join(drawn[:-1]), drawn[-1]]) if len(drawn) > 1 else drawn[0]
-    text = f"This was done for {count(config.seeds, 'seed')}"
-    if config.seeds > 1:
-        text += f"; each draws {again} anew"
-    if config.data.folds:
-        text += f"; in {config.data.folds} folds, so that every trial is tested once a seed"
-    return text + "."
-
-
-def caveat_of_training(fits: Sequence[dict[str, Any]], training: TrainingConfig) -> str | None:
+def caveat_of_training(view: View) -> list[Caveat]:
     """Return a caveat where many trainings were still getting better when they ended."""
+    training = view.config.training
+    fits = [cost for cost in view.provenance["fits"].values() if cost["epochs"] > 0]
     n_last = sum(
         fit["best_epoch"] > fit["epochs"] - 2 * training.valid_every
         and fit["epochs"] >= training.epochs
         for fit in fits
     )
-    if 4 * n_last < len(fits):
-        return None
-    return (
+    if not fits or 4 * n_last < len(fits):
+        return []
+    text = (
         f"{n_last} of {len(fits)} trainings were best at or near their last epoch: they may not "
         "have converged, and with more --epochs arms may change places."
     )
+    return [Caveat("not converged", text, {"n_last": n_last, "n_fits": len(fits)})]
 
 
-def split_rows(view: View) -> list[tuple[str, str]]:
-    """Return how many trials and neurons take which part."""
-    splits = view.splits
-    parts = {
-        "training trials": [len(split.train) for split in splits],
-        "validation trials": [len(split.valid) for split in splits],
-        "test trials": [len(split.test) for split in splits],
-    }
-    rows = [(what, span(sizes)) for what, sizes in parts.items()]
-    held_out = span([int(split.held_out.sum()) for split in splits])
-    rows.append(("held-out neurons", f"{held_out} of {view.trials.n_neurons}"))
-    rows.append(("forward bins", f"{view.config.data.forward_bins} of {view.trials.n_bins}"))
-    return rows
+def explained_arms(
+    view: View, meaning: Any, terms: dict[str, str], seen: str
+) -> list[tuple[str, str]]:
+    """Return name and meaning of each arm, in a sentence without a full stop."""
 
+    def explain(arm: str) -> str:
+        known = meaning(arm)
+        if known is not None:
+            return str(known)
+        if arm == BASELINE:
+            return f"the network trained on {seen} alone; what every student is compared with"
+        said = " and ".join(terms.get(term, f"follows {term}") for term in arm.split("+"))
+        return f"student on {seen} alone that {said}"
 
-def data_rows(view: View) -> list[tuple[str, str]]:
-    """Return where the data come from and what was left out."""
-    trials, data = view.trials, view.provenance["data"]
-    kept = f"{trials.n_neurons} of {trials.n_source_neurons} in the source"
-    return [
-        ("source", str(data["source"])),
-        ("hash", str(view.provenance["data_hash"])),
-        ("neurons used", kept),
-        *split_rows(view),
-        *[("note", note) for note in data["notes"]],
-    ]
+    return [(arm, explain(arm)) for arm in view.scored_arms]
 
 
 def machine_rows(provenance: dict[str, Any]) -> list[tuple[str, str]]:
@@ -128,9 +81,29 @@ def machine_rows(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in rows if value]
 
 
-def fit_rows(provenance: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return what each training took, by its label."""
-    return list(provenance["fits"].items())
+def fit_table(provenance: dict[str, Any]) -> PlainTable:
+    """Return what each training took."""
+    columns = ["training", "epochs", "best epoch", "wall (s)", "CPU (s)"]
+    keys = ("epochs", "best_epoch", "wall_s", "cpu_s")
+    fits = provenance["fits"].items()
+    rows = [[label, *(str(cost[key]) for key in keys)] for label, cost in fits]
+    return PlainTable("Each training", columns, rows)
+
+
+def rerun(view: View, why: str, options: str, suffix: str) -> Step:
+    """Return the command that makes another run from the settings of this one.
+
+    Args:
+        view: The run.
+        why: What it is for.
+        options: What differs.
+        suffix: Ends the name of the other run's folder.
+    """
+    path = view.folder.path.resolve()
+    source = shlex.quote(view.config.data.source)
+    verb = {"decoding": "run"}.get(view.results["kind"], view.results["kind"])
+    config, out = shlex.quote(f"{path.name}/config.yaml"), shlex.quote(f"{path.name}-{suffix}")
+    return Step(why, f"neuroblend {verb} {source} --config {config} {options} --out {out}")
 
 
 @dataclass(frozen=True)
@@ -147,53 +120,13 @@ class Step:
 
 
 def next_steps(view: View) -> list[Step]:
-    """Return how to use this run and how to make the next one."""
-    path = view.folder.path.resolve()
-    name = shlex.quote(path.name)
-    more = max(5, view.config.seeds + 3)
+    """Return how to go on, for an experiment that tells nothing of its own."""
     return [
         Step(
-            "Predict rates and behavior from spikes alone, with the selected student (from the "
-            "directory that holds the run's folder):",
-            f"neuroblend predict {name} NEW_SPIKES.h5 --out rates.h5",
-        ),
-        _more_seeds(view, path, more),
-        Step("Build this page anew:", f"neuroblend report {name}"),
-    ]
-
-
-def _more_seeds(view: View, path: Path, n: int) -> Step:
-    why = "Run more seeds with the same settings, for intervals to rely on:"
-    out = shlex.quote(f"{path.name}-{n}-seeds")
-    config = shlex.quote(f"{path.name}/config.yaml")
-    source = view.config.data.source
-    if view.provenance["command"][1:2] == ["run"]:
-        command = f"neuroblend run {shlex.quote(source)} --config {config} --seeds {n} --out {out}"
-        return Step(why, command)
-    return Step(
-        why,
-        "from neuroblend.engine.folder import RunFolder\n"
-        "from neuroblend.experiments.decoding.load import run\n\n"
-        f"old = RunFolder.open({path.name!r})\n"
-        f"more = old.config().model_copy(update={{'seeds': {n}}})\n"
-        f"run(old.trials(), {path.name + f'-{n}-seeds'!r}, more)",
-    )
-
-
-def simulated_note(view: View) -> str | None:
-    """Return what to keep in mind of simulated data; ``None`` for real ones."""
-    if not view.simulated:
-        return None
-    note = (
-        "These data are simulated, not recorded. The result shows how the methods fare where the "
-        "truth is known, not what a brain does."
-    )
-    if ORACLE in view.results["arms"]:
-        note += (
-            " The arm 'oracle' is the simulation's true rates scored like a model: what can be "
-            "reached."
+            "Build this page again:",
+            f"neuroblend report {shlex.quote(view.folder.path.resolve().name)}",
         )
-    return note
+    ]
 
 
 def count(n: int, what: str) -> str:

@@ -7,36 +7,40 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from neuroblend.experiments.decoding.networks import BASELINE, TEACHER
+from neuroblend.engine.arm import BASELINE, TEACHER
+from neuroblend.report.scores import direction
 from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure, signed
-from neuroblend.report.verdict import METRICS, direction
 from neuroblend.report.view import View
 
 OVER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # hides the line behind a number
-SHOWN_METRICS = ("behavior_r2", "co_bps", "fp_bps")
 
 
-def forest(view: View) -> Picture:
-    """Plot arm minus baseline for behavior R² and the first score of held-out spikes there is."""
-    arms = [arm for arm in view.arms if arm != BASELINE]
-    contrasts = {arm: view.results["contrasts"][f"{arm} - {BASELINE}"] for arm in arms}
-    metrics = [m for m in SHOWN_METRICS if m in contrasts[arms[0]]][:2]
-    roles = {arm: view.role(arm) for arm in arms}
-    figure = new_figure(0.3 * len(arms) + 0.95)
-    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-    for ax, metric in zip(axes, metrics, strict=True):
-        draw_differences(ax, {arm: contrasts[arm][metric] for arm in arms}, roles)
-        unit = " (bits/spike)" if metric.endswith("bps") else ""
-        ax.set_xlabel(f"difference to baseline, {METRICS[metric].label}{unit}")
+def forest(view: View, title: str, scores: dict[str, str], what: str) -> Picture:
+    """Plot each arm minus the baseline.
+
+    Args:
+        view: The run.
+        title: Heading.
+        scores: What each score is called, by its name, two or three of them.
+        what: What else to look for, for the caption.
+    """
+    roles = {arm: view.role(arm) for arm in view.arms if arm != BASELINE}
+    figure = new_figure(0.3 * len(roles) + 0.95)
+    axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+    for ax, (name, label) in zip(axes, scores.items(), strict=True):
+        contrasts = {arm: view.results["contrasts"][f"{arm} - {BASELINE}"][name] for arm in roles}
+        draw_differences(ax, contrasts, roles)
+        unit = " (bits/spike)" if name.endswith("bps") else ""
+        ax.set_xlabel(f"difference to baseline, {label}{unit}")
     name_rows(axes[0], roles, view.selected)
+    seen = [arm for arm in view.results["sees_behavior"] if arm in roles]
     return Picture(
-        "Difference to the baseline",
+        title,
         "Each dot is an arm's score minus that of the baseline, the same network trained without "
         "behavior; the bar is its 95 % interval. Filled dots: the interval excludes 0. Right of "
-        "the dashed line is better than the baseline. The teacher sees behavior, so its "
-        "behavior score is a reference and not a contender; where it is off the scale, its "
-        "number stands at the edge. Look for the selected student (blue, bold): is its whole "
-        "bar to the right in the first panel, and is it not to the left in the second?",
+        f"the dashed line is better than the baseline. Given behavior when tested too, and so "
+        f"references and not contenders: {', '.join(seen)}; where one is off the scale, its number "
+        f"stands at the edge. Look for the selected student (blue, bold): {what}",
         as_uri(figure),
     )
 

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from neuroblend.engine.arm import BASELINE
 from neuroblend.engine.folder import RunFolder
 from neuroblend.files import write_whole
-from neuroblend.report.decoding.figures import figures, overview
-from neuroblend.report.facts import (
-    caveat_of_training,
-    data_rows,
-    fit_rows,
-    machine_rows,
-    next_steps,
-    simulated_note,
-    summary,
-)
-from neuroblend.report.scores import (
-    channel_table,
-    control_table,
-    explained_arms,
-    explained_metrics,
-    headline_table,
-    misses_mean,
-)
-from neuroblend.report.style import COLORS, signed
+from neuroblend.report.face import Block, Face, face_of, metrics_of
+from neuroblend.report.facts import caveat_of_training, explained_arms, fit_table, machine_rows
+from neuroblend.report.scores import PlainTable, ScoreTable, misses_mean, score_table
+from neuroblend.report.style import COLORS, Picture, style
 from neuroblend.report.template import OUTCOMES, fill
-from neuroblend.report.verdict import verdict
+from neuroblend.report.verdict import is_above_chance, verdict
 from neuroblend.report.view import View
 
 TEMPLATE = "page.html.j2"
+NOTHING = "No conclusion"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of scores and what stands with it.
+
+    Attributes:
+        block: Which scores.
+        overview: Differences with intervals, if drawn.
+        scores: All arms and their differences to the baseline.
+        misses_mean: Whether an interval leaves out the score that it is of.
+        details: Further tables of scores.
+        tables: Further tables of text.
+        pictures: Further figures.
+    """
+
+    block: Block
+    overview: Picture | None
+    scores: ScoreTable
+    misses_mean: bool
+    details: list[ScoreTable]
+    tables: list[PlainTable]
+    pictures: list[Picture]
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -52,34 +63,46 @@ def write_report(folder: RunFolder) -> Path:
 
 def render(view: View) -> str:
     """Return the page as HTML. Every name of the user's is escaped."""
-    found = verdict(view.results)
-    costs = list(view.provenance["fits"].values())
-    training = caveat_of_training(costs, view.config.training)
-    caveats = [note for note in (simulated_note(view), training) if note]
+    face, found = face_of(view.results["kind"]), verdict(view.results)
     mark, headline = OUTCOMES[found.outcome]
+    blocks = face.blocks(view.results)
+    shown = {name.rpartition("/")[2] for block in blocks for name in block.columns}
+    metrics = metrics_of(view.results).items()
+    with style():
+        sections = [_section(view, face, block) for block in blocks]
     return fill(
         TEMPLATE,
-        verb="run",
-        name=view.trials.name,
-        simulated=view.simulated,
-        summary=summary(view),
+        verb=view.results["kind"],
+        name=view.results["dataset"],
+        simulated=face.is_simulated(view),
+        summary=face.summary(view),
         outcome=found.outcome,
         mark=mark,
-        headline=headline,
-        sentence=signed(found.sentence),
-        caveats=[*caveats, *map(signed, found.caveats)],
-        overview=overview(view),
-        scores=headline_table(view),
-        details=[table for table in (channel_table(view), control_table(view)) if table],
-        misses_mean=misses_mean(view),
-        metrics=explained_metrics(view),
-        arms=explained_arms(view),
+        headline=headline if is_above_chance(view.results) else NOTHING,
+        sentence=found.sentence,
+        caveats=[*face.simulated_note(view), *found.caveats, *caveat_of_training(view)],
+        unit=face.words.unit,
+        sections=sections,
+        metrics=[(metric.label, metric.meaning) for name, metric in metrics if name in shown],
+        arms=explained_arms(view, face.meaning, face.terms, face.words.seen),
         selected=view.selected,
-        pictures=figures(view),
         settings=(view.folder.path / "config.yaml").read_text(encoding="utf-8"),
-        data=data_rows(view),
+        data=face.data_rows(view),
+        data_tables=face.data_tables(view),
         machine=machine_rows(view.provenance),
-        fits=fit_rows(view.provenance),
-        steps=next_steps(view),
+        fits=fit_table(view.provenance),
+        steps=face.next_steps(view),
         colors=COLORS,
+    )
+
+
+def _section(view: View, face: Face, block: Block) -> Section:
+    return Section(
+        block,
+        face.overview(view, block),
+        score_table(view, block.heading, block.columns, view.scored_arms, BASELINE),
+        misses_mean(view, block.columns),
+        face.details(view, block),
+        face.tables(view, block),
+        face.pictures(view, block),
     )

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from neuroblend.engine.results import ORACLE
-from neuroblend.experiments.decoding.networks import BASELINE, MULTITASK, TEACHER
+from neuroblend.engine.arm import MULTITASK
 from neuroblend.report.style import signed
-from neuroblend.report.verdict import METRICS, direction, headline_metrics
 from neuroblend.report.view import View
 
-STRATEGIES = {
-    "hard": "matches the teacher's log rates",
-    "soft": "matches how the teacher spreads a bin's activity over neurons",
-    "feature": "matches the teacher's internal features, through a learned map",
-    "correlation": "matches the correlations between neurons in the teacher's log rates",
-    "multitask": "has a behavior read-out",
-}
+
+def direction(ci95: list[float | None]) -> str:
+    """Return ``"better"``, ``"worse"`` or ``"unclear"`` for a difference with this interval."""
+    low, high = ci95
+    if low is None or high is None:  # a difference that does not exist
+        return "unclear"
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "unclear"
 
 
 @dataclass(frozen=True)
@@ -69,72 +70,53 @@ class ScoreTable:
     rows: list[Row]
 
 
-def headline_table(view: View) -> ScoreTable:
-    """Return scores of all arms and their differences to the baseline."""
-    metrics = headline_metrics(view.results)
-    columns = [METRICS[metric].label for metric in metrics]
-    return ScoreTable("Scores", columns, _rows(view, metrics, view.scored_arms, BASELINE))
+@dataclass(frozen=True)
+class PlainTable:
+    """A table of text.
+
+    Attributes:
+        title: Heading.
+        columns: Names of the columns, that of the first one too.
+        rows: Text of each row.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
 
 
-def channel_table(view: View) -> ScoreTable:
-    """Return behavior R² of each channel and its differences to the baseline."""
-    channels = list(view.trials.behavior_names)
-    metrics = [f"behavior_r2/{channel}" for channel in channels]
-    rows = _rows(view, metrics, view.scored_arms, BASELINE)
-    return ScoreTable("Behavior R² of each channel", channels, rows)
+def score_table(
+    view: View, title: str, columns: dict[str, str], arms: Iterable[str], control: str
+) -> ScoreTable:
+    """Return scores of ``arms`` and their differences to ``control``.
+
+    Args:
+        view: The run.
+        title: Heading.
+        columns: What each score is called, by its name.
+        arms: A row each.
+        control: The arm, or chance, that differences are to.
+    """
+    rows = []
+    for arm in arms:
+        scores = view.results["arms"][arm]
+        contrast = view.results["contrasts"].get(f"{arm} - {control}", {})
+        cells = [score_cell(known(scores, name), known(contrast, name)) for name in columns]
+        rows.append(Row(arm, view.role(arm), cells))
+    return ScoreTable(title, list(columns.values()), rows)
 
 
-def control_table(view: View) -> ScoreTable | None:
-    """Return scores of strategies and their differences to the multitask control."""
-    metrics = headline_metrics(view.results)
-    arms = [arm for arm in view.arms if f"{arm} - {MULTITASK}" in view.results["contrasts"]]
-    if not arms:
-        return None
-    columns = [METRICS[metric].label for metric in metrics]
-    rows = _rows(view, metrics, [MULTITASK, *arms], MULTITASK)
-    return ScoreTable("Is a teacher needed? Differences to the multitask control", columns, rows)
+def control_table(view: View, columns: dict[str, str], suffix: str = "") -> list[ScoreTable]:
+    """Return differences of strategies to the multitask control; nothing where there are none."""
+    taught = [a for a in view.arms if f"{a} - {MULTITASK}" in view.results["contrasts"]]
+    title = f"Is a teacher needed? Differences to the multitask control{suffix}"
+    return [score_table(view, title, columns, [MULTITASK, *taught], MULTITASK)] if taught else []
 
 
-def explained_metrics(view: View) -> list[tuple[str, str]]:
-    """Return label and meaning of each metric that the run has."""
-    return [(METRICS[m].label, METRICS[m].meaning) for m in headline_metrics(view.results)]
-
-
-def explained_arms(view: View) -> list[tuple[str, str]]:
-    """Return name and meaning of each arm."""
-    return [(arm, explain_arm(arm)) for arm in view.scored_arms]
-
-
-def explain_arm(arm: str) -> str:
-    """Return what an arm is, in a sentence without a full stop."""
-    fixed = {
-        BASELINE: "the network trained on spikes alone; what every student is compared with",
-        MULTITASK: "the control: the baseline plus a read-out that is trained to give behavior; no "
-        "teacher",
-        TEACHER: "the network trained on spikes and given behavior as input, at test as well",
-        "smoothing": "no network: smoothed spikes, and regressions on them for held-out neurons",
-        "factor_analysis": "no network: factor analysis, and regressions on the factors",
-        ORACLE: "not a model: the simulation's true rates, scored like a model's",
-    }
-    if arm in fixed:
-        return fixed[arm]
-    terms = " and ".join(STRATEGIES.get(term, term) for term in arm.split("+"))
-    return f"student on spikes alone that {terms}"
-
-
-def _rows(view: View, metrics: list[str], arms: list[str], control: str) -> list[Row]:
-    scores, contrasts = view.results["arms"], view.results["contrasts"]
-    return [
-        Row(
-            arm,
-            view.role(arm),
-            [
-                score_cell(scores[arm].get(m), contrasts.get(f"{arm} - {control}", {}).get(m))
-                for m in metrics
-            ],
-        )
-        for arm in arms
-    ]
+def known(entries: dict[str, Any], metric: str) -> dict[str, Any] | None:
+    """Return a score or difference; ``None`` where there is none, as of a class never tested."""
+    entry: dict[str, Any] = entries.get(metric, {})
+    return None if None in (entry.get("mean"), *entry.get("ci95", [None])) else entry
 
 
 def score_cell(score: dict[str, Any] | None, contrast: dict[str, Any] | None) -> Cell | None:
@@ -152,12 +134,12 @@ def score_cell(score: dict[str, Any] | None, contrast: dict[str, Any] | None) ->
     return Cell(mean, interval, difference, around, outcome)
 
 
-def misses_mean(view: View) -> bool:
-    """Whether an interval of the run's headline scores leaves out the score that it is of."""
+def misses_mean(view: View, names: Iterable[str]) -> bool:
+    """Whether an interval of the scores ``names`` leaves out the score that it is of."""
     entries = [
-        score[metric]
-        for score in (*view.results["arms"].values(), *view.results["contrasts"].values())
-        for metric in headline_metrics(view.results)
-        if metric in score
+        entry
+        for scores in (*view.results["arms"].values(), *view.results["contrasts"].values())
+        for name in names
+        if (entry := known(scores, name)) is not None
     ]
     return any(not e["ci95"][0] <= e["mean"] <= e["ci95"][1] for e in entries)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from neuroblend.experiments.decoding.networks import BASELINE, TEACHER
+from neuroblend.engine.arm import BASELINE, TEACHER
 
 WIDTH_IN = 10.8
 TRUTH, SELECTED, OTHER = "truth", "selected", "other"

@@ -5,53 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neuroblend.experiments.decoding.networks import BASELINE, MULTITASK, TEACHER
-from neuroblend.registry import REFERENCES
+from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
+from neuroblend.engine.results import CHANCE
+from neuroblend.report.caveat import Caveat
+from neuroblend.report.face import Face, Results, face_of, metrics_of
+from neuroblend.report.scores import direction
+from neuroblend.report.style import signed
 
-
-@dataclass(frozen=True)
-class Metric:
-    """How a score is called and explained.
-
-    Attributes:
-        label: Short name.
-        meaning: What it is, in a sentence without a full stop.
-    """
-
-    label: str
-    meaning: str
-
-
-METRICS = {
-    "behavior_r2": Metric(
-        "behavior R²",
-        "share of the variance of behavior, mean over channels, that a ridge regression fitted on "
-        "training trials decodes from a model's rates on test trials",
-    ),
-    "co_bps": Metric(
-        "co-bps",
-        "bits per spike by which rates of held-out neurons predict their spikes better than each "
-        "neuron's mean does",
-    ),
-    "fp_bps": Metric(
-        "fp-bps",
-        "bits per spike by which rates of all neurons, in bins after the last one that a model "
-        "sees, predict spikes better than each neuron's mean does",
-    ),
-    "psth_r2": Metric(
-        "PSTH R²",
-        "match of the rates' condition means to those of all recorded trials, mean over neurons",
-    ),
-    "rate_r2": Metric(
-        "R² to true rates",
-        "share of the variance of the true rates, mean over neurons; simulated data alone have it",
-    ),
-}
-
-
-def headline_metrics(results: dict[str, Any]) -> list[str]:
-    """Return the metrics that the run has, in the order of ``METRICS``."""
-    return [metric for metric in METRICS if metric in results["arms"][BASELINE]]
+FEW_SEEDS = 5  # below which seeds tell little of how much they vary
 
 
 @dataclass(frozen=True)
@@ -59,130 +20,243 @@ class Verdict:
     """The answer to the question of a run.
 
     Attributes:
-        outcome: ``"better"``, ``"worse"`` or ``"unclear"``: the selected student's behavior R²
-            against the baseline's, by its interval.
+        outcome: ``"better"``, ``"worse"`` or ``"unclear"``: the selected student against the
+            baseline, by the intervals of the deciding scores.
         sentence: The answer.
         caveats: What to keep in mind.
     """
 
     outcome: str
     sentence: str
-    caveats: tuple[str, ...]
+    caveats: tuple[Caveat, ...]
 
 
-def verdict(results: dict[str, Any]) -> Verdict:
-    """Judge the selected strategy against the baseline by its interval on test trials."""
-    arm = results["selected"]
-    contrast = results["contrasts"][f"{arm} - {BASELINE}"]
-    gain = contrast["behavior_r2"]
-    outcome = direction(gain["ci95"])
-    verb = {
-        "better": "decodes behavior better than",
-        "worse": "decodes behavior worse than",
-        "unclear": "shows no clear difference in behavior decoding from",
+def verdict(results: Results) -> Verdict:
+    """Judge the selected arm against the baseline by intervals on what was tested.
+
+    Args:
+        results: Content of ``results.json``.
+    """
+    face, arm = face_of(results["kind"]), results["selected"]
+    caveats = (*_common_caveats(results, face), *face.caveats(results))
+    if not is_above_chance(results):
+        return Verdict("unclear", _nothing(results, face), caveats)
+    gains = results["contrasts"][f"{arm} - {BASELINE}"]
+    outcome = judged(gains, results)
+    manner = {
+        "better": "better than",
+        "worse": "worse than",
+        "unclear": "neither clearly better nor clearly worse than",
     }[outcome]
-    how = "trained with a behavior read-out" if arm == MULTITASK else f"distilled with {arm}"
-    scores = results["arms"]
+    scores, labels = results["arms"], deciding(results)
+    numbers = "; ".join(
+        f"{label} {scores[arm][m]['mean']:.3f} against {scores[BASELINE][m]['mean']:.3f}, "
+        f"{difference(gains[m], scores[BASELINE][m]['mean'])}"
+        for m, label in labels.items()
+    )
     sentence = (
-        f"From spikes alone, the student {how} {verb} the same network trained "
-        f"without behavior: R² {scores[arm]['behavior_r2']['mean']:.3f} against "
-        f"{scores[BASELINE]['behavior_r2']['mean']:.3f}, {_difference(gain)}"
+        f"From {face.words.seen} alone, the student {_how(arm)} {face.words.does(results)} "
+        f"{manner} the same network trained without behavior: {numbers}{face.clause(results)}."
     )
-    if "co_bps" in contrast:
-        kept = {"better": "gains", "worse": "loses", "unclear": "neither clearly gains nor loses"}
-        cost = contrast["co_bps"]
-        sentence += f"; it {kept[direction(cost['ci95'])]} co-bps, {_difference(cost)}"
-    return Verdict(outcome, sentence + ".", _caveats(results))
+    return Verdict(outcome, signed(sentence), caveats)
 
 
-def direction(ci95: list[float]) -> str:
-    """Return ``"better"``, ``"worse"`` or ``"unclear"`` for a difference with this interval."""
-    if ci95[0] > 0:
-        return "better"
-    return "worse" if ci95[1] < 0 else "unclear"
+def deciding(results: Results) -> dict[str, str]:
+    """Return the labels of the scores that decide, by name, the most telling one first."""
+    return {name: m.label for name, m in metrics_of(results).items() if m.deciding}
 
 
-def _difference(contrast: dict[str, Any]) -> str:
+def judged(contrast: dict[str, Any], results: Results) -> str:
+    """Return better or worse where a deciding score is and no other says the opposite."""
+    found = {direction(contrast[metric]["ci95"]) for metric in deciding(results)} - {"unclear"}
+    return found.pop() if len(found) == 1 else "unclear"
+
+
+def difference(contrast: dict[str, Any], of: float = 0.0) -> str:
+    """Return a difference with its interval, and in percent of the score ``of`` it is from."""
     low, high = contrast["ci95"]
-    text = f"difference {contrast['mean']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
-    return text.replace("-", "−")
+    part = f" ({100 * contrast['mean'] / of:+.0f} %)" if of > 0.05 else ""
+    return f"difference {contrast['mean']:+.3f}{part}, 95 % interval {low:+.3f} to {high:+.3f}"
 
 
-def _caveats(results: dict[str, Any]) -> tuple[str, ...]:
-    caveats = (
+def above_chance(results: Results) -> list[str]:
+    """Return the arms that lie above chance in a deciding score; all where chance is not asked."""
+    return [
+        arm
+        for arm in results["arms"]
+        if (contrast := results["contrasts"].get(f"{arm} - {CHANCE}")) is None
+        or any(direction(contrast[m]["ci95"]) == "better" for m in deciding(results))
+    ]
+
+
+def is_above_chance(results: Results) -> bool:
+    """Whether the selected student or the baseline lies above chance."""
+    return bool({results["selected"], BASELINE} & set(above_chance(results)))
+
+
+def _how(arm: str) -> str:
+    return "trained with a behavior read-out" if arm == MULTITASK else f"distilled with {arm}"
+
+
+def _nothing(results: Results, face: Face) -> str:
+    arm, contrasts = results["selected"], results["contrasts"]
+    who = "no arm is"
+    if above_chance(results):
+        who = f"neither the student {_how(arm)} nor the baseline is"
+    numbers = "; ".join(
+        f"{label}, {difference(contrasts[f'{arm} - {CHANCE}'][m])}"
+        for m, label in deciding(results).items()
+    )
+    metric, label = next(iter(deciding(results).items()))
+    gain = difference(contrasts[f"{arm} - {BASELINE}"][metric])
+    return signed(
+        f"No conclusion: {who} above chance (the student {_how(arm)} minus chance: {numbers}). Its "
+        f"difference to the baseline ({label}, {gain}) then says nothing of behavior."
+    )
+
+
+def _common_caveats(results: Results, face: Face) -> list[Caveat]:
+    found = (
+        _of_chance(results),
+        _of_one_score(results),
         _of_control(results),
-        _of_baseline(results),
-        _of_seeds(results),
-        _of_selection(results),
-        "The teacher is given behavior, so its decoding score is a reference and not a fair bound "
-        "for a student, which sees spikes alone.",
+        _of_references(results),
+        _of_seeds(results, face),
+        _of_selection(results, face),
+        _of_teacher(results),
     )
-    return tuple(caveat for caveat in caveats if caveat)
+    return [caveat for caveat in found if caveat]
 
 
-def _of_control(results: dict[str, Any]) -> str:
+def _of_chance(results: Results) -> Caveat | None:
+    above, arms = above_chance(results), list(results["arms"])
+    if len(above) == len(arms) or not above:
+        return None
+    below = [arm for arm in arms if arm not in above]
+    scores = " or ".join(deciding(results).values())
+    if len(above) <= len(below):
+        text = f"Of {len(arms)} arms, above chance in {scores}: {', '.join(above)}"
+    else:
+        text = f"Not above chance in {scores}: {', '.join(below)}"
+    if not is_above_chance(results):
+        text += "; of so many intervals, one or another lies above chance by luck"
+    return Caveat("chance", f"{text}.", {"above": above, "below": below})
+
+
+def _of_one_score(results: Results) -> Caveat | None:
+    contrast = results["contrasts"][f"{results['selected']} - {BASELINE}"]
+    found = {m: direction(contrast[m]["ci95"]) for m in deciding(results)}
+    if len(set(found.values())) == 1 or not is_above_chance(results):
+        return None
+    if "unclear" not in found.values():
+        return Caveat(
+            "scores disagree",
+            "One score goes up and another down: classifiers trade small classes for large.",
+            found,
+        )
+    names = deciding(results)
+    clear = [names[m] for m, way in found.items() if way != "unclear"]
+    other = [names[m] for m, way in found.items() if way == "unclear"]
+    return Caveat(
+        "one score",
+        f"{' and '.join(clear)} alone shows a difference to the baseline; {' and '.join(other)} "
+        "does not clearly differ.",
+        found,
+    )
+
+
+def _of_control(results: Results) -> Caveat | None:
     arm = results["selected"]
+    if not is_above_chance(results):
+        return None
     if arm == MULTITASK:
-        return (
+        return Caveat(
+            "no teacher",
             "The selected arm has no teacher: it is the multitask control, a network with a "
-            "behavior read-out. A teacher is not needed for what it gains."
+            "behavior read-out. A teacher is not needed for what it gains.",
         )
-    gain = results["contrasts"][f"{arm} - {MULTITASK}"]["behavior_r2"]
+    contrast = results["contrasts"][f"{arm} - {MULTITASK}"]
+    outcome = judged(contrast, results)
     what = {
-        "better": "A teacher earns its keep: the student also decodes better than",
-        "worse": "A teacher is not worth it here: the student decodes worse than",
-        "unclear": "It is not clear that a teacher is needed: the student does not clearly "
-        "differ from",
-    }[direction(gain["ci95"])]
-    return (
-        f"{what} the multitask control, a network with a behavior read-out and no teacher "
-        f"(behavior R², {_difference(gain)})."
+        "better": "A teacher earns its keep: the student also does better than",
+        "worse": "A teacher is not worth it here: the student does worse than",
+        "unclear": "It is not clear that a teacher is needed: the student does not clearly differ "
+        "from",
+    }[outcome]
+    names = deciding(results)
+    numbers = "; ".join(f"{names[m]}, {difference(contrast[m])}" for m in names)
+    return Caveat(
+        f"teacher {outcome}",
+        signed(
+            f"{what} the multitask control, a network with a behavior read-out and no teacher "
+            f"({numbers})."
+        ),
+        {m: contrast[m]["mean"] for m in names},
     )
 
 
-def _of_baseline(results: dict[str, Any]) -> str:
-    scores = results["arms"][BASELINE]
-    metric = "co_bps" if "co_bps" in scores else "fp_bps"
-    score = scores.get(metric)
-    if score is None or score["ci95"][0] > 0:
-        return ""
-    low, high = score["ci95"]
-    what = "held-out neurons" if metric == "co_bps" else "forward bins"
-    return (
-        f"The baseline predicts spikes of {what} no better than mean rates do "
-        f"({METRICS[metric].label} {score['mean']:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}): "
-        "a model that hardly works says little about distillation. Train longer, or check the data."
-    ).replace(" -0", " −0")
+def _of_references(results: Results) -> Caveat | None:
+    metric, label = next(iter(deciding(results).items()))
+    scores, arm = results["arms"], results["selected"]
+    own = scores[arm][metric]["mean"]
+    ahead = {
+        name: scores[name][metric]["mean"]
+        for name in results["references"]
+        if name not in results["sees_behavior"] and scores[name][metric]["mean"] >= own
+    }
+    if not ahead or not is_above_chance(results):
+        return None
+    names = ", ".join(f"{name} {score:.3f}" for name, score in ahead.items())
+    return Caveat(
+        "references ahead",
+        signed(
+            f"Without any behavior in training, as good or better in {label} than the student's "
+            f"{own:.3f}: {names} (no interval is computed for these differences)."
+        ),
+        ahead,
+    )
 
 
-def _of_seeds(results: dict[str, Any]) -> str:
+def _of_seeds(results: Results, face: Face) -> Caveat | None:
     n_seeds = len(results["seeds"])
+    if n_seeds >= FEW_SEEDS:
+        return None
+    text = (
+        f"{n_seeds} seeds: the interval draws seeds with replacement, and so few tell little about "
+        "how much they vary."
+    )
     if n_seeds == 1:
-        return (
-            "One seed: the interval covers the choice of test trials, not that of held-out neurons "
-            "and initial weights. Give --seeds 3 or more before you believe a small difference."
+        text = (
+            f"One seed: the interval covers the choice of {face.words.unit}, not that of the split "
+            "and of initial weights. Give --seeds 3 or more before you believe a small difference."
         )
-    if n_seeds < 5:
-        return (
-            f"{n_seeds} seeds: the interval draws seeds with replacement, and so few tell little "
-            "about how much they vary."
-        )
-    return ""
+    return Caveat("few seeds", text, {"n_seeds": n_seeds})
 
 
-def _of_selection(results: dict[str, Any]) -> str:
-    strategies = [pair.removesuffix(f" - {BASELINE}") for pair in results["contrasts"]]
-    fixed = (TEACHER, MULTITASK, *REFERENCES)
-    n = len([arm for arm in strategies if " - " not in arm and arm not in fixed])
-    if n < 2 and results["selected"] != MULTITASK:
-        return ""
-    caveat = (
-        "The strategy was selected by validation scores, not by the test scores shown here; the "
+def _of_selection(results: Results, face: Face) -> Caveat | None:
+    candidates = results["candidates"]
+    if len(candidates) < 2:
+        return None
+    text = (
+        f"The arm was selected by {face.words.chosen_by}, not by the scores shown here; the "
         "intervals are not widened for the number of arms that are compared."
     )
-    if results["folds"] or len(results["seeds"]) > 1:
-        caveat += (
-            " A trial that validates in one split may test in another, so what selection gains "
-            "by chance is not wholly kept out."
+    if results.get("folds") or len(results["seeds"]) > 1:
+        text += (
+            " What validates in one split may be tested in another, so what selection gains by "
+            "chance is not wholly kept out."
         )
-    return caveat
+    return Caveat("selection", text, {"n_candidates": len(candidates)})
+
+
+def _of_teacher(results: Results) -> Caveat | None:
+    shown = results["sees_behavior"]
+    if TEACHER not in shown:
+        return None
+    others = [arm for arm in shown if arm != TEACHER]
+    who = f"The teacher and {', '.join(others)} are" if others else "The teacher is"
+    return Caveat(
+        "teacher sees behavior",
+        f"{who} given behavior when tested too: a reference, and not a fair bound for a student.",
+        {"arms": shown},
+    )

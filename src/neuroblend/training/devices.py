@@ -66,8 +66,6 @@ def check_devices(settings: TrainingConfig, device: torch.device, n_trials: int)
             f"--devices {settings.devices}: found {there} {kind}{'s' * (there != 1)} on this "
             f"machine, wanted as many; give --devices {there} or fewer"
         )
-    if settings.strategy == "ddp" and settings.devices == 1:
-        raise InputError("--strategy ddp: found 1 device, wanted --devices 2 or more with it")
     fewest = n_trials // n_batches(n_trials, settings.batch_size)
     if settings.devices > fewest:
         raise InputError(

@@ -10,14 +10,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from neuroblend.config import TrainingConfig
+from neuroblend.config import MASKS, HideBins, HideEntries, TrainingConfig
 from neuroblend.errors import InputError, nearest
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.batch import Batch
-
-MASKS = ("bins", "entries")
-OF_BINS = ("mask_span", "mask_ramp", "mask_random", "mask_kept")
-"""Settings that say how bins are hidden, and have no meaning for entries."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +24,14 @@ class TimeMask:
     drawn, so that the expected share of hidden bins stays below ``ratio`` and close to it.
 
     Attributes:
-        ratio: Share of bins to hide.
+        ratio: Fraction of bins to hide.
         max_span: Longest span, in bins; drawn uniformly from 1 up for each batch that expands.
         expand_probability: Probability that a batch expands.
-        ramp: Shares of training between which that probability rises from 0 to 1 instead, as in
+        ramp: Fractions of training between which that probability rises from 0 to 1 instead, as in
             the authors' code.
-        random: Share of hidden entries that show a count of the same neuron, of another bin and
+        random: Fraction of hidden entries that show a count of the same neuron, of another bin and
             trial, rather than 0.
-        kept: Share of hidden entries that show what they are.
+        kept: Fraction of hidden entries that show what they are.
     """
 
     ratio: float = 0.25
@@ -103,7 +99,7 @@ class EntryMask:
     over many entries stay the same, and no entry is explained by itself.
 
     Attributes:
-        ratio: Share of entries to hide.
+        ratio: Fraction of entries to hide.
     """
 
     ratio: float = 0.25
@@ -123,32 +119,20 @@ class EntryMask:
 
 
 def mask_for(settings: TrainingConfig, net: object) -> TimeMask | EntryMask:
-    """Return the mask that settings name, else that which the network's ``default_mask`` names.
+    """Return the mask of the settings, else that which the network's ``default_mask`` names.
 
     Raises:
-        InputError: The network names no mask that there is, or settings of how bins are hidden are
-            given, and entries are to be hidden.
+        InputError: The network names no mask that there is.
     """
-    name = settings.mask or getattr(net, "default_mask", "bins")
-    if name not in MASKS:
-        raise InputError(f"default_mask: no mask {name!r}: {nearest(str(name), MASKS)}")
-    if name != "entries":
-        return TimeMask(
-            settings.mask_ratio,
-            settings.mask_span,
-            ramp=settings.mask_ramp,
-            random=settings.mask_random,
-            kept=settings.mask_kept,
-        )
-    usual = TrainingConfig()
-    for setting in OF_BINS:
-        if (given := getattr(settings, setting)) != getattr(usual, setting):
-            why = "training.mask" if settings.mask else "the model's default"
-            raise InputError(
-                f"training.{setting} {given}: says how bins are hidden, but {why} is to hide "
-                "entries; leave it out, or give training.mask bins"
-            )
-    return EntryMask(settings.mask_ratio)
+    mask = settings.mask
+    if mask is None:
+        name = getattr(net, "default_mask", "bins")
+        if name not in MASKS:
+            raise InputError(f"default_mask: no mask {name!r}: {nearest(str(name), MASKS)}")
+        mask = HideEntries() if name == "entries" else HideBins()
+    if isinstance(mask, HideEntries):
+        return EntryMask(mask.ratio)
+    return TimeMask(mask.ratio, mask.span, ramp=mask.ramp, random=mask.random, kept=mask.kept)
 
 
 def _hide(batch: Batch, hidden: torch.Tensor, scale: float) -> Batch:

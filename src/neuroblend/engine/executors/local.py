@@ -19,17 +19,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from queue import Empty
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from neuroblend.config import TrainingConfig
-from neuroblend.engine.folder import Fit
+from neuroblend.engine.arm import TEACHER, Fit
+from neuroblend.engine.experiment import Progress
+from neuroblend.engine.folder import RunFolder
 from neuroblend.errors import InputError
-from neuroblend.experiments.decoding.networks import TEACHER
 from neuroblend.training.devices import as_device
 
-Progress = Callable[[int, int], None]
 Work = Callable[[Path, Fit, Progress], None]
 """``work(folder, fit, progress)`` runs one fit; it is a function of a module, for workers."""
 
@@ -48,20 +48,7 @@ def default_jobs(accelerator: str) -> int:
     return min(8, os.cpu_count() or 1)
 
 
-class Folder(Protocol):
-    """The folder of a run, as far as fits go."""
-
-    @property
-    def path(self) -> Path: ...  # noqa: D102
-
-    def config(self) -> Any: ...  # noqa: D102
-
-    def fits(self) -> list[Fit]: ...  # noqa: D102
-
-    def is_done(self, fit: Fit) -> bool: ...  # noqa: D102
-
-
-def run_fits(folder: Folder, jobs: int, tell: Tell, work: Work) -> None:
+def run_fits(folder: RunFolder, jobs: int, tell: Tell, work: Work) -> None:
     """Train what a run still lacks; students begin when their teacher has ended.
 
     With one job, everything runs in this process; where several devices train one model, one fit
@@ -146,7 +133,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _run_in_pool(folder: Folder, todo: list[Fit], jobs: int, tell: Tell, work: Work) -> None:
+def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell, work: Work) -> None:
     context = multiprocessing.get_context("spawn")
     n_epochs = folder.config().training.epochs
     with _environment(ONE_THREAD):
@@ -182,8 +169,8 @@ def _run_in_pool(folder: Folder, todo: list[Fit], jobs: int, tell: Tell, work: W
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _is_ready(folder: Folder, fit: Fit, todo: list[Fit]) -> bool:
-    if not fit.arm.wants_teacher:
+def _is_ready(folder: RunFolder, fit: Fit, todo: list[Fit]) -> bool:
+    if not fit.arm.needs_teacher:
         return True
     return all(
         folder.is_done(other)

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from neuroblend.data.arrays import read_spikes
 from neuroblend.data.trials import checked_padded_counts
-from neuroblend.engine.folder import Fit, RunFolder
+from neuroblend.engine.arm import TEACHER, Fit
+from neuroblend.engine.folder import RunFolder
+from neuroblend.engine.job import load_model
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.predict import in_recorded_order, rates_of
 from neuroblend.evaluation.scored import Scored
-from neuroblend.experiments.decoding.experiment import load_model
-from neuroblend.experiments.decoding.networks import TEACHER
+from neuroblend.experiments.decoding.experiment import Decoding
 from neuroblend.files import write_whole
 from neuroblend.task.batch import Batch
 from neuroblend.task.task import Task
@@ -91,9 +92,8 @@ def predict_run(
         InputError: There is no such arm or seed, or the spikes do not fit.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    config = folder.config()
     fit = find_fit(folder, arm, seed)
-    task = folder.task(fit.seed, fit.fold)
+    task: Task = folder.task(fit)
     where = str(spikes) if isinstance(spikes, (str, Path)) else "spikes"
     counts, lengths = (
         read_spikes(spikes, task.spec.bin_s)
@@ -111,7 +111,7 @@ def predict_run(
             "of one length"
         )
     seen = _held_in(counts, task, where)[:, : task.spec.t_in].astype(np.float32)
-    model = load_model(folder, fit, config, task)
+    model = load_model(folder, fit, task)
     batch = Batch(torch.from_numpy(seen))
     if lengths is not None:
         present = np.arange(task.spec.t_out) < lengths[:, None]
@@ -137,6 +137,10 @@ def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) ->
     Raises:
         InputError: There is no such arm or seed, or it has not been trained.
     """
+    if folder.experiment.kind != Decoding.kind:
+        raise InputError(
+            f"{folder.path}: a run of kind {folder.experiment.kind}, wanted {Decoding.kind}"
+        )
     if arm == SELECTED:
         arm = folder.results()["selected"]
     known = {fit.arm.name for fit in folder.fits()} - {TEACHER}

@@ -1,129 +1,22 @@
-"""The whole way: data in, every arm trained and scored, a run folder out."""
+"""Where the trials of a run come from, and which of their neurons and channels are used."""
 
 from __future__ import annotations
 
 import hashlib
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from neuroblend.config import RunConfig
 from neuroblend.data.arrays import read_arrays
-from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
-from neuroblend.engine.executors.local import default_jobs, run_fits
-from neuroblend.engine.folder import RunFolder
-from neuroblend.engine.progress import fits_progress
-from neuroblend.engine.provenance import provenance_of
-from neuroblend.engine.results import gather
 from neuroblend.errors import InputError, nearest
-from neuroblend.experiments.decoding.experiment import run_fit_in
-from neuroblend.experiments.decoding.networks import arms_of, check_network
-from neuroblend.experiments.decoding.presets import with_preset
-from neuroblend.files import write_json
-from neuroblend.nlb.datasets import BIN_WIDTHS_MS, check_bin_ms, find_dataset
+from neuroblend.experiments.decoding.settings import SIMULATED, RunConfig
+from neuroblend.nlb.datasets import find_dataset
 from neuroblend.nlb.simulate.files import true_rates, truth_path
 from neuroblend.nlb.trials import read_nlb
 from neuroblend.simulate.reaching import simulate_reaching
-from neuroblend.task.task import Task
-from neuroblend.training.devices import as_device, check_devices
-
-SIMULATED = "simulated"
-
-Say = Callable[[str], None]
-
-
-def run(
-    source: str | Path | Trials,
-    out: str | Path,
-    config: RunConfig | None = None,
-    jobs: int | None = 1,
-    quiet: bool = True,
-    say: Say | None = None,
-) -> RunFolder:
-    """Train teacher, baseline, multitask control and students, and score them all.
-
-    The same call goes on with a run that was interrupted, and does nothing to one that has ended.
-
-    Args:
-        source: A file, ``"simulated"``, or trials.
-        out: Folder of the run. It appears only once the input was found good.
-        config: Settings; ``data.source`` is filled in from ``source``.
-        jobs: Worker processes; ``None`` for one a core. With more than one, a script needs the
-            usual ``if __name__ == "__main__":``.
-        quiet: Whether to do without progress bars.
-        say: Is told what a user should know, a line at a time.
-
-    Returns:
-        The run's folder; ``.results()`` is what it found.
-
-    Raises:
-        InputError: The data or a setting cannot be used, or ``out`` holds another run.
-    """
-    began = time.time()
-    say = say or (lambda line: None)
-    out = Path(out).resolve()
-    config = config or RunConfig()
-    name = source.name if isinstance(source, Trials) else str(source)
-    if isinstance(source, (str, Path)) and str(source) != SIMULATED:
-        name = str(Path(source).resolve())
-    config = config.model_copy(update={"data": config.data.model_copy(update={"source": name})})
-    config = with_preset(of_benchmark(config))
-    device = as_device(config.training.accelerator)
-    arms = arms_of(config)
-    if jobs is not None and jobs < 1:
-        raise InputError(f"--jobs {jobs}: wanted 1 or more")
-    trials = prepared(source, config)
-    for note in trials.notes:
-        say(f"note: {note}")
-    splits = draw_splits(trials, config)
-    for split in splits:
-        check_devices(config.training, device, split.train.size)
-        check_network(config, Task.of(trials, split))
-    folder = _opened(out, config, trials, splits)
-    n_fits = len(arms) * len(splits)
-    n_devices = config.training.devices
-    jobs = 1 if n_devices > 1 else jobs or default_jobs(config.training.accelerator)
-    if n_devices > 1:
-        say(f"{n_devices} devices train one model at a time; --jobs takes no part")
-    say(f"{trials!r}")
-    say(f"{n_fits} fits ({len(arms)} arms x {len(splits)} splits), {min(jobs, n_fits)} at a time")
-    with fits_progress(folder.fits(), quiet) as tell:
-        for fit in folder.fits():
-            if folder.is_done(fit):
-                tell(fit, config.training.epochs, config.training.epochs)
-        run_fits(folder, jobs, tell, run_fit_in)
-    if not (folder.path / "results.json").is_file():
-        say("scoring: 1000 bootstrap replicates of every score")
-        results = gather(folder)
-        provenance = provenance_of(folder, trials, time.time() - began, sys.argv, jobs)
-        write_json(folder.path / "provenance.json", provenance)
-        write_json(folder.path / "results.json", results)  # last: it marks a run that has ended
-    return folder
-
-
-def of_benchmark(config: RunConfig) -> RunConfig:
-    """Return settings with the bin width and forward bins of the benchmark's dataset, if any.
-
-    Raises:
-        InputError: There is no such dataset or bin width.
-    """
-    if config.data.dataset is None:
-        return config
-    dataset = find_dataset(config.data.dataset)
-    bin_ms = check_bin_ms(config.data.bin_ms or BIN_WIDTHS_MS[0])
-    if config.data.forward_bins not in (0, dataset.forward_ms // bin_ms):
-        raise InputError(
-            f"--forward-bins {config.data.forward_bins}: {dataset.name} has a forward period of "
-            f"{dataset.forward_ms} ms, {dataset.forward_ms // bin_ms} bins of {bin_ms} ms"
-        )
-    update = {"bin_ms": float(bin_ms), "forward_bins": dataset.forward_ms // bin_ms}
-    return config.model_copy(update={"data": config.data.model_copy(update=update)})
 
 
 def prepared(source: str | Path | Trials, config: RunConfig) -> Trials:
@@ -166,31 +59,6 @@ def _of_dataset(source: str | Path, name: str, bin_ms: int) -> Trials:
     if Path(source).is_file() and truth_path(source).is_file():
         truth = partial(true_rates, Path(source))
     return read_nlb(source, find_dataset(name), bin_ms, truth)
-
-
-def draw_splits(trials: Trials, config: RunConfig) -> list[Split]:
-    """Draw the split of each seed and fold.
-
-    Raises:
-        InputError: There are too few trials, neurons or bins.
-    """
-    data = config.data
-    return [
-        split_trials(trials, seed, data.held_out, data.forward_bins, fold, data.folds)
-        for seed in config.all_seeds
-        for fold in config.all_folds
-    ]
-
-
-def _opened(out: Path, config: RunConfig, trials: Trials, splits: list[Split]) -> RunFolder:
-    origin = content_hash(trials)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file, wanted a folder for the run")
-    if not out.is_dir() or not any(out.iterdir()):
-        return RunFolder.create(out, config, trials, splits, origin)
-    folder = RunFolder.open(out)
-    folder.check_same(config, origin)
-    return folder
 
 
 def content_hash(trials: Trials) -> str:

@@ -1,70 +1,21 @@
-"""The arms of a run: who is trained, and on what."""
+"""The networks of a run, built from its settings and tried before anything is trained."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from neuroblend.config import ModelConfig, RunConfig
 from neuroblend.distill.objective import Objective, output_of
-from neuroblend.distill.pair import DistillLoss
-from neuroblend.errors import InputError, nearest, some
-from neuroblend.privilege.concat import Concat
+from neuroblend.errors import InputError, blamed_on, nearest, some
+from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.registry import find_model, find_reference, find_strategies, load
+from neuroblend.registry import find_fusion, find_model, find_reference, load
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.spec import TaskSpec
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
-
-TEACHER, BASELINE, MULTITASK = "teacher", "baseline", "multitask"
-
-
-@dataclass(frozen=True)
-class Arm:
-    """Something that is trained and scored.
-
-    Attributes:
-        name: As in ``results.json``.
-        terms: Names of its loss terms beside the task.
-        wants_teacher: Whether a trained teacher must be there first.
-        is_reference: Whether it is a model of its own, fitted without gradients.
-    """
-
-    name: str
-    terms: tuple[str, ...] = ()
-    wants_teacher: bool = False
-    is_reference: bool = False
-
-    @property
-    def folder(self) -> str:
-        """Its folder in a run."""
-        if self.is_reference:
-            return f"reference-{self.name}"
-        return self.name if self.name in (TEACHER, BASELINE) else f"student-{self.name}"
-
-
-def arms_of(config: RunConfig) -> list[Arm]:
-    """Return the arms of a run: teacher, baseline, multitask control, strategies, references.
-
-    Raises:
-        InputError: A strategy or a reference is unknown.
-    """
-    arms = [Arm(TEACHER), Arm(BASELINE), Arm(MULTITASK, (MULTITASK,))]
-    for name in config.distill.strategies:
-        strategies = find_strategies(name)
-        if name != MULTITASK:
-            wants = any(strategy.wants_teacher for strategy in strategies.values())
-            arms.append(Arm(name, tuple(strategies), wants))
-    for name in config.references:
-        find_reference(name)
-        arms.append(Arm(name, is_reference=True))
-    return arms
 
 
 def build_network(config: ModelConfig, spec: TaskSpec) -> nn.Module:
@@ -81,12 +32,8 @@ def build_network(config: ModelConfig, spec: TaskSpec) -> nn.Module:
             raise InputError(
                 f"model {config.name} has no setting '{key}': {nearest(key, list(known)[1:])}"
             )
-    try:
+    with blamed_on(f"model {config.name}:"):
         net = builder(spec, **config.settings)
-    except InputError:
-        raise
-    except Exception as error:  # a user's builder may raise anything
-        raise InputError(f"model {config.name}: {type(error).__name__}: {error}") from error
     if not isinstance(net, nn.Module):
         raise InputError(
             f"model {config.name}: the builder gave {type(net).__name__}, not a module"
@@ -107,30 +54,23 @@ def build_reference(name: str, task: Task) -> Student:
 
 
 def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
-    """Build a teacher for spikes and behavior."""
-    fusion = Concat(task.spec)
+    """Build a teacher for spikes and behavior.
+
+    Raises:
+        InputError: The fusion is unknown or cannot be built, or the network cannot.
+    """
+    name = config.model.fusion
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 22))
-        return Teacher(build_network(config.model, fusion.spec), fusion)
-
-
-def build_objective(
-    config: RunConfig, arm: Arm, spec: TaskSpec, layer: str, teacher: Teacher | None
-) -> Objective:
-    """Build what ``arm`` is trained on; weights of its terms are made by its ``prepare``."""
-    given = {
-        "layer": layer,
-        "layers": [(layer, layer)],
-        "normalisation": config.distill.normalisation,
-    }
-    terms: dict[str, DistillLoss] = {}
-    for name, strategy in find_strategies("+".join(arm.terms)).items() if arm.terms else ():
-        terms[name] = load(strategy.target)(**{key: given[key] for key in strategy.takes})
-    weights = {MULTITASK: config.distill.multitask_weight} if MULTITASK in terms else None
-    counts = 1.0 if config.distill.normalisation == "released" else spec.mean_count
-    return Objective(
-        terms, teacher, config.distill.alpha, weights, counts, config.distill.cache_teacher
-    )
+        with blamed_on(f"fusion {name}:"):
+            fusion = load(find_fusion(name))(task.spec)
+        spec = getattr(fusion, "spec", None)
+        if not isinstance(spec, TaskSpec) or not callable(fusion):
+            raise InputError(
+                f"fusion {name}: found {type(fusion).__name__}, wanted a callable (net, batch) "
+                "with an attribute 'spec', the TaskSpec of the teacher's network"
+            )
+        return Teacher(build_network(config.model, spec), fusion)
 
 
 def feature_layer(config: ModelConfig, net: nn.Module) -> str:
@@ -162,32 +102,33 @@ def check_network(config: RunConfig, task: Task) -> str:
     """Try student and teacher on two trials, in training too, and return the layer to distil.
 
     Raises:
-        InputError: A network fails, gives the wrong shape or values that are not finite, its layer
-            gives no (trial, bin, feature) tensor, or settings of its mask do not go together.
+        InputError: A network fails, gives the wrong shape or values that are not finite, or its
+            layer gives no (trial, bin, feature) tensor.
     """
     student, teacher = build_student(config, task, 0), build_teacher(config, task, 0)
+    name = config.model.name
     if not any(weight.requires_grad for weight in student.parameters()):
-        raise InputError(f"model {config.model.name}: has no weights that learn; wanted some")
+        raise InputError(f"model {name}: has no weights that learn; wanted some")
     layer = feature_layer(config.model, student.net)
     batch = task.batch("train").take(slice(2))
     wanted = (batch.n_trials, task.spec.t_out, task.spec.n_out)
     for role, model in (("student", student), ("teacher", teacher)):
         where = f"as a {role} on spikes of shape {tuple(batch.spikes.shape)}"
         model.eval()
-        with torch.no_grad(), _its_failures(config.model.name, where):
+        with torch.no_grad(), blamed_on(f"model {name}: {where}"):
             output = output_of(model, batch, [layer])
         if not isinstance(output.log_rates, Tensor):
             raise InputError(
-                f"model {config.model.name}: found output of type "
-                f"{type(output.log_rates).__name__}, wanted a tensor {wanted} of log rates"
+                f"model {name}: found output of type {type(output.log_rates).__name__}, wanted a "
+                f"tensor {wanted} of log rates"
             )
         if tuple(output.log_rates.shape) != wanted:
             raise InputError(
-                f"model {config.model.name}: found output {tuple(output.log_rates.shape)}, "
+                f"model {name}: found output {tuple(output.log_rates.shape)}, "
                 f"wanted {wanted}, (trial, bin, neuron) log rates"
             )
         if not torch.isfinite(output.log_rates).all():
-            raise InputError(f"model {config.model.name}: its first output is not finite")
+            raise InputError(f"model {name}: its first output is not finite")
         features = output.features.get(layer)
         bins = (task.spec.t_in, task.spec.t_out)
         if (
@@ -204,20 +145,6 @@ def check_network(config: RunConfig, task: Task) -> str:
             )
         model.train()
         mask = mask_for(config.training, model.net)
-        with torch.random.fork_rng(), _its_failures(config.model.name, f"{where}, in training,"):
+        with torch.random.fork_rng(), blamed_on(f"model {name}: {where}, in training,"):
             Objective()(model, mask(batch, 0))["loss"].backward()
     return layer
-
-
-@contextmanager
-def _its_failures(name: str, where: str) -> Iterator[None]:
-    """Say in one line what went wrong in a network, which may be a user's and raise anything."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        why = (str(error).splitlines() or [""])[0]
-        raise InputError(
-            f"model {name}: {where} it fails ({type(error).__name__}: {why})"
-        ) from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from neuroblend.config import RunConfig, TrainingConfig
+from neuroblend.config import TrainingConfig
 from neuroblend.errors import InputError, nearest, some
+from neuroblend.experiments.decoding.settings import RunConfig
 from neuroblend.registry import MODELS, find_model
 
 

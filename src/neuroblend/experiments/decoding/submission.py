@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from neuroblend.engine.folder import RunFolder
+from neuroblend.engine.job import load_model
 from neuroblend.errors import InputError
 from neuroblend.evaluation.predict import in_recorded_order, rates_of
 from neuroblend.experiments.decoding.apply import SELECTED, find_fit
-from neuroblend.experiments.decoding.experiment import load_model
 from neuroblend.nlb.datasets import find_dataset
 from neuroblend.nlb.files import check_predictions, read_nlb_h5
 from neuroblend.nlb.scores import evaluate_nlb, parse_name
@@ -58,19 +58,19 @@ def submission_of(
             gone or have changed.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    fit = find_fit(folder, arm, seed)
     config = folder.config()
     if config.data.dataset is None:
         raise InputError(f"{folder.path}: not a run on a benchmark dataset (--dataset)")
     if config.data.units is not None or config.data.min_rate_hz:
         raise InputError(f"{folder.path}: the run left neurons out; a submission needs them all")
-    fit = find_fit(folder, arm, seed)
-    task = folder.task(fit.seed, fit.fold)
+    task: Task = folder.task(fit)
     dataset = find_dataset(config.data.dataset)
     grid = load_session(config.data.source, dataset, behavior=False)
     maker = TensorMaker(grid, dataset, round(task.spec.bin_s * 1000))
     if grid.held_out.size != task.trials.n_source_neurons:
         raise InputError(f"{config.data.source}: has changed since the run {folder.path}")
-    model = load_model(folder, fit, config, task)
+    model = load_model(folder, fit, task)
     order = np.concatenate([np.flatnonzero(~grid.held_out), np.flatnonzero(grid.held_out)])
     group: dict[str, NDArray[Any]] = {UNIT_ID: grid.unit_id[order]}
     for part, given in (

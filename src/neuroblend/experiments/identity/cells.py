@@ -1,67 +1,70 @@
-"""What an experiment on identity leaves behind.
+"""Which cells there are, whose they are, and what they are labelled.
 
-====================================  ==========================================================
-``config.yaml``                       every setting, enough to run again
-``provenance.json``                   versions, seeds, data hash and sizes, machine, time
-``cells.json``                        cells, their animals and labels, and notes on the data
-``splits.json``                       tested cells of each seed (and animal)
-``<arm>/seed<S>/[fold<K>/]``          one fit: ``model.safetensors``, ``history.csv``,
-                                      ``vectors.h5`` (what describes each cell), ``<label>.h5``
-                                      (predicted classes) and ``scores.json``
-``results.json``                      scores with intervals, and differences between arms
-``report.html``                       the page
-====================================  ==========================================================
+Shape legend: ``n`` labelled cells.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterable
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from neuroblend.config import IdentityConfig, parse_settings
 from neuroblend.data.calcium.read import read_sessions
 from neuroblend.data.calcium.session import CalciumSession, labels_of
-from neuroblend.engine.folder import Fit, RunFolder, check_same_settings
-from neuroblend.engine.source import source_state
-from neuroblend.errors import InputError, nearest
-from neuroblend.experiments.decoding.networks import BASELINE, MULTITASK, TEACHER, Arm
-from neuroblend.experiments.identity.split import NeuronSplit
-from neuroblend.files import write_json
-from neuroblend.registry import CELL_STRATEGIES, find_strategies
-
-REFERENCES = ("stock", "moments", "contrastive", "hand_features", "activity_profile")
-WITHOUT_EMBEDDING = ("contrastive", "hand_features", "activity_profile")  # no NeuPRINT
+from neuroblend.errors import InputError, nearest, some
+from neuroblend.experiments.identity.settings import IdentityConfig
+from neuroblend.experiments.identity.split import usable_labels
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Who the cells are.
+    """All cells of a source.
 
     Attributes:
+        name: Of the source.
+        n_sessions: How many sessions they are from.
         names: All cells, in the order of every table.
         animals: Whose each is.
         labels: Of each kind, the label of each cell that has one and whose class is large enough.
         notes: What a user should know of the data.
     """
 
+    name: str
+    n_sessions: int
     names: tuple[str, ...]
     animals: tuple[str, ...]
     labels: dict[str, dict[str, str]]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        labelled = ", ".join(f"{len(self.labels[kind])} by {kind}" for kind in self.kinds)
+        return (
+            f"{self.n_sessions} sessions, {len(self.names)} cells of {len(set(self.animals))} "
+            f"animals, labelled: {labelled}"
+        )
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Cells:
+        """Return the cells that :meth:`to_json` gave."""
+        lists = {key: tuple(stored[key]) for key in ("names", "animals", "notes")}
+        return cls(**(stored | lists))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists and mappings, for a file."""
+        return asdict(self)
+
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What cells are told by, the first of them first."""
+        """What cells are classified by, the deciding one first."""
         return tuple(self.labels)
+
+    def prefix(self, kind: str) -> str:
+        """Return what stands before metrics of a kind of label: nothing for the deciding one."""
+        return "" if kind == self.kinds[0] else f"{kind}/"
 
     def labelled(self, kind: str) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
         """Return the rows of labelled cells and their labels."""
@@ -70,168 +73,17 @@ class Cells:
         return np.array(rows), np.array([known[self.names[row]] for row in rows])
 
 
-@dataclass(frozen=True)
-class IdentityFolder:
-    """The folder of an experiment on identity.
-
-    Attributes:
-        path: Where it is.
-    """
-
-    path: Path
-
-    @classmethod
-    def create(
-        cls,
-        path: Path,
-        config: IdentityConfig,
-        cells: Cells,
-        splits: Iterable[NeuronSplit],
-        origin: str,
-    ) -> IdentityFolder:
-        """Make the folder; it appears whole or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        partial.mkdir(parents=True)
-        try:
-            (partial / "config.yaml").write_text(
-                yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-            )
-            write_json(partial / "cells.json", asdict(cells))
-            write_json(partial / "splits.json", [split.to_json() for split in splits])
-            write_json(partial / "provenance.json", {"data_hash": origin, **source_state()})
-            if path.is_dir():
-                path.rmdir()  # an empty one may stand there
-            os.replace(partial, path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return cls(path)
-
-    @classmethod
-    def open(cls, path: str | Path) -> IdentityFolder:
-        """Open an experiment.
-
-        Raises:
-            InputError: It is not the folder of one.
-        """
-        path = Path(path)
-        if not (path / "config.yaml").is_file() or not (path / "cells.json").is_file():
-            raise InputError(
-                f"{path}: not the folder of an experiment on identity (no config.yaml and "
-                "cells.json)"
-            )
-        return cls(path)
-
-    def check_same(self, config: IdentityConfig, origin: str) -> None:
-        """Refuse to go on with an experiment of other settings, code or data.
-
-        Raises:
-            InputError: They differ.
-        """
-        check_same_settings(self, self.config().model_dump(), config.model_dump(), origin)
-
-    def config(self) -> IdentityConfig:
-        """Return its settings."""
-        file = self.path / "config.yaml"
-        try:
-            return parse_settings(IdentityConfig, yaml.safe_load(file.read_text()), str(file))
-        except yaml.YAMLError as error:
-            raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
-
-    def cells(self) -> Cells:
-        """Return who the cells are."""
-        stored = self.read_json("cells.json")
-        return Cells(
-            tuple(stored["names"]),
-            tuple(stored["animals"]),
-            stored["labels"],
-            tuple(stored["notes"]),
-        )
-
-    def sessions(self) -> list[CalciumSession]:
-        """Return the sessions, read from where they are."""
-        return chosen_sessions(self.config())
-
-    def splits(self) -> list[NeuronSplit]:
-        """Return the tested cells of each seed and animal."""
-        return [NeuronSplit.from_json(stored) for stored in self.read_json("splits.json")]
-
-    def split(self, fit: Fit) -> NeuronSplit:
-        """Return the tested cells of one fit."""
-        return next(s for s in self.splits() if (s.seed, s.fold) == (fit.seed, fit.fold))
-
-    def fits(self) -> list[Fit]:
-        """Return every fit, teachers first."""
-        return [
-            Fit(arm, split.seed, split.fold)
-            for arm in identity_arms(self.config())
-            for split in self.splits()
-        ]
-
-    def of(self, fit: Fit) -> Path:
-        """Return the folder of one fit."""
-        seed = self.path / fit.arm.folder / f"seed{fit.seed}"
-        return seed if fit.fold is None else seed / f"fold{fit.fold}"
-
-    def is_done(self, fit: Fit) -> bool:
-        """Whether a fit has ended; its scores are written last."""
-        return (self.of(fit) / "scores.json").is_file()
-
-    def fit_scores(self, fit: Fit) -> dict[str, Any]:
-        """Return ``scores.json`` of one fit."""
-        scores: dict[str, Any] = self.read_json(
-            str((self.of(fit) / "scores.json").relative_to(self.path))
-        )
-        return scores
-
-    def results(self) -> dict[str, Any]:
-        """Return ``results.json``.
-
-        Raises:
-            InputError: The experiment has not ended.
-        """
-        results: dict[str, Any] = self.read_json("results.json")
-        return results
-
-    def provenance(self) -> dict[str, Any]:
-        """Return ``provenance.json``."""
-        provenance: dict[str, Any] = self.read_json("provenance.json")
-        return provenance
-
-    def read_json(self, name: str) -> Any:
-        """Return the content of a JSON file in the folder; see :meth:`RunFolder.read_json`."""
-        return RunFolder(self.path).read_json(name)
-
-
-def identity_arms(config: IdentityConfig) -> list[Arm]:
-    """Return the arms: teacher, baseline, multitask control, strategies, references.
-
-    Raises:
-        InputError: A strategy or a reference is unknown.
-    """
-    arms = [Arm(TEACHER), Arm(BASELINE), Arm(MULTITASK, (MULTITASK,))]
-    for name in config.distill.strategies:
-        found = find_strategies(name, CELL_STRATEGIES)
-        if name != MULTITASK:
-            wants = any(strategy.wants_teacher for strategy in found.values())
-            arms.append(Arm(name, tuple(found), wants))
-    for name in config.references:
-        if name not in REFERENCES:
-            raise InputError(f"unknown reference '{name}': {nearest(name, REFERENCES)}")
-        arms.append(Arm(name, is_reference=True))
-    return arms
-
-
-def chosen_sessions(config: IdentityConfig, anew: bool = False) -> list[CalciumSession]:
+def chosen_sessions(config: IdentityConfig, again: bool = False) -> list[CalciumSession]:
     """Return the sessions and the channels that the settings ask for.
 
     Args:
         config: Settings.
-        anew: Whether to read a source that was read before, as its files may have changed.
+        again: Whether to read a source that was read before, as its files may have changed.
 
     Raises:
         InputError: They cannot be read, or a channel is not there.
     """
-    if anew:
+    if again:
         _read.cache_clear()
     data = config.data
     return [_with_channels(session, data.behavior) for session in _read(data.source, data.stimuli)]
@@ -258,7 +110,7 @@ def _with_channels(session: CalciumSession, names: tuple[str, ...] | None) -> Ca
 
 
 def kinds_of(config: IdentityConfig, sessions: list[CalciumSession]) -> tuple[str, ...]:
-    """Return what cells are told by.
+    """Return what cells are classified by.
 
     Raises:
         InputError: A kind of label is not there.
@@ -272,3 +124,63 @@ def kinds_of(config: IdentityConfig, sessions: list[CalciumSession]) -> tuple[st
     if {"subclass", "ei"} <= set(there):
         return ("subclass", "ei")
     return tuple(kind for kind in there if labels_of(sessions, kind))
+
+
+def cells_of(sessions: list[CalciumSession], config: IdentityConfig) -> Cells:
+    """Return the cells of sessions, labels of classes that are too small left out.
+
+    Raises:
+        InputError: A kind of label that was asked for, or every kind, has fewer than two classes.
+    """
+    animal = {
+        neuron: session.animal for session in sessions for neuron in session.neuron_id.tolist()
+    }
+    notes = [note for session in sessions for note in session.notes]
+    labels = {}
+    unusable: list[str] = []
+    for kind in kinds_of(config, sessions):
+        found = labels_of(sessions, kind)
+        if not found:
+            there = sorted({k for s in sessions for k in s.labels if labels_of(sessions, k)})
+            raise InputError(
+                f"labels '{kind}': no cell has one; there are: {some(there) or 'none'}; choose "
+                "with --labels"
+            )
+        try:
+            labels[kind], left_out = usable_labels(found, config.data.folds)
+        except InputError as error:
+            unusable.append(f"{kind}: {error}")
+            if config.data.labels is not None:
+                raise InputError(unusable[0]) from None
+            notes.append(f"{unusable[-1]}; cells are not classified by it")
+            continue
+        notes += [f"{kind}: {note}" for note in left_out]
+    if not labels:
+        why = f" ({'; '.join(unusable)})" if unusable else ""
+        raise InputError(
+            f"no kind of label has classes that are large enough, so there is nothing to "
+            f"classify cells by{why}"
+        )
+    names = tuple(sorted(animal))
+    source = config.data.source.rstrip("/").rpartition("/")[2]
+    owners = tuple(animal[name] for name in names)
+    return Cells(source, len(sessions), names, owners, labels, tuple(notes))
+
+
+def content_hash(sessions: list[CalciumSession]) -> str:
+    """Return a SHA-256 over activity, behavior, cells and labels of all sessions."""
+    digest = hashlib.sha256()
+    for session in sessions:
+        digest.update(f"{session.animal} {session.frame_s} {session.behavior_names}".encode())
+        arrays: dict[str, NDArray[Any] | None] = {
+            "activity": session.activity,
+            "neuron_id": session.neuron_id,
+            "behavior": session.behavior,
+            "position": session.position,
+            **{f"label/{kind}": labels for kind, labels in session.labels.items()},
+        }
+        for name, array in arrays.items():
+            if array is not None:
+                digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,267 +1,297 @@
-"""One fit of an experiment on identity, from its folder to its folder.
+"""Identity: what type each cell is of, from networks that learned activity with behavior.
 
-Shape legend: ``C`` cells, ``E`` features of an embedding, ``D`` behavior channels.
+Shape legend: ``R`` replicates, ``C`` cells.
 """
 
 from __future__ import annotations
 
 import inspect
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
 
-from neuroblend.config import IdentityConfig
 from neuroblend.data.calcium.session import CalciumSession
-from neuroblend.distill.objective import Objective, output_of, squared_error
-from neuroblend.distill.pair import DistillLoss
-from neuroblend.engine.folder import Fit
+from neuroblend.distill.objective import Objective, squared_error
+from neuroblend.distill.terms import build_terms
+from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, Fit, usual_arms
+from neuroblend.engine.check import check_objective
+from neuroblend.engine.experiment import Fits, Sample, Scene
+from neuroblend.engine.metric import Metric
 from neuroblend.errors import InputError, nearest
-from neuroblend.experiments.decoding.networks import BASELINE, MULTITASK, TEACHER, Arm
-from neuroblend.experiments.identity.cells import WITHOUT_EMBEDDING, Cells, IdentityFolder
-from neuroblend.experiments.identity.classify import classify
-from neuroblend.experiments.identity.contrast import contrastive_vectors
-from neuroblend.experiments.identity.embed import fresh_embeddings
-from neuroblend.experiments.identity.features import (
-    activity_profile,
-    hand_features,
-    mean_by_cell,
-    principal_components,
+from neuroblend.evaluation.bootstrap import Draws
+from neuroblend.experiments.identity.cells import Cells, cells_of, chosen_sessions, content_hash
+from neuroblend.experiments.identity.classify import Classified
+from neuroblend.experiments.identity.describe import (
+    LAYER,
+    ablated,
+    classified,
+    measured,
+    state_r2,
 )
-from neuroblend.experiments.identity.metrics import scores
+from neuroblend.experiments.identity.embed import fresh_embeddings
+from neuroblend.experiments.identity.metrics import majority_rate, scores
+from neuroblend.experiments.identity.notes import notes_on_behavior, notes_on_sessions
+from neuroblend.experiments.identity.references import REFERENCES
+from neuroblend.experiments.identity.settings import IdentityConfig
+from neuroblend.experiments.identity.split import NeuronSplit, split_animals, split_neurons
 from neuroblend.experiments.identity.task import CellTask
-from neuroblend.experiments.identity.tuning import told_without, tuning_of
-from neuroblend.files import write_json, write_whole
-from neuroblend.models.neuprint import DYNAMICS, NeuPRINT
+from neuroblend.files import read_json, write_json, write_whole
+from neuroblend.models.neuprint import DYNAMICS, RADIUS, NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.registry import CELL_STRATEGIES, find_strategies, load
+from neuroblend.registry import CELL_STRATEGIES
 from neuroblend.seeds import mixed_seed
-from neuroblend.training.checkpoint import load_weights, save_weights
 from neuroblend.training.devices import as_device, own_device
-from neuroblend.training.fit import fit as train
 from neuroblend.training.masking import mask_for
 
-LAYER = "state"  # what is distilled and read out: features of the population's state
-N_COMPONENTS = 32  # of activity profiles
+N_SHUFFLES = 200  # of labels among tested cells, whose mean score is chance
 PUBLISHED = {"n_pooled": 0, "context_frames": 0}  # the population's state as in the public code
-SEES_BEHAVIOR = (TEACHER, "stock")
+
+METRICS = {
+    "macro_f1": Metric(
+        "macro-F1",
+        "F1, the harmonic mean of how many cells of a class are found and how many of those called "
+        "that class are of it; mean over classes, so that a small class counts as much as a large "
+        "one",
+        deciding=True,
+        bounds=(0, 1),
+    ),
+    "top1": Metric(
+        "top-1",
+        "share of tested cells whose class is the one called likeliest",
+        deciding=True,
+        bounds=(0, 1),
+    ),
+    "top2": Metric(
+        "top-2",
+        "share of tested cells whose class is one of the two called likeliest",
+        bounds=(0, 1),
+    ),
+    "balanced_accuracy": Metric(
+        "balanced accuracy",
+        "share of a class's tested cells that are found; mean over classes",
+        bounds=(0, 1),
+    ),
+    "recall": Metric(
+        "recall",
+        "share of a class's tested cells that are found",
+        headline=False,
+        bounds=(0, 1),
+        may_be_constant=False,  # of a class that is never found, or always
+    ),
+}
 
 
-def run_identity_fit(path: Path, fit: Fit, progress: Callable[[int, int], None]) -> None:
-    """Train a network (where the arm has one), describe all cells, tell them apart, and store.
+class Identity:
+    """The experiment on the identity of cells; see ``docs/identity.md``.
 
-    Raises:
-        InputError: Training fails.
+    Args:
+        config: Settings.
     """
-    began, began_cpu = time.time(), time.process_time()
-    folder = IdentityFolder(path)
-    config, cells, out = folder.config(), folder.cells(), folder.of(fit)
-    out.mkdir(parents=True, exist_ok=True)
-    sessions = folder.sessions()
-    task = CellTask.of(sessions, folder.split(fit).tested, config.data.window)
-    seed = mixed_seed(fit.seed, 7, 0 if fit.fold is None else fit.fold)
-    stored: dict[str, Any] = {}
-    history = pd.DataFrame(columns=["epoch", "lr", "loss", "valid"])
-    if fit.arm.name in WITHOUT_EMBEDDING:
-        vectors = _measured(fit.arm.name, sessions, task, seed, progress)
-    else:
-        model = build_identity(config, fit.arm, task, seed)
-        history = _trained(model, folder, fit, task, config, seed, progress)
-        save_weights(model, out / "model.safetensors")
-        stored["state_r2"] = state_r2(model, task)
-        model.to(own_device(as_device(config.training.accelerator)))
-        embedding = config.embedding
-        mask = mask_for(config.training, model.net)
-        vectors = fresh_embeddings(model, task, seed, embedding.epochs, embedding.lr, mask=mask)
-    stored["told_without"] = _told_without(vectors, cells, folder, fit, task, config)
-    write_whole(out / "history.csv", lambda file: history.to_csv(file, index=False))
-    write_whole(out / "vectors.h5", lambda file: _save_vectors(file, vectors))
-    stored |= _classified(vectors, cells, folder, fit, config, seed)
-    stored["cost"] = {
-        "epochs": len(history),
-        "best_epoch": 0
-        if history.empty
-        else int(history["epoch"].to_numpy()[np.nanargmin(history["valid"].to_numpy())]),
-        "wall_s": round(time.time() - began, 1),
-        "cpu_s": round(time.process_time() - began_cpu, 1),
-    }
-    write_json(out / "scores.json", stored)
+
+    kind: ClassVar[str] = "identity"
+    settings: ClassVar[type[IdentityConfig]] = IdentityConfig
+    metrics: ClassVar[Mapping[str, Metric]] = METRICS
+
+    def __init__(self, config: IdentityConfig) -> None:
+        self.config = config
+
+    def load(self, source: str | Path) -> Cells:
+        """Return the cells of the sessions that the settings name."""
+        sessions = chosen_sessions(self.config, again=True)
+        cells = cells_of(sessions, self.config)
+        if not sessions[0].behavior_names:
+            raise InputError(
+                f"{source}: no behavior, so there is nothing for a teacher to know; sessions need "
+                "'behavior' (frame, channel) beside 'activity'"
+            )
+        radius = self.config.model.settings.get("radius", RADIUS)
+        notes = notes_on_behavior(sessions)
+        if isinstance(radius, (int, float)):
+            notes += notes_on_sessions(sessions, float(radius))
+        return replace(cells, notes=(*cells.notes, *notes))
+
+    def sessions(self) -> list[CalciumSession]:
+        """Return the sessions, read from where they are, once in a process."""
+        return chosen_sessions(self.config)
+
+    def save(self, data: Cells, folder: Path) -> None:
+        """Write cells, their animals and labels; activity stays where it is."""
+        write_json(folder / "cells.json", data.to_json())
+
+    def reload(self, folder: Path) -> Cells:
+        """Return the cells of a run."""
+        return Cells.from_json(read_json(folder / "cells.json"))
+
+    def data_hash(self, data: Cells) -> str:
+        """Return a hash of activity, behavior, cells and labels of all sessions."""
+        return content_hash(self.sessions())
+
+    def data_facts(self, data: Cells) -> dict[str, Any]:
+        """Return sizes of the sessions, and notes."""
+        sessions = self.sessions()
+        return {
+            "source": self.config.data.source,
+            "sessions": {
+                session.name: {
+                    "animal": session.animal,
+                    "n_frames": session.n_frames,
+                    "n_neurons": session.n_neurons,
+                    "frame_s": round(session.frame_s, 6),
+                }
+                for session in sessions
+            },
+            "behavior": list(sessions[0].behavior_names),
+            "notes": list(data.notes),
+        }
+
+    def n_resampled(self, data: Cells) -> int:
+        """Return how many cells there are."""
+        return len(data.names)
+
+    def splits(self, data: Cells) -> list[NeuronSplit]:
+        """Draw the cells to test, or test one animal after the other."""
+        labels, names = data.labels[data.kinds[0]], list(data.names)
+        animals = dict(zip(data.names, data.animals, strict=True))
+        seeds, given = self.config.all_seeds, self.config.data
+        if given.animals:
+            return [s for seed in seeds for s in split_animals(labels, names, seed, animals)]
+        return [split_neurons(labels, names, seed, given.test_fraction, animals) for seed in seeds]
+
+    def split_from_json(self, stored: Mapping[str, Any]) -> NeuronSplit:
+        """Return a split as it was stored."""
+        return NeuronSplit.from_json(stored)
+
+    def arms(self) -> list[Arm]:
+        """Return teacher, baseline, multitask control, strategies and references."""
+        arms = usual_arms(self.config.distill.strategies, CELL_STRATEGIES)
+        for name in self.config.references:
+            if name not in REFERENCES:
+                raise InputError(f"unknown reference '{name}': {nearest(name, REFERENCES)}")
+            sees_behavior = REFERENCES[name].sees_behavior
+            arms.append(Arm(name, sees_behavior=sees_behavior, is_reference=True))
+        return arms
+
+    def task(self, data: Cells, split: NeuronSplit) -> CellTask:
+        """Return the sessions, with the cells to test set aside."""
+        return CellTask.of(self.sessions(), split.tested, self.config.data.window)
+
+    def check(self, task: CellTask) -> None:
+        """Build and call the networks once, and the user's own strategies."""
+        _check_settings(self.config)
+        arms = {arm.name: arm for arm in self.arms()}
+        for name in (TEACHER, BASELINE):
+            try:
+                model = self.build(arms[name], task, 0)
+                assert model is not None
+                mask_for(self.config.training, model.net)
+                with torch.no_grad():
+                    model(task.example())
+            except InputError:
+                raise
+            except (TypeError, ValueError, RuntimeError) as error:  # a setting of another type
+                why = (str(error).splitlines() or [""])[0]
+                raise InputError(f"neuprint: {type(error).__name__}: {why}") from error
+        for arm in arms.values():
+            if any(":" in term for term in arm.terms):
+                student, teacher = self.build(arm, task, 0), self.build(arms[TEACHER], task, 0)
+                assert isinstance(student, Student) and isinstance(teacher, Teacher)
+                objective = self.objective(
+                    arm, student, task, teacher if arm.needs_teacher else None
+                )
+                mask = mask_for(self.config.training, student.net)
+                check_objective(objective, student, mask(task.example().take(slice(2)), 0))
+
+    def build(self, arm: Arm, task: CellTask, seed: int) -> Student | Teacher | None:
+        """Build the network of an arm; initial weights depend on the seed and its sizes alone."""
+        reference = REFERENCES.get(arm.name) if arm.is_reference else None
+        if reference is not None and not reference.has_network:
+            return None
+        settings = {"dynamics": self.config.model.dynamics} | self.config.model.settings
+        if reference is not None:
+            settings |= PUBLISHED
+        with torch.random.fork_rng():
+            torch.manual_seed(mixed_seed(seed, 22 if arm.sees_behavior else 21))
+            if not arm.sees_behavior:
+                return Student(NeuPRINT(task.spec, **settings), on_cells)
+            fusion = PopulationState(len(task.behavior_names), task.gaps)
+            spec = replace(task.spec, n_behavior=fusion.n_channels)
+            return Teacher(NeuPRINT(spec, **settings), fusion)
+
+    def objective(
+        self, arm: Arm, model: Student | Teacher, task: CellTask, teacher: Teacher | None
+    ) -> Objective:
+        """Return the error of masked activity, and the terms of the arm."""
+        distill = self.config.distill
+        terms = build_terms("+".join(arm.terms), LAYER, known=CELL_STRATEGIES)
+        weights = {MULTITASK: distill.multitask_weight} if MULTITASK in terms else None
+        return Objective(terms, teacher, distill.alpha, weights, task_loss=squared_error)
+
+    def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
+        """Describe all cells, classify them, and store vectors and predictions."""
+        config, cells, task = self.config, scene.data, scene.task
+        stored: dict[str, Any] = {}
+        if model is None:
+            name = scene.fit.arm.name
+            vectors = measured(name, self.sessions(), task, scene.seed, scene.progress)
+        else:
+            stored["state_r2"] = state_r2(model, task)
+            model.to(own_device(as_device(config.training.accelerator)))
+            mask, given = mask_for(config.training, model.net), config.embedding
+            vectors = fresh_embeddings(model, task, scene.seed, given.epochs, given.lr, mask=mask)
+        stored["ablation"] = ablated(vectors, cells, scene.split, config, task)
+        write_whole(scene.out / "vectors.h5", lambda file: _save_vectors(file, vectors))
+        return stored | classified(vectors, cells, scene.split, config, scene.seed, scene.out)
+
+    def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
+        """Return the scores of all arms, with those of shuffled labels as chance."""
+        cells: Cells = folder.data()
+        by_arm: dict[str, dict[int, list[Fit]]] = {}
+        for fit in folder.fits():
+            by_arm.setdefault(fit.arm.name, {}).setdefault(fit.seed, []).append(fit)
+        return {
+            arm: [
+                {
+                    cells.prefix(kind) + name: sample
+                    for kind in cells.kinds
+                    for name, sample in _samples(folder, cells, kind, seed, fits, draws).items()
+                }
+                for seed, fits in by_seed.items()
+            ]
+            for arm, by_seed in by_arm.items()
+        }
+
+    def summary(self, folder: Fits) -> dict[str, Any]:
+        """Return classes, tested animals, and what behavior has to do with it."""
+        cells: Cells = folder.data()
+        by_arm: dict[str, list[dict[str, Any]]] = {}
+        for fit in folder.fits():
+            by_arm.setdefault(fit.arm.name, []).append(folder.scores(fit))
+        return {
+            "animals": sorted({s.animal for s in folder.splits() if s.animal is not None}),
+            "labels": {
+                kind: {
+                    "classes": _class_counts(cells, kind),
+                    "majority_rate": majority_rate(cells.labelled(kind)[1]),
+                }
+                for kind in cells.kinds
+            },
+            "state_r2": {arm: _mean_state(each) for arm, each in by_arm.items()},
+            "ablation": {arm: _mean_ablation(each) for arm, each in by_arm.items()},
+        }
+
+    def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
+        """Choose the candidate whose classifiers of the deciding label validate best."""
+        return max(candidates, key=lambda arm: next(iter(valid[arm].values())))
 
 
-def build_identity(
-    config: IdentityConfig, arm: Arm, task: CellTask, seed: int
-) -> Student | Teacher:
-    """Build the network of an arm; its initial weights depend on the seed and its sizes alone.
-
-    Raises:
-        InputError: A setting is unknown or out of range.
-    """
-    settings = {"dynamics": config.model.dynamics} | config.model.settings
-    if arm.name in ("stock", "moments"):
-        settings |= PUBLISHED
-    with torch.random.fork_rng():
-        torch.manual_seed(mixed_seed(seed, 22 if arm.name in SEES_BEHAVIOR else 21))
-        if arm.name not in SEES_BEHAVIOR:
-            return Student(NeuPRINT(task.spec, **settings), on_cells)
-        fusion = PopulationState(len(task.behavior_names), task.gaps)
-        spec = replace(task.spec, n_behavior=fusion.n_channels)
-        return Teacher(NeuPRINT(spec, **settings), fusion)
-
-
-def _trained(
-    model: Student | Teacher,
-    folder: IdentityFolder,
-    fit: Fit,
-    task: CellTask,
-    config: IdentityConfig,
-    seed: int,
-    progress: Callable[[int, int], None],
-) -> pd.DataFrame:
-    """Train ``model`` on what its arm is trained on and return its history."""
-    teacher = None
-    if fit.arm.wants_teacher:
-        of = Fit(Arm(TEACHER), fit.seed, fit.fold)
-        built = build_identity(config, of.arm, task, seed)
-        assert isinstance(built, Teacher)
-        load_weights(built, folder.of(of) / "model.safetensors")
-        teacher = built.freeze()
-    given: dict[str, Any] = {"layer": LAYER, "layers": [(LAYER, LAYER)], "normalisation": "element"}
-    terms: dict[str, DistillLoss] = {}
-    known = find_strategies("+".join(fit.arm.terms), CELL_STRATEGIES) if fit.arm.terms else {}
-    for name, strategy in known.items():
-        terms[name] = load(strategy.target)(**{key: given[key] for key in strategy.takes})
-    weights = {MULTITASK: config.distill.multitask_weight} if MULTITASK in terms else None
-    objective = Objective(terms, teacher, config.distill.alpha, weights, task_loss=squared_error)
-    return train(
-        model, task, objective, config.training, seed, folder.of(fit), progress,
-        yardstick=squared_error,
-    )  # fmt: skip
-
-
-def _measured(
-    name: str,
-    sessions: list[CalciumSession],
-    task: CellTask,
-    seed: int,
-    progress: Callable[[int, int], None],
-) -> NDArray[np.float32]:
-    """Return (C, F) numbers that describe each cell without embeddings."""
-    if name == "contrastive":
-        return contrastive_vectors(task, seed, progress=progress)
-    if name == "hand_features":
-        each = [hand_features(session.activity, session.frame_s)[0] for session in sessions]
-    else:
-        each = [activity_profile(session.activity, session.frame_s) for session in sessions]
-    means, names = mean_by_cell(each, [session.neuron_id for session in sessions])
-    assert tuple(names) == task.cells
-    if name == "activity_profile":
-        means = principal_components(means, task.spec.reference.numpy(), N_COMPONENTS)
-    return means.astype(np.float32)
-
-
-def _classified(
-    vectors: NDArray[np.float32],
-    cells: Cells,
-    folder: IdentityFolder,
-    fit: Fit,
-    config: IdentityConfig,
-    seed: int,
-) -> dict[str, Any]:
-    """Tell cells apart by each kind of label; store predictions and return scores."""
-    tested = folder.split(fit).is_tested(cells.names)
-    test: dict[str, float] = {}
-    valid: dict[str, float] = {}
-    chosen: dict[str, list[str]] = {}
-    n_folds = n_test_folds(config)
-    repeats = 1 if config.data.animals else config.data.repeats
-    for kind in cells.kinds:
-        rows, labels = cells.labelled(kind)
-        found = classify(vectors[rows], labels, tested[rows], seed, n_folds, repeats)
-        found.save(folder.of(fit) / f"{kind}.h5")
-        prefix = prefix_of(kind, cells)
-        each = scores(found.truth, found.probability, found.classes)
-        test |= {prefix + name: float(value[0]) for name, value in each.items()}
-        valid[kind], chosen[kind] = found.valid, found.chosen
-    known = {name: value for name, value in test.items() if np.isfinite(value)}
-    return {"test": known, "valid": valid, "classifiers": chosen}
-
-
-def _told_without(
-    vectors: NDArray[np.float32],
-    cells: Cells,
-    folder: IdentityFolder,
-    fit: Fit,
-    task: CellTask,
-    config: IdentityConfig,
-) -> dict[str, Any]:
-    """Return how well the first kind of label is told without what tells of each channel."""
-    rows, labels = cells.labelled(cells.kinds[0])
-    tested = folder.split(fit).is_tested(cells.names)[rows]
-    tuning = tuning_of(task)[rows]
-    n_folds = n_test_folds(config)
-    return told_without(
-        vectors[rows], tuning, labels, tested, task.behavior_names, fit.seed, n_folds
-    )
-
-
-def n_test_folds(config: IdentityConfig) -> int:
-    """Return in how many folds tested cells are predicted; one where an animal is left out."""
-    return 1 if config.data.animals else config.data.folds
-
-
-def prefix_of(kind: str, cells: Cells) -> str:
-    """Return what stands before metrics of a kind of label: nothing for the first kind."""
-    return "" if kind == cells.kinds[0] else f"{kind}/"
-
-
-def state_r2(model: Student | Teacher, task: CellTask) -> dict[str, float]:
-    """Return how well each behavior channel can be read from the state of the population.
-
-    A ridge regression on training frames, scored (R², pooled over sessions) on validation frames.
-    A teacher is shown the behavior, so that its own is a reference and not a feat.
-    """
-    if not task.behavior_names:
-        return {}
-    model.eval()
-    parts: dict[str, list[NDArray[np.float32]]] = {}
-    device = torch.device("cpu")
-    model.to(device)
-    train_batches = list(task.train_batches(4, 0, device))
-    with torch.no_grad():
-        for part, batches in (("train", train_batches), ("valid", task.valid_batches())):
-            states, values, known = [], [], []
-            for batch in batches:
-                assert batch.behavior is not None
-                states.append(output_of(model, batch, [LAYER]).features[LAYER].flatten(0, 1))
-                values.append(batch.behavior.values.flatten(0, 1))
-                known.append(batch.behavior.present.flatten(0, 1))
-            parts[part] = [torch.cat(each).numpy() for each in (states, values, known)]
-    (x, y, there), (x_valid, y_valid, there_valid) = parts["train"], parts["valid"]
-    found = {}
-    for i, name in enumerate(task.behavior_names):
-        use, judged = there[:, i].astype(bool), there_valid[:, i].astype(bool)
-        truth = y_valid[judged, i]
-        if use.sum() > 1 and judged.sum() > 1 and truth.std() > 0:
-            error = truth - Ridge(1.0).fit(x[use], y[use, i]).predict(x_valid[judged])
-            found[name] = float(1 - np.square(error).sum() / np.square(truth - truth.mean()).sum())
-    return found
-
-
-def check_identity(config: IdentityConfig, task: CellTask) -> None:
-    """Build and call the networks once, so that bad settings are told before anything is written.
-
-    Raises:
-        InputError: A setting is unknown or out of range.
-    """
+def _check_settings(config: IdentityConfig) -> None:
     if "dynamics" in config.model.settings:
         raise InputError("model.settings.dynamics: give it as model.dynamics, or --dynamics")
     builders = (NeuPRINT, DYNAMICS.get(config.model.dynamics, NeuPRINT))
@@ -270,17 +300,47 @@ def check_identity(config: IdentityConfig, task: CellTask) -> None:
     for key in config.model.settings:
         if key not in known:
             raise InputError(f"neuprint has no setting '{key}': {nearest(key, known)}")
-    for name in (TEACHER, BASELINE):
-        try:
-            model = build_identity(config, Arm(name), task, 0)
-            mask_for(config.training, model.net)
-            with torch.no_grad():
-                model(task.example())
-        except InputError:
-            raise
-        except (TypeError, ValueError, RuntimeError) as error:  # a setting of another type
-            why = (str(error).splitlines() or [""])[0]
-            raise InputError(f"neuprint: {type(error).__name__}: {why}") from error
+
+
+def _samples(
+    folder: Fits, cells: Cells, kind: str, seed: int, fits: list[Fit], draws: Draws
+) -> dict[str, Sample]:
+    """Return the scores of one seed of an arm for one kind of label."""
+    rows, _ = cells.labelled(kind)
+    parts = [Classified.load(folder.of(fit) / f"{kind}.h5") for fit in fits]
+    truth = np.concatenate([part.truth for part in parts])
+    probability = np.concatenate([part.probability for part in parts], axis=1)
+    cell = rows[np.concatenate([part.index for part in parts])]
+    classes = parts[0].classes
+    rng = np.random.default_rng([seed, 51])
+    shuffled = [scores(rng.permutation(truth), probability, classes) for _ in range(N_SHUFFLES)]
+    drawn = scores(truth, probability, classes, draws.trials[:, cell])
+    return {
+        name: Sample(
+            float(value[0]), drawn[name], float(np.mean([each[name][0] for each in shuffled]))
+        )
+        for name, value in scores(truth, probability, classes).items()
+    }
+
+
+def _class_counts(cells: Cells, kind: str) -> dict[str, int]:
+    names, counts = np.unique(cells.labelled(kind)[1], return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def _mean_state(each: list[dict[str, Any]]) -> dict[str, float]:
+    found = [stored.get("state_r2", {}) for stored in each]
+    names = dict.fromkeys(name for state in found for name in state)
+    return {
+        name: float(np.mean([state[name] for state in found if name in state])) for name in names
+    }
+
+
+def _mean_ablation(each: list[dict[str, Any]]) -> dict[str, Any]:
+    found = [stored["ablation"] for stored in each]
+    mean = {key: float(np.mean([f[key] for f in found])) for key in ("full", "without_all")}
+    without = {n: float(np.mean([f["without"][n] for f in found])) for n in found[0]["without"]}
+    return {**mean, "without": without}
 
 
 def _save_vectors(file: Path, vectors: NDArray[np.float32]) -> None:

@@ -53,7 +53,7 @@ def _correlations(frames: Frames) -> NDArray[np.float64]:
     return found
 
 
-def told_without(
+def ablation(
     vectors: NDArray[np.floating],
     tuning: NDArray[np.float64],
     labels: NDArray[np.str_],
@@ -62,7 +62,7 @@ def told_without(
     seed: int,
     n_folds: int,
 ) -> dict[str, Any]:
-    """Return how well a linear classifier tells cells with and without what tells of behavior.
+    """Return how well a linear classifier does with and without what is shared with behavior.
 
     What embeddings share with a channel is their linear regression on the tuning to it, over all
     of these cells and blind to their labels.
@@ -77,7 +77,7 @@ def told_without(
         n_folds: Folds of tested cells, as ``classify`` has them.
 
     Returns:
-        Macro-F1: ``full``, ``all`` (without all channels), and ``channels`` (without each).
+        Macro-F1: ``full``, ``without_all`` channels, and ``without`` each.
     """
 
     def reached(left: NDArray[np.floating]) -> float:
@@ -86,8 +86,8 @@ def told_without(
 
     return {
         "full": reached(vectors),
-        "all": reached(residual(vectors, tuning)),
-        "channels": {
+        "without_all": reached(residual(vectors, tuning)),
+        "without": {
             name: reached(residual(vectors, tuning[:, [i]])) for i, name in enumerate(names)
         },
     }

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from neuroblend.engine.arm import BASELINE
 from neuroblend.evaluation.metrics import SpikeSums
-from neuroblend.experiments.decoding.networks import BASELINE
+from neuroblend.report.decoding.shown import scored, shown_split
 from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure, signed
 from neuroblend.report.view import View
 
@@ -24,7 +25,7 @@ KINDS = {
 
 def neurons(view: View) -> Picture | None:
     """Plot per-neuron bits/spike, pooled over seeds; ``None`` where no spikes were held out."""
-    first = view.scored(BASELINE, view.shown_split)
+    first = scored(view, BASELINE, shown_split(view))
     kind = next((kind for kind in KINDS if getattr(first, kind) is not None), None)
     if kind is None:
         return None
@@ -61,8 +62,8 @@ def _bits(view: View, arm: str, kind: str) -> NDArray[np.float64]:
     """Return bits/spike of each neuron, one seed after the other, each over all of its folds."""
     each = []
     for seed in view.config.all_seeds:
-        scored = [view.scored(arm, split) for split in view.splits if split.seed == seed]
-        sums = [getattr(part, kind) for part in scored]
+        folds = [scored(view, arm, split) for split in view.splits if split.seed == seed]
+        sums = [getattr(part, kind) for part in folds]
         joined = SpikeSums(
             np.concatenate([part.log_likelihood for part in sums]),
             np.concatenate([part.counts for part in sums]),

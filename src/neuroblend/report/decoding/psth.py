@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neuroblend.evaluation.metrics import PSTH_SMOOTHING_S, psths
 from neuroblend.evaluation.score import condition_index
+from neuroblend.report.decoding.shown import labels, roles, scored, shown_split, t_in
 from neuroblend.report.style import (
     DRAW_ORDER,
     LINES,
@@ -29,38 +30,38 @@ N_NEURONS, MOST_CONDITIONS = 3, 5
 
 def psth(view: View) -> Picture | None:
     """Plot PSTHs of a few neurons, a row a neuron and a column a condition; ``None`` without."""
-    found = condition_index(view.trials)
+    found = condition_index(view.data)
     if found is None:
         return None
     names, index = found
-    shown = view.scored(view.selected, view.shown_split).shown
+    shown = scored(view, view.selected, shown_split(view)).shown
     columns = _conditions(view, index, len(names))
     if columns.size == 0:
         return None
     rows = np.unique(np.linspace(0, len(shown) - 1, N_NEURONS).round().astype(int))
-    lines = {role: _predicted(view, arm, index) for role, arm in view.compared.items()}
-    spikes = view.trials.counts_of(np.arange(view.trials.n_trials))[:, :, shown]
-    lines[TRUTH] = psths(spikes, index, len(names), view.trials.bin_s)
+    lines = {role: _predicted(view, arm, index) for role, arm in roles(view).items()}
+    spikes = view.data.counts_of(np.arange(view.data.n_trials))[:, :, shown]
+    lines[TRUTH] = psths(spikes, index, len(names), view.data.bin_s)
     figure = new_figure(0.85 + 1.35 * len(rows))
-    legend(figure, view.labels("recorded, smoothed"))
+    legend(figure, labels(view, "recorded, smoothed"))
     axes = figure.subplots(len(rows), len(columns), sharex=True, sharey="row", squeeze=False)
     for r, i in enumerate(rows):
         for c, condition in enumerate(columns):
             _panel(axes[r, c], view, {role: psth[condition, :, i] for role, psth in lines.items()})
-        axes[r, 0].set_ylabel(f"neuron {view.trials.unit_id[shown[i]]}\n(Hz)", fontsize=8.5)
+        axes[r, 0].set_ylabel(f"neuron {view.data.unit_id[shown[i]]}\n(Hz)", fontsize=8.5)
         axes[r, 0].set_ylim(bottom=0)
     for c, condition in enumerate(columns):
         n = int((index == condition).sum())
         axes[0, c].set_title(shortened(f"{names[condition]} ({n} trials)", 26), fontsize=8.5)
         axes[-1, c].set_xlabel("time in trial (s)")
-    held_out = " held-out" if view.shown_split.held_out.any() else ""
+    held_out = " held-out" if shown_split(view).held_out.any() else ""
     n_shown = f"{len(columns)} of {len(names)}" if len(columns) < len(names) else f"{len(names)}"
     return Picture(
         "PSTHs",
         f"Mean rate of {len(rows)}{held_out} neurons in {n_shown} conditions. Dark: recorded "
         "spikes of all trials of the condition, smoothed by a Gaussian of "
         f"{PSTH_SMOOTHING_S * 1000:g} ms s.d. Coloured: mean of a model's single-trial rates over "
-        f"test trials of seed {view.shown_split.seed}. Look for lines that differ between "
+        f"test trials of seed {shown_split(view).seed}. Look for lines that differ between "
         "conditions as the dark ones do. With few trials in a condition, the dark line itself is "
         "noisy.",
         as_uri(figure),
@@ -79,7 +80,7 @@ def _conditions(view: View, index: NDArray[np.int64], n: int) -> NDArray[np.int6
 
 def _n_tested(view: View, index: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Return (folds, C) test trials of each condition, in the folds of the seed that is shown."""
-    splits = [split for split in view.splits if split.seed == view.shown_split.seed]
+    splits = [split for split in view.splits if split.seed == shown_split(view).seed]
     counts: NDArray[np.int64] = np.stack(
         [np.bincount(index[split.test], minlength=n) for split in splits]
     )
@@ -88,8 +89,8 @@ def _n_tested(view: View, index: NDArray[np.int64], n: int) -> NDArray[np.int64]
 
 def _predicted(view: View, arm: str, index: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return (C, T, shown) mean predicted counts/bin over the test trials of all folds."""
-    splits = [split for split in view.splits if split.seed == view.shown_split.seed]
-    means = [view.scored(arm, split).psth for split in splits]
+    splits = [split for split in view.splits if split.seed == shown_split(view).seed]
+    means = [scored(view, arm, split).psth for split in splits]
     each = np.stack([mean for mean in means if mean is not None]).astype(np.float64)
     n = _n_tested(view, index, each.shape[1])[:, :, None, None]
     total = np.where(n > 0, each * n, 0.0).sum(axis=0)
@@ -99,9 +100,9 @@ def _predicted(view: View, arm: str, index: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def _panel(ax: Axes, view: View, lines: dict[str, NDArray[np.float64]]) -> None:
-    trials = view.trials
+    trials = view.data
     time_s = (np.arange(trials.n_bins) + 0.5) * trials.bin_s
     for role, rate in lines.items():
         ax.plot(time_s, rate / trials.bin_s, zorder=DRAW_ORDER[role], **LINES[role])
-    shade_forward(ax, view.t_in, trials.n_bins, trials.bin_s)
+    shade_forward(ax, t_in(view), trials.n_bins, trials.bin_s)
     ax.set_xlim(0, trials.n_bins * trials.bin_s)

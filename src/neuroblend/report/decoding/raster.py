@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from neuroblend.report.decoding.shown import labels, roles, scored, shown_split, t_in, true_rates
 from neuroblend.report.style import (
     DRAW_ORDER,
     LINES,
@@ -25,12 +26,12 @@ N_NEURONS = 6
 
 def raster(view: View) -> Picture:
     """Plot a trial of median spike count: a raster, and rates of up to six neurons."""
-    split, trials = view.shown_split, view.trials
+    split, trials = shown_split(view), view.data
     which = _median_trial(view)
-    neurons = view.scored(view.selected, split).shown[:N_NEURONS]
+    neurons = scored(view, view.selected, split).shown[:N_NEURONS]
     figure = new_figure(4.6)
     truth = "true rate" if trials.rates is not None else None
-    legend(figure, view.labels(truth))
+    legend(figure, labels(view, truth))
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.9)))
     _raster(left.subplots(), view, which)
     n_rows = -(-len(neurons) // 2)
@@ -45,7 +46,7 @@ def raster(view: View) -> Picture:
     right.supylabel("firing rate (Hz)", fontsize=9.5)
     kind = "held-out neurons" if split.held_out.any() else "neurons"
     unseen = " that no student saw spikes of" if split.held_out.any() else ""
-    forward = " Shaded: the last bins, which no model saw." if view.t_in < trials.n_bins else ""
+    forward = " Shaded: the last bins, which no model saw." if t_in(view) < trials.n_bins else ""
     order = (
         "held-in neurons below the line and held-out ones above it, each sorted by rate"
         if split.held_out.any()
@@ -64,14 +65,14 @@ def raster(view: View) -> Picture:
 
 def _median_trial(view: View) -> int:
     """Return the position, among test trials, of the one whose spike count is the median."""
-    counts = view.trials.spikes[view.shown_split.test].sum(axis=(1, 2))
+    counts = view.data.spikes[shown_split(view).test].sum(axis=(1, 2))
     return int(np.argsort(counts, kind="stable")[(len(counts) - 1) // 2])
 
 
 def _raster(ax: Axes, view: View, which: int) -> None:
-    trials, held_out = view.trials, view.shown_split.held_out
+    trials, held_out = view.data, shown_split(view).held_out
     order = np.lexsort((trials.rate_hz, held_out))
-    counts = trials.spikes[view.shown_split.test[which]][:, order].T
+    counts = trials.spikes[shown_split(view).test[which]][:, order].T
     span = (0, trials.n_bins * trials.bin_s, 0, trials.n_neurons)
     ax.imshow(
         counts,
@@ -83,7 +84,7 @@ def _raster(ax: Axes, view: View, which: int) -> None:
         origin="lower",
         extent=span,
     )
-    shade_forward(ax, view.t_in, trials.n_bins, trials.bin_s)
+    shade_forward(ax, t_in(view), trials.n_bins, trials.bin_s)
     if held_out.any():
         ax.axhline(int((~held_out).sum()), color="#0072b2", linewidth=1.2)
     ax.set_xlabel("time in trial (s)")
@@ -91,13 +92,11 @@ def _raster(ax: Axes, view: View, which: int) -> None:
 
 
 def _rates(ax: Axes, view: View, which: int, i: int) -> None:
-    split, trials = view.shown_split, view.trials
+    split, trials = shown_split(view), view.data
     time_s = (np.arange(trials.n_bins) + 0.5) * trials.bin_s
-    neuron = int(view.scored(view.selected, split).shown[i])
-    lines = {
-        role: view.scored(arm, split).rates[which, :, i] for role, arm in view.compared.items()
-    }
-    true = view.true_rates(split, np.array([neuron]))
+    neuron = int(scored(view, view.selected, split).shown[i])
+    lines = {role: scored(view, arm, split).rates[which, :, i] for role, arm in roles(view).items()}
+    true = true_rates(view, split, np.array([neuron]))
     if true is not None:
         lines[TRUTH] = true[which, :, 0]
     for role, rate in lines.items():
@@ -107,7 +106,7 @@ def _rates(ax: Axes, view: View, which: int, i: int) -> None:
     at = np.flatnonzero(counts)
     tall = 0.08 * top * np.minimum(counts[at], 3)
     ax.vlines(time_s[at], -0.28 * top, -0.28 * top + tall, color="#1a1a1a", linewidth=1.0)
-    shade_forward(ax, view.t_in, trials.n_bins, trials.bin_s)
+    shade_forward(ax, t_in(view), trials.n_bins, trials.bin_s)
     ax.set_xlim(0, trials.n_bins * trials.bin_s)
     ax.set_ylim(-0.32 * top, top)
     ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])

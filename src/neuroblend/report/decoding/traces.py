@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from neuroblend.report.decoding.shown import labels, roles, scored, shown_split, t_in
 from neuroblend.report.style import (
     DRAW_ORDER,
     LINES,
@@ -27,11 +28,11 @@ MOST_TRIALS, MOST_CHANNELS = 4, 8
 
 def traces(view: View) -> Picture:
     """Plot decoded and true behavior, a row a channel and a column a trial."""
-    trials, split = view.trials, view.shown_split
+    trials, split = view.data, shown_split(view)
     which = _trials(view)
     channels = trials.behavior_names[:MOST_CHANNELS]
     figure = new_figure(0.75 + 1.35 * len(channels))
-    legend(figure, view.labels("true behavior"))
+    legend(figure, labels(view, "true behavior"))
     axes = figure.subplots(len(channels), len(which), sharex=True, sharey="row", squeeze=False)
     for row, channel in enumerate(channels):
         for column, b in enumerate(which):
@@ -45,7 +46,7 @@ def traces(view: View) -> Picture:
     figure.align_ylabels(axes[:, 0])
     left_out = len(trials.behavior_names) - len(channels)
     more = f" {left_out} further channels are in the table above alone." if left_out > 0 else ""
-    forward = " Shaded: the last bins, which no model saw." if view.t_in < trials.n_bins else ""
+    forward = " Shaded: the last bins, which no model saw." if t_in(view) < trials.n_bins else ""
     gaps = " Gaps in the dark line: samples that are missing." if _has_gaps(view, which) else ""
     return Picture(
         "Behavior decoded from rates",
@@ -59,12 +60,12 @@ def traces(view: View) -> Picture:
 
 
 def _over_conditions(view: View) -> str:
-    return "" if view.trials.condition is None else " over the conditions"
+    return "" if view.data.condition is None else " over the conditions"
 
 
 def _trials(view: View) -> list[int]:
     """Return positions of up to four test trials, even over conditions, most behavior known."""
-    trials, test = view.trials, view.shown_split.test
+    trials, test = view.data, shown_split(view).test
     assert trials.behavior is not None
     known = np.isfinite(trials.behavior[test]).mean(axis=(1, 2))
     candidates = np.flatnonzero(known >= np.quantile(known, 0.5))
@@ -76,21 +77,21 @@ def _trials(view: View) -> list[int]:
 
 
 def _has_gaps(view: View, which: list[int]) -> bool:
-    assert view.trials.behavior is not None
-    return bool(np.isnan(view.trials.behavior[view.shown_split.test[which]]).any())
+    assert view.data.behavior is not None
+    return bool(np.isnan(view.data.behavior[shown_split(view).test[which]]).any())
 
 
 def _panel(ax: Axes, view: View, b: int, channel: int) -> None:
-    trials, split = view.trials, view.shown_split
+    trials, split = view.data, shown_split(view)
     assert trials.behavior is not None
     time_s = (np.arange(trials.n_bins) + 0.5) * trials.bin_s
     lines: dict[str, NDArray[np.float32]] = {
-        role: view.scored(arm, split).decoded[b, :, channel] for role, arm in view.compared.items()
+        role: scored(view, arm, split).decoded[b, :, channel] for role, arm in roles(view).items()
     }
     lines[TRUTH] = trials.behavior[split.test[b], :, channel]
     for role, values in lines.items():
         ax.plot(time_s, values, zorder=DRAW_ORDER[role], **LINES[role])
-    shade_forward(ax, view.t_in, trials.n_bins, trials.bin_s)
+    shade_forward(ax, t_in(view), trials.n_bins, trials.bin_s)
     ax.set_xlim(0, trials.n_bins * trials.bin_s)
 
 

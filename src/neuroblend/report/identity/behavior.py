@@ -6,17 +6,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from neuroblend.experiments.decoding.networks import BASELINE
-from neuroblend.report.identity.view import IdentityView
+from neuroblend.engine.arm import BASELINE
+from neuroblend.report.identity.shown import lost_without, state_r2
 from neuroblend.report.style import COLORS, Picture, as_uri, new_figure, shortened, signed
+from neuroblend.report.view import View
 
 LEAST_GAIN = 0.01  # of R², to be spoken of
 LEAST = -0.1  # R² below this is drawn at the edge, with its number
-LOWEST = -100.0  # R² that is told
+LOWEST = -100.0  # R² that is written out
 MOST_CHANNELS = 20
 
 
-def identity_behavior(view: IdentityView) -> Picture | None:
+def behavior_ablation(view: View) -> Picture | None:
     """Plot how well each channel is known, and what is lost without; ``None`` without channels."""
     known = view.results["state_r2"]
     channels = list(dict.fromkeys(name for arm in view.compared for name in known.get(arm, {})))
@@ -49,7 +50,7 @@ def identity_behavior(view: IdentityView) -> Picture | None:
     ax.set_xlabel("R² of behavior, read from the population's state")
     lost.axvline(0, color="#555555", linewidth=0.9)
     lost.tick_params(axis="y", length=0)
-    lost.set_xlabel(f"macro-F1 of {view.kinds[0]} that is lost without it")
+    lost.set_xlabel(f"macro-F1 of {view.data.kinds[0]} that is lost without it")
     figure.legend(
         [Line2D([], [], color=COLORS[view.role(arm)], linewidth=6) for arm in arms],
         list(view.compared.values()),
@@ -75,7 +76,7 @@ def identity_behavior(view: IdentityView) -> Picture | None:
         "validation frames from the features of the population's state, the part of the network "
         "that is common to all cells. Channels whose bar is longer in the student than in the "
         f"baseline ({where}) are what its embeddings can refer to and the baseline's cannot. "
-        "Right: how much worse a linear classifier tells tested cells once embeddings are rid of "
+        "Right: how much worse a linear classifier does on tested cells once embeddings are rid of "
         "what they share, linearly, with how strongly each cell's activity follows that channel."
         f"{_of_gain(view)} Bars are means over trainings, dots single ones. Channels that go "
         "together hold much of the same, so that losses do not add up, and what goes with a "
@@ -85,16 +86,19 @@ def identity_behavior(view: IdentityView) -> Picture | None:
     )
 
 
-def _of_gain(view: IdentityView) -> str:
+def _of_gain(view: View) -> str:
     """Return a sentence on what is left of the student's gain without each channel."""
-    student, baseline = (view.results["told_without"][arm] for arm in (view.selected, BASELINE))
-    gain, without = student["full"] - baseline["full"], student["all"] - baseline["all"]
+    student, baseline = (view.results["ablation"][arm] for arm in (view.selected, BASELINE))
+    gain, without = (
+        student["full"] - baseline["full"],
+        student["without_all"] - baseline["without_all"],
+    )
     if gain < LEAST_GAIN:
         return (
             " By such a classifier the student does not gain, so that there is nothing to divide."
         )
     each = {
-        name: student["channels"][name] - baseline["channels"][name] for name in student["channels"]
+        name: student["without"][name] - baseline["without"][name] for name in student["without"]
     }
     least = min(each, key=each.__getitem__)
     said = f" Of the student's gain of {gain:+.3f} by such a classifier, {each[least]:+.3f} is left"
@@ -104,18 +108,16 @@ def _of_gain(view: IdentityView) -> str:
     return signed(said + ".")
 
 
-def _lost(
-    ax: Axes, view: IdentityView, arm: str, channel: str | None, y: float, height: float
-) -> None:
-    each, color = view.lost_without(arm, channel), COLORS[view.role(arm)]
+def _lost(ax: Axes, view: View, arm: str, channel: str | None, y: float, height: float) -> None:
+    each, color = lost_without(view, arm, channel), COLORS[view.role(arm)]
     ax.barh(y, np.mean(each), height=0.86 * height, color=color, alpha=0.75, zorder=1)
     if len(each) > 1:
         ax.plot(each, np.full(len(each), y), ".", color="#222222", markersize=4, zorder=2)
 
 
-def _bar(ax: Axes, view: IdentityView, arm: str, channel: str, y: float, height: float) -> None:
+def _bar(ax: Axes, view: View, arm: str, channel: str, y: float, height: float) -> None:
     mean, color = view.results["state_r2"][arm][channel], COLORS[view.role(arm)]
-    each = view.state_r2(arm, channel)
+    each = state_r2(view, arm, channel)
     ax.barh(y, max(mean, LEAST), height=0.86 * height, color=color, alpha=0.75, zorder=1)
     if mean < LEAST:
         text = signed(f"◀ {mean:.2f}" if mean > LOWEST else f"◀ below {LOWEST:g}")

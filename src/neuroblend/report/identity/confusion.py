@@ -10,18 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from neuroblend.experiments.decoding.networks import BASELINE
+from neuroblend.engine.arm import BASELINE
 from neuroblend.experiments.identity.metrics import confusion
 from neuroblend.report.identity.marks import mark_rows
-from neuroblend.report.identity.view import IdentityView
+from neuroblend.report.identity.shown import classes, classified
 from neuroblend.report.style import COLORS, Picture, as_uri, new_figure, shortened
+from neuroblend.report.view import View
 
 MOST_NUMBERS = 12  # classes up to which numbers stand in the squares
 
 
-def identity_confusion(view: IdentityView, kind: str) -> Picture:
+def confusion_matrices(view: View, kind: str) -> Picture:
     """Plot confusion matrices of the baseline and the selected student, side by side."""
-    names = list(view.classes(kind))
+    names = list(classes(view, kind))
     arms = [BASELINE, view.selected]
     figure = new_figure(float(np.clip(1.3 + 0.56 * len(names), 2.6, 9)))
     axes = figure.subplots(1, 2, sharey=True)
@@ -36,7 +37,7 @@ def identity_confusion(view: IdentityView, kind: str) -> Picture:
     axes[0].set_yticks(range(len(names)), rows)
     axes[0].set_ylabel("is")
     for ax in axes:
-        mark_rows(ax, view.classes(kind).values())
+        mark_rows(ax, classes(view, kind).values())
     figure.colorbar(image, ax=axes, shrink=0.9, pad=0.015, label="share of the row")
     seeds = "mean over seeds and repeats" if view.config.seeds > 1 else "mean over repeats"
     return Picture(
@@ -49,12 +50,12 @@ def identity_confusion(view: IdentityView, kind: str) -> Picture:
     )
 
 
-def mean_counts(view: IdentityView, arm: str, kind: str) -> NDArray[np.float64]:
+def mean_counts(view: View, arm: str, kind: str) -> NDArray[np.float64]:
     """Return (C, C) tested cells of a class (row) that are called each class, mean over seeds."""
-    n_classes = len(view.classes(kind))
+    n_classes = len(classes(view, kind))
     total = np.zeros((n_classes, n_classes))
     for split in view.splits:
-        found = view.classified(arm, split, kind)
+        found = classified(view, arm, split, kind)
         total += confusion(found.truth, found.probability)[1]
     return total / len(view.results["seeds"])
 

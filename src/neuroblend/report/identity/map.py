@@ -10,24 +10,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from neuroblend.experiments.decoding.networks import BASELINE, TEACHER
+from neuroblend.engine.arm import BASELINE, TEACHER
 from neuroblend.report.identity.marks import EDGE, Mark
-from neuroblend.report.identity.view import IdentityView
+from neuroblend.report.identity.shown import animals as marks_of_animals
+from neuroblend.report.identity.shown import classes, vectors
 from neuroblend.report.style import Picture, as_uri, new_figure, shortened
+from neuroblend.report.view import View
 
 RASTERIZE_ABOVE = 1500  # points
 LEGEND_COLUMNS = 6
 OUTER = 0.01  # share of points at either end of an axis that may lie beyond it
 
 
-def identity_map(view: IdentityView, kind: str) -> Picture:
+def embedding_map(view: View, kind: str) -> Picture:
     """Plot tested cells on two principal components, a column an arm, by class and by animal."""
     split = view.splits[0]
-    rows, labels = view.cells.labelled(kind)
-    tested = split.is_tested(view.cells.names)[rows]
+    rows, labels = view.data.labelled(kind)
+    tested = split.is_tested(view.data.names)[rows]
     rows, labels = rows[tested], labels[tested]
-    animals = np.array(view.cells.animals)[rows]
-    by_class, by_animal = view.classes(kind), view.animals
+    animals = np.array(view.data.animals)[rows]
+    by_class, by_animal = classes(view, kind), marks_of_animals(view)
     has_animals = len(set(animals.tolist())) > 1
     arms = [BASELINE, view.selected, TEACHER]
     entries = [by_class, by_animal] if has_animals else [by_class]
@@ -43,7 +45,7 @@ def identity_map(view: IdentityView, kind: str) -> Picture:
         _legend(lower, by_animal)
     n_outside = 0
     for column, arm in enumerate(arms):
-        points, explained = on_components(view.vectors(arm, split)[rows].astype(np.float64))
+        points, explained = on_components(vectors(view, arm, split)[rows].astype(np.float64))
         n_outside += _scatter(panels[0][column], points, labels, by_class)
         panels[0][column].set_title(view.compared[arm])
         panels[-1][column].set_xlabel(f"component 1 ({100 * explained[0]:.0f} % of variance)")

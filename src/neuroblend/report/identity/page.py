@@ -1,120 +1,123 @@
-"""The self-contained page of an experiment on identity."""
+"""What the page of identity has of its own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from neuroblend.experiments.identity.cells import IdentityFolder
-from neuroblend.files import write_whole
-from neuroblend.report.facts import caveat_of_training, fit_rows, machine_rows
-from neuroblend.report.identity.caveats import identity_verdict, is_told
+from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
+from neuroblend.engine.results import CHANCE
+from neuroblend.experiments.identity.references import REFERENCES
+from neuroblend.report.face import Block, Face, Words, headlines
+from neuroblend.report.forest import forest
+from neuroblend.report.identity.behavior import behavior_ablation
+from neuroblend.report.identity.caveats import caveats
+from neuroblend.report.identity.confusion import confusion_matrices
 from neuroblend.report.identity.facts import (
-    chosen_rows,
+    chosen_table,
     data_rows,
     next_steps,
-    session_rows,
+    session_table,
     summary,
 )
-from neuroblend.report.identity.figures import identity_figures, identity_overview
-from neuroblend.report.identity.scores import (
-    detail_tables,
-    explained_arms,
-    explained_metrics,
-    score_table,
-)
-from neuroblend.report.identity.view import IdentityView
-from neuroblend.report.scores import ScoreTable
-from neuroblend.report.style import COLORS, Picture
-from neuroblend.report.template import OUTCOMES, fill
+from neuroblend.report.identity.gains import recall_by_class
+from neuroblend.report.identity.map import embedding_map
+from neuroblend.report.identity.shown import classes
+from neuroblend.report.scores import ScoreTable, control_table, score_table
+from neuroblend.report.style import Picture
+from neuroblend.report.view import View
 
-TEMPLATE = "identity.html.j2"
-NOTHING = "Nothing can be told"
-
-
-@dataclass(frozen=True)
-class Section:
-    """What the page has of one kind of label.
-
-    Attributes:
-        kind: Its name.
-        overview: Differences with intervals.
-        scores: Arms and metrics.
-        note: Classes and the rate of the largest.
-        details: Further tables.
-        pictures: Further figures.
-    """
-
-    kind: str
-    overview: Picture
-    scores: ScoreTable
-    note: str
-    details: list[ScoreTable]
-    pictures: list[Picture]
+ARMS = {
+    BASELINE: "the network trained on activity alone; what every student is compared with",
+    MULTITASK: "the control: the baseline plus a read-out of the population's state that is "
+    "trained to give behavior; no teacher",
+    TEACHER: "the network that has behavior as a part of the population's state, in training and "
+    "when new cells are met; a reference",
+    **{name: reference.meaning for name, reference in REFERENCES.items()},
+}
+TERMS = {
+    "hard": "matches the teacher's predicted activity",
+    "soft": "matches how the teacher spreads a frame's activity over cells",
+    "feature": "matches the features of the teacher's population state, through a learned map",
+    "correlation": "matches the correlations between cells in the teacher's predicted activity",
+    "embedding": "matches the teacher's embedding of each cell, through a learned map",
+    "multitask": "has a behavior read-out",
+}
 
 
-def write_identity_report(folder: IdentityFolder) -> Path:
-    """Build the page of an experiment from its folder alone; the same folder gives the same page.
-
-    Args:
-        folder: An experiment that has ended.
-
-    Returns:
-        Where the page is: ``report.html`` in the folder. It opens offline and asks for nothing.
-
-    Raises:
-        InputError: The experiment has not ended, or a file of it is damaged.
-    """
-    html = render(IdentityView(folder))
-    path = folder.path / "report.html"
-    write_whole(path, lambda partial: partial.write_text(html, encoding="utf-8"))
-    return path
-
-
-def render(view: IdentityView) -> str:
-    """Return the page as HTML. Every name of the user's is escaped."""
-    found = identity_verdict(view.results)
-    costs = [cost for cost in view.provenance["fits"].values() if cost["epochs"] > 0]
-    training = caveat_of_training(costs, view.config.training)
-    mark, headline = OUTCOMES[found.outcome]
-    return fill(
-        TEMPLATE,
-        verb="identity",
-        name=view.name,
-        summary=summary(view),
-        outcome=found.outcome,
-        mark=mark,
-        headline=headline if is_told(view.results) else NOTHING,
-        sentence=found.sentence,
-        caveats=[*found.caveats, *([training] if training else [])],
-        sections=[_section(view, kind) for kind in view.kinds],
-        metrics=explained_metrics(),
-        arms=explained_arms(view),
-        selected=view.selected,
-        settings=(view.folder.path / "config.yaml").read_text(encoding="utf-8"),
-        kinds=view.kinds,
-        chosen=chosen_rows(view),
-        data=data_rows(view),
-        sessions=session_rows(view),
-        machine=machine_rows(view.provenance),
-        fits=fit_rows(view.provenance),
-        steps=next_steps(view),
-        colors=COLORS,
+def page() -> Face:
+    """Return what the page of identity has of its own."""
+    return Face(
+        words=Words(
+            seen="activity",
+            unit="tested cells",
+            chosen_by="how well classifiers do on cells that are not tested",
+            does=lambda results: f"classifies cells by {next(iter(results['labels']))}",
+        ),
+        caveats=caveats,
+        blocks=_blocks,
+        meaning=ARMS.get,
+        terms=TERMS,
+        summary=summary,
+        overview=_overview,
+        details=_details,
+        tables=lambda view, block: [chosen_table(view)] if _is_first(view, block) else [],
+        pictures=_pictures,
+        data_rows=data_rows,
+        data_tables=lambda view: [session_table(view)],
+        next_steps=next_steps,
     )
 
 
-def _section(view: IdentityView, kind: str) -> Section:
-    found = view.results["labels"][kind]
-    classes = ", ".join(f"{name} {n}" for name, n in found["classes"].items())
-    note = (
-        f"Cells by {kind}: {classes}. The largest class is {found['majority_rate']:.3f} of them: "
-        "the top-1 of calling every cell that."
+def _blocks(results: dict[str, Any]) -> list[Block]:
+    """Return a table for each kind of label; of two classes, top-2 says nothing."""
+    blocks = []
+    for i, (kind, found) in enumerate(results["labels"].items()):
+        columns = headlines(results, "" if i == 0 else f"{kind}/")
+        if len(found["classes"]) < 3:
+            columns = {name: label for name, label in columns.items() if not name.endswith("top2")}
+        counts = ", ".join(f"{name} {n}" for name, n in found["classes"].items())
+        note = (
+            f"Cells by {kind}: {counts}. The largest class is {found['majority_rate']:.3f} of "
+            "them: the top-1 of calling every cell that."
+        )
+        blocks.append(Block(f"{kind}: scores on tested cells", columns, note, key=kind))
+    return blocks
+
+
+def _is_first(view: View, block: Block) -> bool:
+    return bool(block.key == view.data.kinds[0])
+
+
+def _overview(view: View, block: Block) -> Picture:
+    deciding = [name for name in block.columns if name.endswith(("macro_f1", "top1"))]
+    return forest(
+        view,
+        f"Difference to the baseline ({block.key})",
+        {name: block.columns[name] for name in deciding},
+        "is its whole bar to the right, and further so than the multitask control, which has no "
+        "teacher?",
     )
-    return Section(
-        kind,
-        identity_overview(view, kind),
-        score_table(view, kind),
-        note,
-        detail_tables(view, kind),
-        identity_figures(view, kind),
-    )
+
+
+def _details(view: View, block: Block) -> list[ScoreTable]:
+    """Return recall of each class, and differences to chance and to the multitask control."""
+    kind, prefix = block.key, view.data.prefix(block.key)
+    recall = {f"{prefix}recall/{name}": name for name in classes(view, kind)}
+    chance = f"Is {kind} above chance? Differences to chance"
+    return [
+        score_table(view, f"Recall of each class ({kind})", recall, view.arms, BASELINE),
+        score_table(view, chance, block.columns, view.arms, CHANCE),
+        *control_table(view, block.columns, f" ({kind})"),
+    ]
+
+
+def _pictures(view: View, block: Block) -> list[Picture]:
+    kind = block.key
+    behavior = behavior_ablation(view) if _is_first(view, block) else None
+    drawn = [
+        recall_by_class(view, kind),
+        behavior,
+        confusion_matrices(view, kind),
+        embedding_map(view, kind),
+    ]
+    return [picture for picture in drawn if picture is not None]

@@ -10,14 +10,26 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neuroblend.config import IdentityConfig, parse_settings
-from neuroblend.experiments.identity.cells import Cells, IdentityFolder
+from neuroblend.config import parse_settings
+from neuroblend.engine.folder import RunFolder
+from neuroblend.engine.results import _is_constant, gather
+from neuroblend.experiments.identity.cells import Cells
 from neuroblend.experiments.identity.classify import Classified
-from neuroblend.experiments.identity.scores import _is_constant, gather_identity
+from neuroblend.experiments.identity.experiment import Identity
+from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.identity.split import split_neurons
 from neuroblend.files import write_json
 
 CLASSES = ("a", "b", "c")
+
+
+class Made(Identity):
+    """Cells that no session is read for."""
+
+    def data_hash(self, data: Cells) -> str:
+        return ""
+
+
 N = 300
 
 Predict = Callable[[str, int, NDArray[np.int64]], NDArray[np.float32]]
@@ -31,7 +43,7 @@ def predicted(
     n_seeds: int = 2,
     valid: dict[str, float] | None = None,
     rare: Sequence[int] = (),
-) -> IdentityFolder:
+) -> RunFolder:
     """An experiment whose classifiers said what ``predict`` says; ``rare`` cells are of class d."""
     given = {"distill": {"strategies": list(strategies)}, "references": [], "seeds": n_seeds}
     config = parse_settings(IdentityConfig, given)
@@ -40,9 +52,9 @@ def predicted(
     truth = np.arange(N) % len(CLASSES)
     truth[list(rare)] = 3
     labels = {name: classes[k] for name, k in zip(names, truth, strict=True)}
-    cells = Cells(names, ("m",) * N, {"kind": labels}, ())
+    cells = Cells("made", 1, names, ("m",) * N, {"kind": labels}, ())
     splits = [split_neurons({}, names, seed) for seed in config.all_seeds]
-    folder = IdentityFolder.create(path, config, cells, splits, "")
+    folder = RunFolder.create(path, Made(config), cells, splits)
     for fit in folder.fits():
         index = np.flatnonzero(folder.split(fit).is_tested(names))
         found = predict(fit.arm.name, fit.seed, truth[index])
@@ -51,7 +63,7 @@ def predicted(
         told.save(folder.of(fit) / "kind.h5")
         stored = {"test": {}, "valid": {"kind": score}, "state_r2": {"speed": fit.seed / 4}}
         without = {"speed": 0.5 + fit.seed / 4}
-        stored["told_without"] = {"full": 0.75, "all": fit.seed / 2, "channels": without}
+        stored["ablation"] = {"full": 0.75, "without_all": fit.seed / 2, "without": without}
         write_json(folder.of(fit) / "scores.json", stored)
     return folder
 
@@ -81,11 +93,11 @@ def by_arm(**predictors: Predict) -> Predict:
 
 def test_scores_are_shares_of_tested_cells(tmp_path) -> None:
     folder = predicted(tmp_path / "a", better(0.3))
-    results = gather_identity(folder)
+    results = gather(folder)
     for arm in ("baseline", "hard"):
         scores = results["arms"][arm]
         for seed in (0, 1):
-            truth = np.flatnonzero(folder.splits()[seed].is_tested(folder.cells().names)) % 3
+            truth = np.flatnonzero(folder.splits()[seed].is_tested(folder.data().names)) % 3
             guess = better(0.3)(arm, seed, truth).argmax(axis=1)
             assert scores["top1"]["per_seed"][seed] == pytest.approx((guess == truth).mean())
             recall = [(guess[truth == k] == k).mean() for k in range(3)]
@@ -95,13 +107,13 @@ def test_scores_are_shares_of_tested_cells(tmp_path) -> None:
         "kind": {"classes": dict.fromkeys(CLASSES, 100), "majority_rate": pytest.approx(1 / 3)}
     }
     assert results["state_r2"]["hard"] == {"speed": 0.125}
-    without = {"full": 0.75, "all": 0.25, "channels": {"speed": 0.625}}
-    assert results["told_without"]["hard"] == without
+    without = {"full": 0.75, "without_all": 0.25, "without": {"speed": 0.625}}
+    assert results["ablation"]["hard"] == without
 
 
 def test_an_interval_is_as_wide_as_the_cells_are_few(tmp_path) -> None:
     """Of one seed, as wide as that of a share of m cells."""
-    score = gather_identity(predicted(tmp_path / "a", better(0.5), n_seeds=1))["arms"]["hard"]
+    score = gather(predicted(tmp_path / "a", better(0.5), n_seeds=1))["arms"]["hard"]
     share = score["top1"]["mean"]
     low, high = score["top1"]["ci95"]
     wanted = 2 * 1.96 * np.sqrt(share * (1 - share) / (0.4 * N))
@@ -110,7 +122,7 @@ def test_an_interval_is_as_wide_as_the_cells_are_few(tmp_path) -> None:
 
 
 def test_contrasts_are_differences_of_the_same_seeds(tmp_path) -> None:
-    results = gather_identity(predicted(tmp_path / "a", by_arm(hard=better(0.6))))
+    results = gather(predicted(tmp_path / "a", by_arm(hard=better(0.6))))
     arms = results["arms"]
     assert set(results["contrasts"]) == {
         "teacher - baseline", "multitask - baseline", "hard - baseline", "soft - baseline",
@@ -135,7 +147,7 @@ def test_contrasts_are_paired(tmp_path) -> None:
     def same(arm: str, seed: int, truth: NDArray[np.int64]) -> NDArray[np.float32]:
         return better(0.4)("same", seed, truth)
 
-    results = gather_identity(predicted(tmp_path / "a", same))
+    results = gather(predicted(tmp_path / "a", same))
     low, high = results["arms"]["hard"]["top1"]["ci95"]
     assert high - low > 0.05
     for found in results["contrasts"]["hard - baseline"].values():
@@ -150,7 +162,7 @@ def test_chance_is_what_predictions_reach_by_their_shares(tmp_path) -> None:
         return better(0.5)(arm, seed, truth) + np.float32([0.6, 0, 0])
 
     folder = predicted(tmp_path / "a", biased)
-    results = gather_identity(folder)
+    results = gather(folder)
     found = results["contrasts"]["hard - chance"]["top1"]["per_seed"]
     for seed in (0, 1):
         told = Classified.load(folder.path / "student-hard" / f"seed{seed}" / "kind.h5")
@@ -161,7 +173,7 @@ def test_chance_is_what_predictions_reach_by_their_shares(tmp_path) -> None:
 
 def test_who_knows_nothing_is_not_above_chance(tmp_path) -> None:
     strategies = ["hard", "soft", "feature", "correlation", "embedding", "hard+soft"]
-    results = gather_identity(predicted(tmp_path / "a", guesses, strategies))
+    results = gather(predicted(tmp_path / "a", guesses, strategies))
     covers = []
     for arm, metric in product(results["arms"], ("top1", "macro_f1", "balanced_accuracy")):
         low, high = results["contrasts"][f"{arm} - chance"][metric]["ci95"]
@@ -174,7 +186,7 @@ def test_who_always_says_the_same_is_at_chance(tmp_path) -> None:
     def always(arm: str, seed: int, truth: NDArray[np.int64]) -> NDArray[np.float32]:
         return np.tile(np.float32([0.2, 0.5, 0.3]), (truth.size, 1))
 
-    contrast = gather_identity(predicted(tmp_path / "a", always))["contrasts"]["hard - chance"]
+    contrast = gather(predicted(tmp_path / "a", always))["contrasts"]["hard - chance"]
     for metric in ("top1", "top2", "macro_f1", "balanced_accuracy"):
         found = contrast[metric]
         assert found["per_seed"] == pytest.approx([0, 0], abs=1e-12)
@@ -186,7 +198,7 @@ def test_a_strategy_is_selected_by_validation_alone(tmp_path, best) -> None:
     other = {"hard": "soft", "soft": "hard"}[best]
     valid = {"teacher": 0.9, "multitask": 0.9, best: 0.6, other: 0.55}
     tested = by_arm(**{other: better(0.9)})
-    results = gather_identity(predicted(tmp_path / "a", tested, valid=valid))
+    results = gather(predicted(tmp_path / "a", tested, valid=valid))
     assert results["arms"][other]["top1"]["mean"] > results["arms"][best]["top1"]["mean"] + 0.3
     assert results["selected"] == best
 
@@ -199,11 +211,11 @@ def test_a_class_that_a_seed_does_not_test_has_no_recall_there(tmp_path) -> None
     four = lambda arm, seed, truth: np.pad(  # noqa: E731
         np.eye(3, dtype=np.float32)[truth.clip(max=2)], ((0, 0), (0, 1))
     )
-    results = gather_identity(predicted(tmp_path / "a", four, rare=rare))
+    results = gather(predicted(tmp_path / "a", four, rare=rare))
     found = results["arms"]["hard"]["recall/d"]
     assert found["per_seed"][0] == 0
-    assert np.isnan([found["per_seed"][1], found["mean"], *found["ci95"]]).all()
-    assert np.isnan(results["contrasts"]["hard - chance"]["recall/d"]["ci95"]).all()
+    assert [found["per_seed"][1], found["mean"], *found["ci95"]] == [None] * 4
+    assert results["contrasts"]["hard - chance"]["recall/d"]["ci95"] == [None, None]
     assert results["arms"]["hard"]["balanced_accuracy"]["per_seed"] == pytest.approx([0.75, 1])
 
 
@@ -213,10 +225,10 @@ def test_a_class_that_is_never_found_has_no_interval_against_chance(tmp_path) ->
         found[:, 1] = 0.0
         return found
 
-    contrasts = gather_identity(predicted(tmp_path / "a", never))["contrasts"]
+    contrasts = gather(predicted(tmp_path / "a", never))["contrasts"]
     for control in ("chance", "baseline"):
-        assert np.isnan(contrasts[f"hard - {control}"]["recall/b"]["ci95"]).all()
-        assert not np.isnan(contrasts[f"hard - {control}"]["top1"]["ci95"]).any()
+        assert contrasts[f"hard - {control}"]["recall/b"]["ci95"] == [None, None]
+        assert None not in contrasts[f"hard - {control}"]["top1"]["ci95"]
 
 
 def test_constant_scores_are_known_among_draws_that_lack_them() -> None:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.apply import predict_run
-from neuroblend.experiments.decoding.load import run
 from neuroblend.experiments.decoding.networks import check_network
+from neuroblend.experiments.run import run
 from neuroblend.training.checkpoint import load_weights, save_weights
 
 TASK = make_task()

@@ -7,7 +7,7 @@ import torch
 from conftest import make_task, make_trials
 from torch import nn
 
-from neuroblend.config import TrainingConfig
+from neuroblend.config import HideBins, TrainingConfig
 from neuroblend.distill.feature import Feature
 from neuroblend.distill.multitask import Multitask
 from neuroblend.distill.objective import Objective
@@ -16,9 +16,9 @@ from neuroblend.models.lfads import LFADS
 from neuroblend.models.ndt import NDT
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.training import fit as fit_module
-from neuroblend.training.fit import RESUME_FILE, fit
+from neuroblend.training import train as train_module
 from neuroblend.training.masking import TimeMask
+from neuroblend.training.train import RESUME_FILE, train
 
 QUICK = TrainingConfig(epochs=6, batch_size=8, valid_every=1, lr=1e-2, accelerator="cpu")
 
@@ -53,7 +53,7 @@ def test_the_same_seed_trains_the_same_model_and_leaves_the_process_alone() -> N
     for seed in (4, 4, 5):
         with torch.random.fork_rng():
             student = make_student(task)
-        history = fit(student, task, settings=QUICK, seed=seed)
+        history = train(student, task, settings=QUICK, seed=seed)
         runs.append((weights(student), history))
     assert torch.equal(torch.rand(3), expected)
     assert same(runs[0][0], runs[1][0])
@@ -64,7 +64,7 @@ def test_the_same_seed_trains_the_same_model_and_leaves_the_process_alone() -> N
 def test_the_history_has_a_row_an_epoch_and_every_term() -> None:
     task = make_task()
     settings = QUICK.model_copy(update={"valid_every": 2})
-    history = fit(make_student(task), task, make_objective(task), settings)
+    history = train(make_student(task), task, make_objective(task), settings)
     columns = {"epoch", "lr", "loss", "task", "feature", "multitask", "valid"}
     assert set(history.columns) == columns
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -86,9 +86,9 @@ def test_masks_follow_the_settings_and_the_time_in_training(monkeypatch) -> None
     monkeypatch.setattr(TimeMask, "draw", watched)
     task = make_task()
     training = TrainingConfig(
-        epochs=4, mask_ratio=0.4, mask_ramp=(0.0, 1.0), mask_random=0.2, mask_kept=0.1
+        epochs=4, mask=HideBins(ratio=0.4, ramp=(0.0, 1.0), random=0.2, kept=0.1)
     )
-    fit(Student(NDT(task.spec, 1, 8)), task, settings=training)
+    train(Student(NDT(task.spec, 1, 8)), task, settings=training)
     steps = [mask for mask in seen if mask.random]
     assert {(mask.ratio, mask.random, mask.kept) for mask in steps} == {(0.4, 0.2, 0.1)}
     spans = [mask.expand_probability for mask in steps]
@@ -99,12 +99,12 @@ def test_the_best_validation_weights_are_kept() -> None:
     """A learning rate that wrecks the model late: the weights from before must come back."""
     task = make_task()
     student = make_student(task)
-    history = fit(student, task, settings=QUICK.model_copy(update={"epochs": 12, "lr": 0.3}))
+    history = train(student, task, settings=QUICK.model_copy(update={"epochs": 12, "lr": 0.3}))
     best = int(history["epoch"].iloc[history["valid"].argmin()])
     assert best < 12
     short = make_student(task)
     kept: list[dict] = []
-    fit(
+    train(
         short,
         task,
         settings=QUICK.model_copy(update={"epochs": 12, "lr": 0.3}),
@@ -117,7 +117,7 @@ def test_the_best_validation_weights_are_kept() -> None:
 def test_training_stops_when_validation_no_longer_improves() -> None:
     task = make_task()
     settings = QUICK.model_copy(update={"epochs": 200, "lr": 0.3, "patience": 3})
-    history = fit(make_student(task), task, settings=settings)
+    history = train(make_student(task), task, settings=settings)
     best = int(history["valid"].argmin())
     assert len(history) < 200
     assert len(history) - 1 - best == 3
@@ -129,7 +129,7 @@ def test_every_weight_that_learns_is_trained_and_the_teacher_is_not() -> None:
     assert not list(objective.parameters())  # made by prepare, before the optimiser exists
     teacher_before = weights(objective.teacher)
     start = weights(student)
-    fit(student, task, objective, QUICK)
+    train(student, task, objective, QUICK)
     assert not any(torch.equal(start[name], value) for name, value in weights(student).items())
     readout = objective.terms["multitask"].readout
     maps = objective.terms["feature"].maps[0]
@@ -147,21 +147,21 @@ class _Stop(Exception):
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypatch, at) -> None:
     task = make_task()
     whole = make_student(task)
-    history = fit(whole, task, make_objective(task), QUICK, seed=3)
+    history = train(whole, task, make_objective(task), QUICK, seed=3)
 
-    monkeypatch.setattr(fit_module, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(train_module, "SAVE_EVERY_S", 0.0)
 
     def stop(done: int, most: int) -> None:
         if done == at:
             raise _Stop
 
     with pytest.raises(_Stop):
-        fit(make_student(task), task, make_objective(task), QUICK, 3, tmp_path, stop)
+        train(make_student(task), task, make_objective(task), QUICK, 3, tmp_path, stop)
     assert (tmp_path / RESUME_FILE).is_file()
     torch.rand(7)  # whatever was drawn in between must not matter
     seen: list[int] = []
     resumed = make_student(task, seed=77)
-    again = fit(
+    again = train(
         resumed,
         task,
         make_objective(task),
@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_finite_ends_training_with_one_line() -> None:
         return {"loss": model(batch).sum() * math.nan}
 
     with pytest.raises(InputError, match="loss is nan in epoch 1; lower the learning rate"):
-        fit(make_student(task), task, broken, QUICK)
+        train(make_student(task), task, broken, QUICK)
 
 
 def test_any_callable_is_an_objective() -> None:
@@ -192,7 +192,7 @@ def test_any_callable_is_an_objective() -> None:
     def squared(model: nn.Module, batch) -> dict[str, torch.Tensor]:
         return {"loss": (model(batch).exp() - batch.target).square().mean()}
 
-    assert len(fit(make_student(task), task, squared, QUICK)) == 6
+    assert len(train(make_student(task), task, squared, QUICK)) == 6
 
 
 def test_an_objective_of_the_users_own_is_prepared() -> None:
@@ -210,7 +210,7 @@ def test_an_objective_of_the_users_own_is_prepared() -> None:
             return {"loss": (model(batch) + self.scale).square().mean()}
 
     objective = Scaled()
-    fit(make_student(task), task, objective, QUICK)
+    train(make_student(task), task, objective, QUICK)
     assert objective.scale.item() != 0
 
 
@@ -223,7 +223,7 @@ def test_an_interrupt_is_one_and_later_ones_still_work() -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(make_student(make_task()), make_task(), settings=QUICK, progress=interrupt)
+        train(make_student(make_task()), make_task(), settings=QUICK, progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -231,7 +231,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(InputError, match="--accelerator cuda: none on this machine"):
-        fit(make_student(make_task()), make_task(), settings=TrainingConfig(accelerator="cuda"))
+        train(make_student(make_task()), make_task(), settings=TrainingConfig(accelerator="cuda"))
 
 
 def test_precision_bf16_agrees_with_single() -> None:
@@ -239,7 +239,7 @@ def test_precision_bf16_agrees_with_single() -> None:
     losses = []
     for precision in ("32-true", "bf16-mixed"):
         settings = QUICK.model_copy(update={"precision": precision})
-        losses.append(fit(make_student(task), task, settings=settings)["valid"].iloc[-1])
+        losses.append(train(make_student(task), task, settings=settings)["valid"].iloc[-1])
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
     assert losses[0] != losses[1]
 
@@ -255,14 +255,14 @@ def test_an_output_that_would_be_broadcast_or_is_no_tensor_is_refused(forward, m
     task = make_task()
     student = Student(nn.Linear(task.spec.n_in, task.spec.n_out), forward)
     with pytest.raises(InputError, match=message):
-        fit(student, task, settings=QUICK)
+        train(student, task, settings=QUICK)
     own = TrainingConfig(epochs=1, batch_size=24, accelerator="cpu")
 
     def objective(model, batch):
         return {"loss": sum(weight.sum() for weight in model.parameters())}
 
     with pytest.raises(InputError, match=message):  # when it is validated
-        fit(student, task, objective, own)
+        train(student, task, objective, own)
 
 
 def test_lfads_has_its_entries_hidden_from_it() -> None:
@@ -274,7 +274,7 @@ def test_lfads_has_its_entries_hidden_from_it() -> None:
         return Objective()(model, batch)
 
     net = LFADS(task.spec, 8, 5, 6, None, 7, 2, 4)
-    fit(Student(net), task, objective, QUICK.model_copy(update={"epochs": 1}))
+    train(Student(net), task, objective, QUICK.model_copy(update={"epochs": 1}))
     for batch in found:
         hidden = batch.scored[:, :, : task.spec.n_in]
         assert 0.1 < hidden.float().mean() < 0.4

@@ -16,8 +16,8 @@ from neuroblend.models.neuprint import NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.task.batch import Batch
-from neuroblend.training.fit import fit
 from neuroblend.training.masking import EntryMask
+from neuroblend.training.train import train
 
 WINDOW, D = 20, 2
 KINDS = ("linear", "recurrent", "attention")
@@ -96,7 +96,7 @@ def test_training_leaves_embeddings_of_tested_cells_where_they_began() -> None:
     task = make_task()
     student = make_student(task)
     before = student.net.embedding.weight.detach().clone()
-    train(student, task, epochs=2)
+    trained(student, task, epochs=2)
     after = student.net.embedding.weight.detach()
     agree = torch.cosine_similarity(before, after, dim=1)
     tested = rows(task, tested=True)
@@ -104,12 +104,12 @@ def test_training_leaves_embeddings_of_tested_cells_where_they_began() -> None:
     assert (agree[rows(task, tested=False)] < 0.999).all()
 
 
-def train(model, task, epochs: int) -> None:
+def trained(model, task, epochs: int) -> None:
     settings = TrainingConfig(
         epochs=epochs, batch_size=4, lr=1e-2, mask="entries", accelerator="cpu"
     )
     objective = Objective(task_loss=squared_error)
-    fit(model, task, objective, settings, yardstick=squared_error)
+    train(model, task, objective, settings, yardstick=squared_error)
 
 
 # what fitting leaves alone
@@ -305,7 +305,7 @@ def test_cells_that_behave_alike_end_up_closer_than_those_that_do_not(dynamics) 
     """Of six cells that the network never saw, three drift slowly and three do not."""
     task = make_task(400)
     student = make_student(task, dynamics)
-    train(student, task, epochs=8)
+    trained(student, task, epochs=8)
     vectors = fresh_embeddings(student, task, epochs=6, batch_size=4)
     slow = np.array([cell.startswith("slow") for cell in task.cells])
     distance = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)

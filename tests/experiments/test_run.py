@@ -8,11 +8,11 @@ from conftest import make_trials, tiny_config
 
 from neuroblend.data.trials import Trials
 from neuroblend.engine.folder import RunFolder
-from neuroblend.engine.results import select
+from neuroblend.engine.job import run_fit
 from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.apply import predict_run
-from neuroblend.experiments.decoding.experiment import run_fit_in
-from neuroblend.experiments.decoding.load import run
+from neuroblend.experiments.decoding.experiment import Decoding
+from neuroblend.experiments.run import run
 
 STRATEGIES = ["hard", "feature+multitask"]
 
@@ -69,7 +69,7 @@ def test_scores_are_those_of_the_stored_models(finished) -> None:
 
     from neuroblend.evaluation.metrics import bits_per_spike
 
-    trials, split = finished.trials(), finished.splits()[1]
+    trials, split = finished.data(), finished.splits()[1]
     prediction = predict_run(finished, trials.spikes, "hard", seed=1)
     test = split.test
     unseen = split.held_out
@@ -117,9 +117,9 @@ def test_a_run_goes_on_where_it_was_interrupted(finished, tmp_path, monkeypatch)
         calls.append(fit.label)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        run_fit_in(path, fit, progress)
+        run_fit(path, fit, progress)
 
-    monkeypatch.setattr("neuroblend.experiments.decoding.load.run_fit_in", stops)
+    monkeypatch.setattr("neuroblend.engine.run.run_fit", stops)
     with pytest.raises(KeyboardInterrupt):
         run(with_conditions(), tmp_path / "d", finished.config())
     assert not (tmp_path / "d" / "results.json").exists()
@@ -169,10 +169,10 @@ def test_a_selected_strategy_decodes_best_without_losing_co_bps() -> None:
         return {"behavior_r2": r2, "co_bps": bps}
 
     valid = {"baseline": scores(0.1, 0.30), "a": scores(0.5, 0.20), "b": scores(0.3, 0.297)}
-    assert select(valid, ["a", "b"]) == "b"
-    assert select(valid | {"b": scores(0.3, 0.1)}, ["a", "b"]) == "a"
+    assert Decoding(tiny_config()).select(valid, ["a", "b"]) == "b"
+    assert Decoding(tiny_config()).select(valid | {"b": scores(0.3, 0.1)}, ["a", "b"]) == "a"
     blind = {name: {"behavior_r2": score["behavior_r2"]} for name, score in valid.items()}
-    assert select(blind, ["a", "b"]) == "a"
+    assert Decoding(tiny_config()).select(blind, ["a", "b"]) == "a"
 
 
 def test_another_run_is_not_overwritten(finished) -> None:
@@ -224,7 +224,7 @@ def test_bad_input_leaves_no_folder(tmp_path, fields, changes, message) -> None:
 
 class TestPredict:
     def test_any_way_of_giving_the_neurons(self, finished, tmp_path) -> None:
-        trials, split = finished.trials(), finished.splits()[0]
+        trials, split = finished.data(), finished.splits()[0]
         spikes = trials.spikes[:5]
         whole = predict_run(finished, spikes)
         seen = predict_run(finished, spikes[:, :, ~split.held_out])
@@ -238,7 +238,7 @@ class TestPredict:
         assert whole.arm == finished.results()["selected"]
 
     def test_held_out_spikes_do_not_matter(self, finished) -> None:
-        trials, split = finished.trials(), finished.splits()[0]
+        trials, split = finished.data(), finished.splits()[0]
         spikes = trials.spikes[:5].copy()
         spikes[:, :, split.held_out] = 9
         spikes[:, -2:] = 9
@@ -248,14 +248,14 @@ class TestPredict:
     def test_neurons_that_the_run_left_out_may_be_given(self, tmp_path) -> None:
         trials = make_trials()
         folder = run(trials, tmp_path / "u", tiny_config(data={"units": 6}))
-        kept = folder.trials().unit_id
+        kept = folder.data().unit_id
         a = predict_run(folder, trials.spikes[:3])
         b = predict_run(folder, trials.spikes[:3][:, :, kept])
         np.testing.assert_array_equal(a.rates, b.rates)
         assert a.unit_id.tolist() == kept.tolist()
 
     def test_the_file_says_what_it_holds(self, finished, tmp_path) -> None:
-        prediction = predict_run(finished, finished.trials().spikes[:4], "baseline", seed=1)
+        prediction = predict_run(finished, finished.data().spikes[:4], "baseline", seed=1)
         prediction.save(tmp_path / "rates.h5")
         with h5py.File(tmp_path / "rates.h5") as file:
             np.testing.assert_array_equal(file["rates"][()], prediction.rates)
@@ -277,12 +277,12 @@ class TestPredict:
         ],
     )
     def test_what_does_not_fit_is_refused(self, finished, given, message) -> None:
-        spikes = given.pop("spikes", finished.trials().spikes)
+        spikes = given.pop("spikes", finished.data().spikes)
         with pytest.raises(InputError, match=message):
             predict_run(finished, spikes, **given)
 
     def test_bins_of_another_width_are_refused(self, finished, tmp_path) -> None:
-        np.savez(tmp_path / "s.npz", spikes=finished.trials().spikes, bin_s=0.01)
+        np.savez(tmp_path / "s.npz", spikes=finished.data().spikes, bin_s=0.01)
         with pytest.raises(InputError, match=r"found bins of 0.01 s, wanted 0.02 s"):
             predict_run(finished, tmp_path / "s.npz")
 

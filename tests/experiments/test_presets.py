@@ -3,10 +3,11 @@
 import pytest
 from conftest import make_task, tiny_config
 
-from neuroblend.config import parse_config
+from neuroblend.config import HideEntries, parse_settings
 from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.networks import build_network
 from neuroblend.experiments.decoding.presets import presets_of, with_preset
+from neuroblend.experiments.decoding.settings import RunConfig
 from neuroblend.registry import MODELS
 
 EVERY = [(model, name) for model in MODELS for name in presets_of(model)]
@@ -18,23 +19,24 @@ def test_the_three_published_models_have_presets() -> None:
 
 @pytest.mark.parametrize(("model", "name"), EVERY)
 def test_a_preset_builds_and_is_valid(model, name) -> None:
-    config = with_preset(parse_config({"model": {"name": model, "preset": name}}))
+    config = with_preset(parse_settings(RunConfig, {"model": {"name": model, "preset": name}}))
     build_network(config.model, make_task().spec)
-    assert parse_config(config.model_dump(mode="json")) == config
+    assert parse_settings(RunConfig, config.model_dump(mode="json")) == config
     assert with_preset(config) == config
 
 
 def test_what_is_given_stands_over_the_preset() -> None:
-    config = parse_config(
+    config = parse_settings(
+        RunConfig,
         {
             "model": {"name": "lfads", "preset": "mc_maze", "settings": {"factors": 7}},
             "training": {"lr": 0.5},
-        }
+        },
     )
     found = with_preset(config)
     assert (found.model.settings["factors"], found.model.settings["generator"]) == (7, 200)
     assert (found.training.lr, found.training.batch_size) == (0.5, 256)
-    assert found.training.mask_ratio == 0.3
+    assert found.training.mask == HideEntries(ratio=0.3)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ class Paced(Protocol):
     progress: float
 
 
-def fit(
+def train(
     model: nn.Module,
     task: Trainable,
     objective: Callable[[nn.Module, Batch], dict[str, Tensor]] | None = None,
@@ -221,8 +221,9 @@ class _Loop(pl.LightningModule):
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}
         # without spans, so that scores of all epochs are of the same kind
-        is_bins = isinstance(self.mask, TimeMask)
-        mask = TimeMask(settings.mask_ratio, max_span=1) if is_bins else self.mask
+        mask = self.mask
+        if isinstance(mask, TimeMask):
+            mask = TimeMask(mask.ratio, max_span=1)
         masked = [
             mask(whole, mixed_seed(seed, 12, i))
             for i in range(N_VALID_MASKS)

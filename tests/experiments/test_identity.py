@@ -12,18 +12,20 @@ import h5py
 import numpy as np
 import pytest
 
-from neuroblend.config import IdentityConfig, parse_settings
-from neuroblend.engine.folder import Fit
+from neuroblend.config import parse_settings
+from neuroblend.engine.arm import Arm, Fit
+from neuroblend.engine.folder import RunFolder
+from neuroblend.engine.job import run_fit
 from neuroblend.errors import InputError
-from neuroblend.experiments.decoding.networks import Arm
-from neuroblend.experiments.identity.cells import IdentityFolder, chosen_sessions
+from neuroblend.experiments.identity.cells import chosen_sessions
 from neuroblend.experiments.identity.classify import CANDIDATES, Classified
 from neuroblend.experiments.identity.contrast import contrastive_vectors
 from neuroblend.experiments.identity.embed import fresh_embeddings
-from neuroblend.experiments.identity.experiment import build_identity, run_identity_fit
-from neuroblend.experiments.identity.load import run_identity
+from neuroblend.experiments.identity.experiment import Identity
 from neuroblend.experiments.identity.metrics import majority_rate
+from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.identity.task import CellTask
+from neuroblend.experiments.run import run
 from neuroblend.seeds import mixed_seed
 from neuroblend.simulate.v1 import Size, simulate_v1
 from neuroblend.training.checkpoint import load_weights
@@ -90,9 +92,9 @@ def said() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(source, tmp_path_factory, said) -> IdentityFolder:
+def finished(source, tmp_path_factory, said) -> RunFolder:
     config = settings(distill={"strategies": STRATEGIES}, references=REFERENCES, seeds=2)
-    return run_identity(source, tmp_path_factory.mktemp("runs") / "a", config, say=said.append)
+    return run(source, tmp_path_factory.mktemp("runs") / "a", config, say=said.append)
 
 
 def edited(source: Path, to: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> Path:
@@ -118,30 +120,30 @@ def with_noise_for_behavior(source: Path, to: Path) -> Path:
     return edited(source, to, "frame.states.npy", rng.permutation)
 
 
-def begun(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> IdentityFolder:
+def begun(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """Give the command with :func:`settings`, and interrupt it before the first fit."""
 
     def stops(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("neuroblend.experiments.identity.load.run_fits", stops)
+        patch.setattr("neuroblend.engine.run.run_fits", stops)
         with pytest.raises(KeyboardInterrupt):
-            run_identity(source, out, settings())
-    return IdentityFolder.open(out)
+            run(source, out, settings())
+    return RunFolder.open(out)
 
 
-def vectors_of(folder: IdentityFolder, arm: str, seed: int = 0) -> np.ndarray:
+def vectors_of(folder: RunFolder, arm: str, seed: int = 0) -> np.ndarray:
     with h5py.File(folder.path / FOLDERS.get(arm, arm) / f"seed{seed}" / "vectors.h5") as file:
         return file["vectors"][()]
 
 
-def weights_of(folder: IdentityFolder, arm: str, seed: int = 0) -> bytes:
+def weights_of(folder: RunFolder, arm: str, seed: int = 0) -> bytes:
     path = folder.path / FOLDERS.get(arm, arm) / f"seed{seed}" / "model.safetensors"
     return path.read_bytes()
 
 
-def results_bytes(folder: IdentityFolder) -> bytes:
+def results_bytes(folder: RunFolder) -> bytes:
     return (folder.path / "results.json").read_bytes()
 
 
@@ -163,7 +165,7 @@ def test_the_folder_holds_what_is_promised(finished) -> None:
             n_epochs = len((held / "history.csv").read_text().splitlines()) - 1
             assert n_epochs == (0 if arm == "hand_features" else 2)
             vectors = vectors_of(finished, arm, seed)
-            assert len(vectors) == len(finished.cells().names) == 96
+            assert len(vectors) == len(finished.data().names) == 96
             assert np.isfinite(vectors).all()
 
 
@@ -190,7 +192,7 @@ def test_results_have_every_arm_metric_and_contrast(finished) -> None:
     labels = results["labels"]
     assert list(labels) == ["subclass", "ei"]
     for kind in labels:
-        found = list(finished.cells().labels[kind].values())
+        found = list(finished.data().labels[kind].values())
         assert labels[kind]["classes"] == {name: found.count(name) for name in sorted(set(found))}
         assert labels[kind]["majority_rate"] == majority_rate(found)
     channels = {"speed", "pupil", "running", "desynchronized", "synchronized"}
@@ -204,7 +206,7 @@ def test_scores_are_those_of_the_stored_predictions(finished) -> None:
     """By scikit-learn, from predicted classes of the cells that the split sets aside."""
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
-    results, cells = finished.results(), finished.cells()
+    results, cells = finished.results(), finished.data()
     for kind, prefix in (("subclass", ""), ("ei", "ei/")):
         rows, labels = cells.labelled(kind)
         for seed, split in enumerate(finished.splits()):
@@ -249,7 +251,7 @@ def test_seeds_and_arms_share_their_splits(finished) -> None:
 
 
 def test_classes_with_fewer_cells_than_folds_are_left_out_and_said(finished, said) -> None:
-    cells = finished.cells()
+    cells = finished.data()
     assert sorted(set(cells.labels["subclass"].values())) == SUBCLASSES
     assert cells.notes == (
         "subclass: class 'Sncg' left out: it has 2 cells, wanted 4 or more",
@@ -268,7 +270,7 @@ def test_a_channel_that_tells_nothing_is_noted(source, tmp_path, monkeypatch) ->
     np.save(path, np.ones_like(np.load(path)))
     folder = begun(to, tmp_path / "out", monkeypatch)
     note = "behavior 'speed' is the same in every frame, or missing: it tells a teacher nothing"
-    assert [held for held in folder.cells().notes if "behavior" in held] == [note]
+    assert [held for held in folder.data().notes if "behavior" in held] == [note]
 
 
 def test_silent_neurons_and_labels_that_are_too_few_are_noted(
@@ -283,11 +285,11 @@ def test_silent_neurons_and_labels_that_are_too_few_are_noted(
     for file in to.rglob("neuron.ttype.txt"):
         names = file.read_text().split()
         file.write_text("\n".join("EC" if name == "EC" else "Vip" for name in names))
-    cells = begun(to, tmp_path / "out", monkeypatch).cells()
+    cells = begun(to, tmp_path / "out", monkeypatch).data()
     assert cells.kinds == ("ei",)
     assert sum("3 of 48 neurons have the same activity" in note for note in cells.notes) == 2
     (note,) = (note for note in cells.notes if note.startswith("subclass: labels: found 1 class"))
-    assert note.endswith("cells are not told by it")
+    assert note.endswith("cells are not classified by it")
 
 
 def test_provenance_tells_how(finished, source) -> None:
@@ -304,7 +306,7 @@ def test_provenance_tells_how(finished, source) -> None:
 
 
 def test_the_same_command_twice_gives_the_same_bytes(finished, source, tmp_path) -> None:
-    again = run_identity(source, tmp_path / "b", finished.config())
+    again = run(source, tmp_path / "b", finished.config())
     assert results_bytes(again) == results_bytes(finished)
     for arm in ARMS:
         assert np.array_equal(vectors_of(again, arm, 1), vectors_of(finished, arm, 1)), arm
@@ -317,18 +319,18 @@ def test_an_interrupted_experiment_goes_on(finished, source, tmp_path, monkeypat
 
     def counted(path: Path, fit: Fit, progress: Callable[[int, int], None]) -> None:
         calls.append(fit.label)
-        run_identity_fit(path, fit, progress)
+        run_fit(path, fit, progress)
 
-    monkeypatch.setattr("neuroblend.experiments.identity.load.run_identity_fit", counted)
+    monkeypatch.setattr("neuroblend.engine.run.run_fit", counted)
     teacher = copy / "teacher" / "seed0"
     shutil.rmtree(copy / "student-hard" / "seed1")
     (teacher / "model.safetensors").write_bytes(b"")  # no student of another seed needs it
     (copy / "results.json").unlink()
-    again = run_identity(source, copy, finished.config())
+    again = run(source, copy, finished.config())
     assert calls == ["hard seed 1"]
     assert results_bytes(again) == results_bytes(finished)
     (teacher / "scores.json").unlink()
-    run_identity(source, copy, finished.config())
+    run(source, copy, finished.config())
     assert calls == ["hard seed 1", "teacher seed 0"]
     assert weights_of(again, "teacher") == weights_of(finished, "teacher")
 
@@ -337,12 +339,12 @@ def test_nothing_is_scored_before_all_fits_have_ended(source, tmp_path, monkeypa
     def stops(path: Path, fit: Fit, progress: Callable[[int, int], None]) -> None:
         if fit.arm.name == "baseline":
             raise KeyboardInterrupt
-        run_identity_fit(path, fit, progress)
+        run_fit(path, fit, progress)
 
-    monkeypatch.setattr("neuroblend.experiments.identity.load.run_identity_fit", stops)
+    monkeypatch.setattr("neuroblend.engine.run.run_fit", stops)
     with pytest.raises(KeyboardInterrupt):
-        run_identity(source, tmp_path / "c", settings())
-    folder = IdentityFolder.open(tmp_path / "c")
+        run(source, tmp_path / "c", settings())
+    folder = RunFolder.open(tmp_path / "c")
     assert [folder.is_done(fit) for fit in folder.fits()] == [True, False, False, False]
     with pytest.raises(InputError, match=r"results\.json: not there; give the same"):
         folder.results()
@@ -366,7 +368,7 @@ def test_other_settings_are_refused(finished, source, change, message) -> None:
     with pytest.raises(
         InputError, match=f"holds another run .*{message}.*another --out$"
     ) as caught:
-        run_identity(source, finished.path, config)
+        run(source, finished.path, config)
     assert "\n" not in str(caught.value)
     assert results_bytes(finished) == before
 
@@ -376,13 +378,13 @@ def test_other_data_are_refused(finished, source, tmp_path, monkeypatch) -> None
     before = results_bytes(finished)
     elsewhere = with_noise_for_behavior(source, tmp_path / "v1")
     with pytest.raises(InputError, match=r"data\.source is \S+ there and \S+ here"):
-        run_identity(elsewhere, finished.path, finished.config())
+        run(elsewhere, finished.path, finished.config())
     copy = shutil.copytree(source, tmp_path / "copy" / "v1")
     folder = begun(copy, tmp_path / "d", monkeypatch)
     for name in ("frame.neuralActivity.npy", "frame.states.npy"):
         edited(copy, copy, name, lambda old: old[::-1])
         with pytest.raises(InputError, match=r"d: holds a run on other data; choose another --out"):
-            run_identity(copy, folder.path, settings())
+            run(copy, folder.path, settings())
         edited(copy, copy, name, lambda old: old[::-1])
     assert begun(copy, folder.path, monkeypatch) == folder
     assert results_bytes(finished) == before
@@ -392,7 +394,7 @@ def test_the_baseline_never_sees_behavior(finished, source, tmp_path) -> None:
     """Noise for behavior: who sees it changes, in training or through a teacher; others do not."""
     noise = with_noise_for_behavior(source, tmp_path / "v1")
     config = finished.config().model_copy(update={"seeds": 1})
-    other = run_identity(noise, tmp_path / "e", config)
+    other = run(noise, tmp_path / "e", config)
     for arm in ARMS:
         same = np.array_equal(vectors_of(other, arm), vectors_of(finished, arm))
         assert same == (arm in ("baseline", "hand_features")), arm
@@ -416,7 +418,7 @@ def test_students_meet_cells_without_behavior(finished, source, tmp_path) -> Non
     for arm in set(ARMS) - {"hand_features"}:
         found = []
         for task in tasks:
-            model = build_identity(config, fits[arm].arm, task, seed)
+            model = Identity(config).build(fits[arm].arm, task, seed)
             load_weights(model, finished.of(fits[arm]) / "model.safetensors")
             found.append(fresh_embeddings(model, task, seed, config.embedding.epochs))
         np.testing.assert_allclose(found[0], vectors_of(finished, arm), rtol=1e-3, atol=1e-5)
@@ -434,7 +436,7 @@ def test_activity_of_tested_cells_reaches_no_network(finished, source, tmp_path)
         activity = np.load(path)
         activity[:, tested] = rng.exponential(size=(len(activity), tested.sum()))
         np.save(path, activity)
-    other = run_identity(to, tmp_path / "f", settings())
+    other = run(to, tmp_path / "f", settings())
     assert other.splits()[0].tested == split.tested
     for arm in ("teacher", "baseline", "multitask", "hard"):
         assert weights_of(other, arm) == weights_of(finished, arm), arm
@@ -454,11 +456,11 @@ def test_labels_of_tested_cells_choose_nothing(finished, source, tmp_path) -> No
     arms = [name for name in ARMS if name != "teacher"]
     for arm in arms:
         (copy / FOLDERS.get(arm, arm) / "seed0" / "scores.json").unlink()
-    other = run_identity(source, copy, finished.config())
+    other = run(source, copy, finished.config())
     changed = set()
     for fit in other.fits():
         if fit.seed == 0 and fit.arm.name in arms:
-            before, after = finished.fit_scores(fit), other.fit_scores(fit)
+            before, after = finished.scores(fit), other.scores(fit)
             assert before["valid"] == after["valid"], fit.label
             assert before["classifiers"] == after["classifiers"]
             assert np.array_equal(
@@ -471,8 +473,8 @@ def test_labels_of_tested_cells_choose_nothing(finished, source, tmp_path) -> No
 
 
 def test_one_animal_after_the_other_is_tested(source, tmp_path) -> None:
-    folder = run_identity(source, tmp_path / "g", settings(data={"animals": True}))
-    splits, cells = folder.splits(), folder.cells()
+    folder = run(source, tmp_path / "g", settings(data={"animals": True}))
+    splits, cells = folder.splits(), folder.data()
     assert [(split.fold, split.animal) for split in splits] == [(0, "SB025"), (1, "SB026")]
     for split in splits:
         whose = {
@@ -496,7 +498,7 @@ def test_one_animal_after_the_other_is_tested(source, tmp_path) -> None:
 
 def test_labels_channels_and_stimuli_are_chosen(source, tmp_path) -> None:
     data = {"labels": ["ei"], "behavior": ["pupil", "speed"], "stimuli": ["Blank"]}
-    folder = run_identity(source, tmp_path / "h", settings(data=data))
+    folder = run(source, tmp_path / "h", settings(data=data))
     results = folder.results()
     assert set(results["arms"]["baseline"]) == metrics_of(["EC", "IN"])
     assert set(results["state_r2"]["teacher"]) == {"pupil", "speed"}
@@ -531,7 +533,7 @@ def test_labels_channels_and_stimuli_are_chosen(source, tmp_path) -> None:
 )
 def test_what_cannot_be_used_leaves_no_folder(source, tmp_path, changes, message) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        run_identity(source, tmp_path / "out", settings(**changes))
+        run(source, tmp_path / "out", settings(**changes))
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -546,8 +548,8 @@ def test_names_are_given_once_and_some(what) -> None:
 
 def test_a_folder_of_something_else_is_left_alone(source, tmp_path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(InputError, match="not the folder of an experiment on identity"):
-        run_identity(source, tmp_path, settings())
+    with pytest.raises(InputError, match="not the folder of a run"):
+        run(source, tmp_path, settings())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -555,12 +557,12 @@ def test_the_contrastive_reference_is_scored_like_the_others(source, tmp_path, m
     def few(task: CellTask, seed: int, progress: Callable[[int, int], None]) -> np.ndarray:
         return contrastive_vectors(task, seed, steps=3, progress=progress)
 
-    monkeypatch.setattr("neuroblend.experiments.identity.experiment.contrastive_vectors", few)
-    folder = run_identity(source, tmp_path / "a", settings(references=["contrastive"]))
+    monkeypatch.setattr("neuroblend.experiments.identity.describe.contrastive_vectors", few)
+    folder = run(source, tmp_path / "a", settings(references=["contrastive"]))
     results = folder.results()
     assert set(results["arms"]["contrastive"]) == set(results["arms"]["baseline"])
     assert results["state_r2"]["contrastive"] == {}
-    assert 0 <= results["told_without"]["contrastive"]["full"] <= 1
+    assert 0 <= results["ablation"]["contrastive"]["full"] <= 1
     fit = Fit(Arm("contrastive", is_reference=True), 0, None)
     assert not (folder.of(fit) / "model.safetensors").exists()
     with h5py.File(folder.of(fit) / "vectors.h5") as file:

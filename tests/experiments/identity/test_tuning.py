@@ -8,7 +8,7 @@ import torch
 from test_embed import TESTED, WINDOW, D, make_session, make_task
 
 from neuroblend.experiments.identity.task import CellTask
-from neuroblend.experiments.identity.tuning import residual, told_without, tuning_of
+from neuroblend.experiments.identity.tuning import ablation, residual, tuning_of
 
 
 def test_tuning_is_the_mean_correlation_over_sessions() -> None:
@@ -59,15 +59,15 @@ def test_a_residual_is_uncorrelated_with_what_was_taken_out() -> None:
     np.testing.assert_allclose(left.mean(axis=0), 0, atol=1e-10)
 
 
-def test_cells_that_one_channel_tells_are_not_told_without_it() -> None:
+def test_cells_that_one_channel_tells_are_not_ablation_it() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat(["a", "b"], 80)
     tested = np.arange(160) % 2 == 0
     tuning = rng.normal(size=(160, 2))
     tuning[:, 0] += 3 * (labels == "a")
     vectors = tuning[:, [0, 0, 1]] * [1.0, -2.0, 1.0] + 0.3 * rng.normal(size=(160, 3))
-    found = told_without(vectors, tuning, labels, tested, ("pupil", "speed"), 0, 5)
+    found = ablation(vectors, tuning, labels, tested, ("pupil", "speed"), 0, 5)
     assert found["full"] > 0.85
-    assert found["channels"]["pupil"] < 0.7
-    assert found["channels"]["speed"] == pytest.approx(found["full"], abs=0.06)
-    assert found["all"] < 0.7
+    assert found["without"]["pupil"] < 0.7
+    assert found["without"]["speed"] == pytest.approx(found["full"], abs=0.06)
+    assert found["without_all"] < 0.7

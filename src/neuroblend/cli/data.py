@@ -1,0 +1,150 @@
+"""The commands on data: look, cut, simulate, download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuroblend.cli.options import Quiet, names, status
+from neuroblend.errors import InputError, nearest
+
+
+def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", help="An NWB file.")]) -> None:
+    """Show what an NWB file holds: units, trials, columns, signals, gaps."""
+    from neuroblend.data.inspect import inspect_nwb
+    from neuroblend.report.contents import print_contents
+
+    print_contents(inspect_nwb(file))
+
+
+def prepare(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="NWB files, or a folder.")],
+    out: Annotated[Path, typer.Option(help="HDF5 file to write.")] = Path("trials.h5"),
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset of the Neural Latents Benchmark '21.")
+    ] = None,
+    align: Annotated[str | None, typer.Option(help="Column of the trial table, in s.")] = None,
+    window: Annotated[
+        tuple[float, float] | None, typer.Option(help="Start and end around it, in ms.")
+    ] = None,
+    bin_ms: Annotated[
+        float | None, typer.Option(help="Width of a bin.  [default: 5 with --dataset]")
+    ] = None,
+    lag_ms: Annotated[float, typer.Option(help="How much later behavior is read.")] = 0.0,
+    behavior: Annotated[
+        str | None, typer.Option(help="Time series, joined by commas.  [default: none]")
+    ] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="Columns that make up a condition, joined by commas.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Column: where a trial ends, if before the window does.")
+    ] = None,
+    overlap: Annotated[bool, typer.Option(help="Whether trials may overlap.")] = False,
+    layout: Annotated[
+        str,
+        typer.Option(help="trials, or with --dataset nlb (tensors to train on) or targets."),
+    ] = "trials",
+) -> None:
+    """Cut NWB files into trials, by your own window or as the benchmark does."""
+    from neuroblend.data.cut import Cut, prepare_nwb
+    from neuroblend.nlb.prepare import prepare_dataset
+
+    if dataset is not None:
+        own = (("--align", align), ("--behavior", behavior), ("--condition", condition))
+        for option, given in (*own, ("--window", window), ("--until", until)):
+            if given is not None:
+                raise InputError(f"{option}: --dataset {dataset} sets it; give one or the other")
+        said = prepare_dataset(files, dataset, bin_ms, layout, out)
+    else:
+        for option, wanted in (("--align", align), ("--window", window), ("--bin-ms", bin_ms)):
+            if wanted is None:
+                raise InputError(f"{option} is missing (or --dataset for a benchmark dataset)")
+        if layout != "trials":
+            raise InputError(f"--layout {layout}: only with --dataset")
+        assert align is not None and window is not None and bin_ms is not None
+        cut = Cut(
+            align, window, bin_ms, lag_ms, tuple(names(behavior) or ()),
+            tuple(names(condition) or ()), overlap, until,
+        )  # fmt: skip
+        said = prepare_nwb(files, cut, out)
+    for line in said:
+        typer.echo(line)
+
+
+def simulate(
+    dataset: Annotated[
+        str, typer.Argument(help="Dataset of the benchmark, e.g. mc_maze_small; or v1.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="What to write.  [default: simulated.nwb, or v1]")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="How many.  [default: as published]")] = None,
+    units: Annotated[
+        int | None, typer.Option(help="How many, in each session.  [default: as published]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
+    test_part: Annotated[
+        bool, typer.Option(help="Write the benchmark's test file: held-in spikes alone.")
+    ] = False,
+    preset: Annotated[
+        str | None, typer.Option(help="Of v1: realistic, state-only or null.  [default: realistic]")
+    ] = None,
+    mice: Annotated[int | None, typer.Option(help="Of v1, 1 to 4.  [default: 3]")] = None,
+    sessions: Annotated[int | None, typer.Option(help="Of each mouse.  [default: 2]")] = None,
+    frames: Annotated[int | None, typer.Option(help="Of each session.  [default: 2000]")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write an NWB file as the benchmark's, whose true rates are known (kept beside it).
+
+    ``v1`` instead writes a folder of two-photon sessions in the layout of Bugeon et al. 2022.
+    """
+    of_v1 = {"--preset": preset, "--mice": mice, "--sessions": sessions, "--frames": frames}
+    of_nwb = {"--trials": trials, "--test-part": test_part or None}
+    for option, value in (of_nwb if dataset == "v1" else of_v1).items():
+        if value is not None:
+            raise InputError(f"{option}: {dataset} has no such setting")
+    if dataset == "v1":
+        with status("simulating", quiet):
+            from neuroblend.simulate.v1 import Size, simulate_v1
+
+            usual = Size()
+            size = Size(
+                n_mice=usual.n_mice if mice is None else mice,
+                n_sessions=usual.n_sessions if sessions is None else sessions,
+                n_neurons=usual.n_neurons if units is None else units,
+                n_frames=usual.n_frames if frames is None else frames,
+            )
+            folder = simulate_v1(out or Path("v1"), preset or "realistic", seed, size)
+        typer.echo(f"{folder}: simulated sessions, {preset or 'realistic'}")
+        return
+    out = out or Path("simulated.nwb")
+    with status("simulating", quiet):
+        from neuroblend.nlb.simulate.files import simulate_nlb, truth_path
+        from neuroblend.nlb.simulate.tables import DATASETS
+
+        if dataset not in DATASETS:
+            raise InputError(f"unknown dataset '{dataset}': {nearest(dataset, [*DATASETS, 'v1'])}")
+        simulate_nlb(dataset, out, trials, units, seed, "test" if test_part else "train")
+    typer.echo(f"{out}: simulated {dataset}; true rates in {truth_path(out)}")
+
+
+def download(
+    dataset: Annotated[str, typer.Argument(help="Dataset of the benchmark, or a dandiset number.")],
+    out: Annotated[Path | None, typer.Option(help="Folder.  [default: data/<dataset>]")] = None,
+    asset: Annotated[str, typer.Option(help="Which files; * stands for anything.")] = "*.nwb",
+    quiet: Quiet = False,
+) -> None:
+    """Download a dataset from the DANDI archive; goes on where it was cut off."""
+    from neuroblend.data.download import download_dandiset
+    from neuroblend.engine.progress import bytes_progress
+    from neuroblend.nlb.datasets import find_dataset
+
+    folder = out or Path("data") / dataset
+    number = dataset if dataset.isdigit() else find_dataset(dataset).dandiset
+    with bytes_progress(quiet) as tell:
+        files = download_dandiset(number, folder, asset, progress=tell)
+    for file in files:
+        typer.echo(str(file))

@@ -1,0 +1,157 @@
+"""What an experiment is to the engine, which knows no metric and no experiment by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroblend.config import ExperimentConfig
+from neuroblend.distill.objective import Objective
+from neuroblend.engine.arm import Arm, Fit
+from neuroblend.engine.metric import Metric
+from neuroblend.evaluation.bootstrap import Draws
+from neuroblend.privilege.roles import Student, Teacher
+
+Progress = Callable[[int, int], None]
+"""Called with (epochs done, most epochs)."""
+
+
+class Sample(NamedTuple):
+    """A score of one arm and seed.
+
+    Attributes:
+        value: On what was tested.
+        replicates: (R,) the same in each replicate of the bootstrap.
+        chance: What predictions that know nothing would score; ``None`` where that is not asked.
+    """
+
+    value: float
+    replicates: NDArray[np.float64]
+    chance: float | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A fit under way, as an experiment sees it.
+
+    Attributes:
+        fit: Which.
+        data: What the experiment loaded.
+        split: What is tested.
+        task: What is trained on.
+        seed: Of initial weights, order, masks and dropout: the same for every arm.
+        out: Folder of the fit.
+        progress: How far it is.
+    """
+
+    fit: Fit
+    data: Any
+    split: Any
+    task: Any
+    seed: int
+    out: Path
+    progress: Progress
+
+
+class Fits(Protocol):
+    """The folder of a run whose fits have ended, as far as an experiment looks into it."""
+
+    def data(self) -> Any:
+        """Return the data as used."""
+
+    def splits(self) -> list[Any]:
+        """Return the split of each seed and fold."""
+
+    def fits(self) -> list[Fit]:
+        """Return every fit."""
+
+    def of(self, fit: Fit) -> Path:
+        """Return the folder of one fit."""
+
+    def scores(self, fit: Fit) -> dict[str, Any]:
+        """Return ``scores.json`` of one fit."""
+
+
+class Experiment(Protocol):
+    """A kind of run, bound to its settings.
+
+    Data, splits and tasks are the experiment's own: data have a ``name``, ``notes`` and a readable
+    ``repr``, a split has ``seed``, ``fold`` and ``to_json()``, and a task is a
+    :class:`~neuroblend.training.train.Trainable`.
+
+    Attributes:
+        kind: Its name in ``config.yaml``: registered, or ``package.module:class``.
+        settings: The class of its settings.
+        metrics: Its scores by name, headlines first.
+        config: Its settings.
+    """
+
+    kind: ClassVar[str]
+    settings: ClassVar[type[ExperimentConfig]]
+    metrics: ClassVar[Mapping[str, Metric]]
+    config: Any
+
+    def __init__(self, config: Any) -> None: ...
+
+    def load(self, source: Any) -> Any:
+        """Return the data of ``source``; an ``InputError`` says why they cannot be used."""
+
+    def save(self, data: Any, folder: Path) -> None:
+        """Write into a run's folder what :meth:`reload` needs."""
+
+    def reload(self, folder: Path) -> Any:
+        """Return the data of a run."""
+
+    def data_hash(self, data: Any) -> str:
+        """Return what tells these data from others."""
+
+    def data_facts(self, data: Any) -> dict[str, Any]:
+        """Return sizes and notes of the data for ``provenance.json``."""
+
+    def n_resampled(self, data: Any) -> int:
+        """Return how many units (trials, cells) a replicate of the bootstrap draws."""
+
+    def splits(self, data: Any) -> list[Any]:
+        """Return a split for each seed and fold."""
+
+    def split_from_json(self, stored: Mapping[str, Any]) -> Any:
+        """Return a split as its ``to_json`` gave it."""
+
+    def arms(self) -> list[Arm]:
+        """Return all arms, the teacher first."""
+
+    def task(self, data: Any, split: Any) -> Any:
+        """Return what models train on under a split."""
+
+    def check(self, task: Any) -> None:
+        """Try the networks of all arms on a little of the task, before anything is written."""
+
+    def build(self, arm: Arm, task: Any, seed: int) -> Student | Teacher | None:
+        """Return the model of an arm, untrained; ``None`` for an arm that has no network."""
+
+    def objective(self, arm: Arm, model: Any, task: Any, teacher: Teacher | None) -> Objective:
+        """Return what a model is trained on."""
+
+    def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
+        """Score a trained model, and store in ``scene.out`` what :meth:`samples` needs.
+
+        Returns:
+            Content of ``scores.json``: ``test`` and ``valid`` by name, and anything else.
+        """
+
+    def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
+        """Return, by arm, the scores by name of each seed; folds of a seed are taken together.
+
+        There may be arms that nothing was fitted for, such as the truth of a simulation.
+        """
+
+    def summary(self, folder: Fits) -> dict[str, Any]:
+        """Return further entries of ``results.json``."""
+
+    def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
+        """Choose a candidate by the mean validation scores of all arms."""

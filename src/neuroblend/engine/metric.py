@@ -1,0 +1,34 @@
+"""How a score is called, explained and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of an experiment; for every one of them, higher is better.
+
+    Attributes:
+        label: Short name.
+        meaning: What it is, in a sentence without a full stop.
+        headline: Whether it stands in the first table.
+        deciding: Whether the verdict looks at it.
+        bounds: Smallest and largest value that it can have.
+        may_be_constant: Whether a score that is the same in every replicate is trusted. One that
+            is not, such as the recall of a class that is never found, then has no interval.
+    """
+
+    label: str
+    meaning: str
+    headline: bool = True
+    deciding: bool = False
+    bounds: tuple[float, float] = (-inf, inf)
+    may_be_constant: bool = True
+
+
+def metric_of(name: str, metrics: Mapping[str, Metric]) -> Metric:
+    """Return the metric that the score ``name`` is of, such as ``behavior_r2/hand_x``."""
+    return next(metrics[part] for part in name.split("/") if part in metrics)

@@ -1,0 +1,76 @@
+"""The whole way of any experiment: data in, every arm trained and scored, a run folder out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from neuroblend.engine.executors.local import default_jobs, run_fits
+from neuroblend.engine.experiment import Experiment
+from neuroblend.engine.folder import RunFolder
+from neuroblend.engine.job import run_fit
+from neuroblend.engine.progress import fits_progress
+from neuroblend.engine.provenance import provenance_of
+from neuroblend.engine.results import gather
+from neuroblend.errors import InputError
+from neuroblend.files import write_json
+from neuroblend.training.devices import as_device, check_devices
+
+Say = Callable[[str], None]
+
+
+def run_experiment(
+    experiment: Experiment, source: Any, out: str | Path, jobs: int | None, quiet: bool, say: Say
+) -> RunFolder:
+    """Train and score every arm of an experiment; see :func:`neuroblend.experiments.run.run`.
+
+    Raises:
+        InputError: The data or a setting cannot be used, or ``out`` holds another run.
+    """
+    began = time.time()
+    out = Path(out).resolve()
+    training = experiment.config.training
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs {jobs}: wanted 1 or more")
+    device = as_device(training.accelerator)
+    arms = experiment.arms()
+    data = experiment.load(source)
+    for note in data.notes:
+        say(f"note: {note}")
+    splits = experiment.splits(data)
+    for split in splits:
+        task = experiment.task(data, split)
+        check_devices(training, device, task.n_train)
+        experiment.check(task)
+    folder = _opened(out, experiment, data, splits)
+    n_fits = len(arms) * len(splits)
+    if training.devices > 1:
+        say(f"{training.devices} devices train one model at a time; --jobs takes no part")
+    jobs = 1 if training.devices > 1 else jobs or default_jobs(training.accelerator)
+    say(f"{data!r}")
+    say(f"{n_fits} fits ({len(arms)} arms x {len(splits)} splits), {min(jobs, n_fits)} at a time")
+    with fits_progress(folder.fits(), quiet) as tell:
+        for fit in folder.fits():
+            if folder.is_done(fit):
+                tell(fit, training.epochs, training.epochs)
+        run_fits(folder, jobs, tell, run_fit)
+    if not (folder.path / "results.json").is_file():
+        say("scoring: 1000 bootstrap replicates of every score")
+        results = gather(folder)
+        provenance = provenance_of(folder, data, time.time() - began, sys.argv, jobs)
+        write_json(folder.path / "provenance.json", provenance)
+        write_json(folder.path / "results.json", results)  # last: it marks a run that has ended
+    return folder
+
+
+def _opened(out: Path, experiment: Experiment, data: Any, splits: list[Any]) -> RunFolder:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file, wanted a folder for the run")
+    if not out.is_dir() or not any(out.iterdir()):
+        return RunFolder.create(out, experiment, data, splits)
+    folder = RunFolder.open(out)
+    folder.check_same(experiment, data)
+    return folder

@@ -1,0 +1,133 @@
+"""Settings of decoding: data, network, distillation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from neuroblend.config import ExperimentConfig, GuidanceConfig, Name, Settings
+from neuroblend.errors import InputError
+from neuroblend.nlb.datasets import BIN_WIDTHS_MS, check_bin_ms, find_dataset
+
+SIMULATED = "simulated"  # names the built-in recording
+DEFAULT_STRATEGIES = ("hard", "soft", "feature", "correlation", "feature+multitask")
+
+
+class ModelConfig(Settings):
+    """Which network, and how it is built.
+
+    Attributes:
+        name: A registered model, or ``package.module:builder`` of the user's own.
+        preset: Published settings of that name, which stand where others are not given.
+        settings: Keyword arguments of its builder.
+        fusion: How behavior reaches the teacher: ``concat``, or ``package.module:attribute``.
+        layer: Layer whose output is distilled and read out; the model's own default where ``None``.
+    """
+
+    name: Name = "ndt"
+    preset: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    fusion: Name = "concat"
+    layer: str | None = None
+
+
+class DistillConfig(GuidanceConfig):
+    """How students follow a teacher.
+
+    Attributes:
+        strategies: As in :class:`~neuroblend.config.GuidanceConfig`.
+        alpha: Weight of the task, in nats/spike, against distillation. The released code has 0.5
+            with a task in nats/entry, which at a mean of 0.1 counts/bin is 0.09 here.
+        multitask_weight: Weight of the behavior read-out beside task and distillation, whose
+            weights sum to one.
+        normalisation: ``element``, or ``released`` for the published code's forms, the task in
+            nats/entry among them.
+        cache_teacher: Whether a teacher looks at each training trial once, unmasked, rather than at
+            each step with the student's mask.
+    """
+
+    strategies: tuple[Name, ...] = DEFAULT_STRATEGIES
+    normalisation: Literal["element", "released"] = "element"
+    cache_teacher: bool = False
+
+
+class DataConfig(Settings):
+    """Which data, and how they are divided.
+
+    Attributes:
+        source: A file, a folder of NWB files, or ``simulated`` for the built-in reaching recording.
+        dataset: A dataset of the Neural Latents Benchmark '21, which tells how NWB files are cut
+            into trials; its forward period, split and held-out units are then used.
+        bin_ms: Width of a bin of that dataset, 5 or 20 ms; of tensor files that do not tell theirs,
+            any.
+        behavior: Channels to use; all of them where ``None``.
+        units: How many neurons to draw; all of them where ``None``.
+        min_rate_hz: Neurons that fire less are left out.
+        held_out: Fraction of neurons that no student sees.
+        forward_bins: Bins at the end of each trial that no model sees.
+        folds: Number of test folds; one 60/20/20 split where ``None``.
+    """
+
+    source: str = "simulated"
+    dataset: str | None = None
+    bin_ms: float | None = Field(None, gt=0)
+    behavior: tuple[str, ...] | None = None
+    units: int | None = Field(None, ge=2)
+    min_rate_hz: float = Field(0.0, ge=0)
+    held_out: float = Field(0.25, ge=0, le=0.9)
+    forward_bins: int = Field(0, ge=0)
+    folds: int | None = Field(None, ge=2)
+
+
+class RunConfig(ExperimentConfig):
+    """Settings of a run that decodes behavior and predicts rates.
+
+    Attributes:
+        data: Which data, and how they are divided.
+        model: Which network.
+        distill: How students follow a teacher.
+        training: How any model is trained.
+        references: Models without gradients to score beside the arms, such as ``smoothing``.
+        seeds: How many seeds; each redraws split, held-out neurons and initial weights.
+        first_seed: The first of them.
+    """
+
+    kind: ClassVar[str] = "decoding"
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    distill: DistillConfig = DistillConfig()
+
+    @property
+    def all_folds(self) -> list[int | None]:
+        """The folds of each seed; ``[None]`` for a single split."""
+        return [None] if self.data.folds is None else list(range(self.data.folds))
+
+    def with_source(self, source: Any) -> RunConfig:
+        """Return the settings with ``data.source`` from a file, ``"simulated"`` or trials."""
+        if not isinstance(source, (str, Path)):
+            name = str(source.name)
+        else:
+            name = SIMULATED if str(source) == SIMULATED else str(Path(source).resolve())
+        return self.model_copy(update={"data": self.data.model_copy(update={"source": name})})
+
+
+def of_benchmark(config: RunConfig) -> RunConfig:
+    """Return settings with the bin width and forward bins of the benchmark's dataset, if any.
+
+    Raises:
+        InputError: There is no such dataset or bin width.
+    """
+    if config.data.dataset is None:
+        return config
+    dataset = find_dataset(config.data.dataset)
+    bin_ms = check_bin_ms(config.data.bin_ms or BIN_WIDTHS_MS[0])
+    if config.data.forward_bins not in (0, dataset.forward_ms // bin_ms):
+        raise InputError(
+            f"--forward-bins {config.data.forward_bins}: {dataset.name} has a forward period of "
+            f"{dataset.forward_ms} ms, {dataset.forward_ms // bin_ms} bins of {bin_ms} ms"
+        )
+    update = {"bin_ms": float(bin_ms), "forward_bins": dataset.forward_ms // bin_ms}
+    return config.model_copy(update={"data": config.data.model_copy(update=update)})

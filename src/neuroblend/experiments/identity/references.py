@@ -1,0 +1,44 @@
+"""What is scored beside the arms of a run on cells: the one list of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A way to describe cells that no teacher guides.
+
+    Attributes:
+        meaning: What it is, in a sentence without a full stop.
+        has_network: Whether it is NeuPRINT, trained and embedded like the arms.
+        sees_behavior: Whether it is given behavior when new cells are met too.
+    """
+
+    meaning: str
+    has_network: bool = False
+    sees_behavior: bool = False
+
+
+REFERENCES = {
+    "stock": Reference(
+        "NeuPRINT with the statistics that were published for it, behavior among them, in training "
+        "and when new cells are met; a reference",
+        has_network=True,
+        sees_behavior=True,
+    ),
+    "moments": Reference(
+        "the same without behavior: mean and standard deviation of the population alone",
+        has_network=True,
+    ),
+    "contrastive": Reference(
+        "no dynamics: a network that tells windows of one neuron from those of others"
+    ),
+    "hand_features": Reference(
+        "no network: mean, spread, autocorrelation and other statistics of each cell's activity"
+    ),
+    "activity_profile": Reference(
+        "no network: principal components of each cell's power spectrum, distribution of activity, "
+        "and share in the population's leading components"
+    ),
+}

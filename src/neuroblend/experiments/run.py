@@ -1,0 +1,52 @@
+"""Run an experiment: the one call for every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from neuroblend.config import ExperimentConfig, parse_settings
+from neuroblend.engine.folder import RunFolder, bind
+from neuroblend.engine.run import run_experiment
+from neuroblend.errors import InputError
+from neuroblend.experiments.decoding.settings import RunConfig
+
+
+def run(
+    source: Any,
+    out: str | Path,
+    config: ExperimentConfig | dict[str, Any] | None = None,
+    jobs: int | None = 1,
+    quiet: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> RunFolder:
+    """Train teacher, baseline, multitask control and students, and score them all.
+
+    The same call goes on with a run that was interrupted, and does nothing to one that has ended.
+
+    Args:
+        source: For decoding a file, ``"simulated"``, or trials; for identity a folder or file, as
+            :func:`~neuroblend.data.calcium.read.read_sessions` takes it.
+        out: Folder of the run. It appears only once the input was found good.
+        config: Settings, whose class decides the experiment, or those of decoding as nested
+            mappings; decoding with its defaults where ``None``.
+        jobs: Worker processes; ``None`` for one a core. With more than one, a script needs the
+            usual ``if __name__ == "__main__":``.
+        quiet: Whether to do without progress bars.
+        say: Is told what a user should know, a line at a time.
+
+    Returns:
+        The run's folder; ``.results()`` is what it found.
+
+    Raises:
+        InputError: The data or a setting cannot be used, or ``out`` holds another run.
+    """
+    if config is None or isinstance(config, dict):
+        config = parse_settings(RunConfig, config or {})
+    if not isinstance(config, ExperimentConfig):
+        raise InputError(
+            f"config: found {type(config).__name__}, wanted settings such as RunConfig, or a dict"
+        )
+    experiment = bind(config.with_source(source))
+    return run_experiment(experiment, source, out, jobs, quiet, say or (lambda line: None))

@@ -1,0 +1,116 @@
+"""What was run, on what, and how to go on, in words and pairs for the page of decoding."""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+
+from neuroblend.report.facts import Step, count, rerun, span
+from neuroblend.report.view import View
+
+
+def summary(view: View) -> str:
+    """Return one paragraph on what was run."""
+    trials, config = view.data, view.config
+    width = f"{trials.bin_s * 1000:g} ms"
+    conditions = ""
+    if trials.condition is not None:
+        conditions = f" in {count(len(set(trials.condition)), 'condition')}"
+    n_channels = len(trials.behavior_names)
+    n_fits = len(view.folder.fits())
+    strategies = [arm for arm in view.arms if arm in config.distill.strategies]
+    return (
+        f"The recording {trials.name} has {count(trials.n_trials, 'trial')}{conditions}, each of "
+        f"{count(trials.n_bins, 'bin')} of {width} ({trials.n_bins * trials.bin_s:.3g} s), "
+        f"{count(trials.n_neurons, 'neuron')} (median {np.median(trials.rate_hz):.2g} Hz) and "
+        f"{count(n_channels, 'behavior channel')}: {', '.join(trials.behavior_names)}. "
+        f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
+        f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
+        f"control, and one for each strategy ({', '.join(strategies)}). "
+        f"{_selection(view, len(strategies))}{_repeats(view)} All in all, "
+        f"{count(n_fits, 'training')}. Every model is scored on test trials that "
+        "nothing was trained or chosen on within its split."
+    )
+
+
+def _selection(view: View, n_strategies: int) -> str:
+    if n_strategies == 1:
+        return ""
+    return (
+        f"Of the {n_strategies} strategies, validation scores selected one, {view.selected}, for "
+        "the verdict. "
+    )
+
+
+def _repeats(view: View) -> str:
+    config, trials = view.config, view.data
+    drawn = ["initial weights"]
+    if trials.held_out is None and config.data.held_out > 0:
+        drawn.insert(0, "held-out neurons")
+    if trials.split is None or config.data.folds:
+        drawn.insert(0, "split")
+    again = " and ".join([", ".join(drawn[:-1]), drawn[-1]]) if len(drawn) > 1 else drawn[0]
+    text = f"This was done for {count(config.seeds, 'seed')}"
+    if config.seeds > 1:
+        text += f"; each draws {again} again"
+    if config.data.folds:
+        text += f"; in {config.data.folds} folds, so that every trial is tested once a seed"
+    return text + "."
+
+
+def split_rows(view: View) -> list[tuple[str, str]]:
+    """Return how many trials and neurons take which part."""
+    splits = view.splits
+    parts = {
+        "training trials": [len(split.train) for split in splits],
+        "validation trials": [len(split.valid) for split in splits],
+        "test trials": [len(split.test) for split in splits],
+    }
+    rows = [(what, span(sizes)) for what, sizes in parts.items()]
+    held_out = span([int(split.held_out.sum()) for split in splits])
+    rows.append(("held-out neurons", f"{held_out} of {view.data.n_neurons}"))
+    rows.append(("forward bins", f"{view.config.data.forward_bins} of {view.data.n_bins}"))
+    return rows
+
+
+def data_rows(view: View) -> list[tuple[str, str]]:
+    """Return where the data come from and what was left out."""
+    trials, data = view.data, view.provenance["data"]
+    kept = f"{trials.n_neurons} of {trials.n_source_neurons} in the source"
+    return [
+        ("source", str(data["source"])),
+        ("hash", str(view.provenance["data_hash"])),
+        ("neurons used", kept),
+        *split_rows(view),
+        *[("note", note) for note in data["notes"]],
+    ]
+
+
+def next_steps(view: View) -> list[Step]:
+    """Return how to use this run and how to make the next one."""
+    name = shlex.quote(view.folder.path.resolve().name)
+    more = max(5, view.config.seeds + 3)
+    return [
+        Step(
+            "Predict rates and behavior from spikes alone, with the selected student (from the "
+            "directory that holds the run's folder):",
+            f"neuroblend predict {name} NEW_SPIKES.h5 --out rates.h5",
+        ),
+        _more_seeds(view, more),
+        Step("Build this page again:", f"neuroblend report {name}"),
+    ]
+
+
+def _more_seeds(view: View, n: int) -> Step:
+    why = "Run more seeds with the same settings, for intervals to rely on:"
+    if view.provenance["command"][1:2] == ["run"]:
+        return rerun(view, why, f"--seeds {n}", f"{n}-seeds")
+    name = view.folder.path.resolve().name
+    return Step(
+        why,
+        "import neuroblend as nb\n\n"
+        f"old = nb.RunFolder({name!r})\n"
+        f"more = old.config().model_copy(update={{'seeds': {n}}})\n"
+        f"nb.run(old.data(), {name + f'-{n}-seeds'!r}, more)",
+    )

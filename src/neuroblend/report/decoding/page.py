@@ -1,0 +1,119 @@
+"""What the page of decoding has of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
+from neuroblend.experiments.decoding.experiment import ORACLE
+from neuroblend.report.caveat import Caveat
+from neuroblend.report.curves import curves
+from neuroblend.report.decoding.facts import data_rows, next_steps, summary
+from neuroblend.report.decoding.neurons import neurons
+from neuroblend.report.decoding.psth import psth
+from neuroblend.report.decoding.raster import raster
+from neuroblend.report.decoding.traces import traces
+from neuroblend.report.face import Block, Face, Words, headlines, metrics_of
+from neuroblend.report.forest import forest
+from neuroblend.report.scores import ScoreTable, control_table, direction, score_table
+from neuroblend.report.style import Picture, signed
+from neuroblend.report.verdict import difference
+from neuroblend.report.view import View
+
+ARMS = {
+    MULTITASK: "the control: the baseline plus a read-out that is trained to give behavior; no "
+    "teacher",
+    TEACHER: "the network trained on spikes and given behavior as input, at test as well",
+    "smoothing": "no network: smoothed spikes, and regressions on them for held-out neurons",
+    "factor_analysis": "no network: factor analysis, and regressions on the factors",
+    ORACLE: "not a model: the simulation's true rates, scored like a model's",
+}
+TERMS = {
+    "hard": "matches the teacher's log rates",
+    "soft": "matches how the teacher spreads a bin's activity over neurons",
+    "feature": "matches the teacher's internal features, through a learned map",
+    "correlation": "matches the correlations between neurons in the teacher's log rates",
+    "multitask": "has a behavior read-out",
+}
+
+
+def page() -> Face:
+    """Return what the page of decoding has of its own."""
+    return Face(
+        words=Words(unit="test trials", does=lambda results: "decodes behavior"),
+        clause=_cost,
+        caveats=_of_baseline,
+        blocks=lambda results: [Block("Scores on test trials", headlines(results))],
+        meaning=ARMS.get,
+        terms=TERMS,
+        is_simulated=lambda view: bool(view.provenance["data"]["simulated"]),
+        simulated_note=_simulated_note,
+        summary=summary,
+        overview=_overview,
+        details=_details,
+        pictures=_pictures,
+        data_rows=data_rows,
+        next_steps=next_steps,
+    )
+
+
+def _cost(results: dict[str, Any]) -> str:
+    """Return what is gained or lost in predicting held-out neurons."""
+    contrast = results["contrasts"][f"{results['selected']} - {BASELINE}"]
+    if "co_bps" not in contrast:
+        return ""
+    kept = {"better": "gains", "worse": "loses", "unclear": "neither clearly gains nor loses"}
+    cost = contrast["co_bps"]
+    return f"; it {kept[direction(cost['ci95'])]} co-bps, {difference(cost)}"
+
+
+def _of_baseline(results: dict[str, Any]) -> list[Caveat]:
+    """Return a caveat where the baseline predicts spikes no better than mean rates do."""
+    scores = results["arms"][BASELINE]
+    metric = "co_bps" if "co_bps" in scores else "fp_bps"
+    score = scores.get(metric)
+    if score is None or score["ci95"][0] > 0:
+        return []
+    low, high = score["ci95"]
+    what = "held-out neurons" if metric == "co_bps" else "forward bins"
+    text = (
+        f"The baseline predicts spikes of {what} no better than mean rates do "
+        f"({metrics_of(results)[metric].label} {score['mean']:+.3f}, 95 % interval {low:+.3f} to "
+        f"{high:+.3f}): a model that hardly works says little about distillation. Train longer, or "
+        "check the data."
+    )
+    return [Caveat("weak baseline", signed(text), {metric: score["mean"]})]
+
+
+def _simulated_note(view: View) -> list[Caveat]:
+    if view.data.rates is None:
+        return []
+    text = (
+        "These data are simulated, not recorded. The result shows how the methods fare where the "
+        "truth is known, not what a brain does. The arm 'oracle' is the simulation's true rates "
+        "scored like a model: what can be reached."
+    )
+    return [Caveat("simulated", text)]
+
+
+def _overview(view: View, block: Block) -> Picture:
+    shown = [m for m in ("behavior_r2", "co_bps", "fp_bps") if m in block.columns][:2]
+    return forest(
+        view,
+        "Difference to the baseline",
+        {name: block.columns[name] for name in shown},
+        "is its whole bar to the right in the first panel, and is it not to the left in the "
+        "second?",
+    )
+
+
+def _details(view: View, block: Block) -> list[ScoreTable]:
+    channels = {f"behavior_r2/{name}": name for name in view.data.behavior_names}
+    title = "Behavior R² of each channel"
+    by_channel = score_table(view, title, channels, view.scored_arms, BASELINE)
+    return [by_channel, *control_table(view, block.columns)]
+
+
+def _pictures(view: View, block: Block) -> list[Picture]:
+    drawn = [draw(view) for draw in (raster, traces, psth, neurons, curves)]
+    return [picture for picture in drawn if picture is not None]

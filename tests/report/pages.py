@@ -1,0 +1,59 @@
+"""What tests ask of a page."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+
+class Page(HTMLParser):
+    """Collects text, tags and what a browser would fetch."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.images: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for key, value in attrs:
+            if key in ("src", "href", "xlink:href", "srcset", "data", "poster", "action"):
+                self.references.append("".join((value or "").split()))
+            self.references += re.findall(r"url\(['\"]?([^)'\"]*)", value or "")
+        if tag == "img":
+            self.images.append(dict(attrs)["src"])
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def svgs(html: str) -> list[str]:
+    """Return the figures of a page as SVG text."""
+    prefix = "data:image/svg+xml;base64,"
+    images = Page(html).images
+    assert all(image.startswith(prefix) for image in images)
+    return [base64.b64decode(image.removeprefix(prefix)).decode() for image in images]
+
+
+def drawn_text(html: str) -> str:
+    """Return the words in all figures."""
+    return " ".join(
+        unescape(t) for svg in svgs(html) for t in re.findall(r"<text[^>]*>([^<]*)", svg)
+    )
+
+
+def check_nothing_is_fetched(html: str) -> None:
+    """Neither the page nor a figure in it asks for anything, or runs anything."""
+    for document in (html, *svgs(html)):
+        page = Page(document)
+        css = re.findall(r"url\(['\"]?([^)'\"]*)", re.sub(r"base64,[^\"]*", "", document))
+        for reference in (*page.references, *css):
+            assert reference.startswith(("data:", "#")), reference
+        assert "@import" not in document
+        assert not {"script", "link", "iframe", "object"} & set(page.tags)

@@ -1,0 +1,206 @@
+"""The verdict, for results made by hand."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from neuroblend.report.table import print_table
+from neuroblend.report.verdict import above_chance, is_above_chance, verdict
+
+CLEAR, NOTHING, LESS = (0.10, 0.05, 0.15), (0.01, -0.04, 0.06), (-0.10, -0.15, -0.05)
+SCORES = {"baseline": 0.4, "multitask": 0.45, "feature": 0.5, "hard": 0.4, "teacher": 0.6}
+
+
+def difference(triple: tuple[float, float, float]) -> dict:
+    mean, low, high = triple
+    return {"mean": mean, "ci95": [low, high], "per_seed": [mean]}
+
+
+def make_results(
+    gain=CLEAR, top1=None, control=CLEAR, above=tuple(SCORES), seeds=3, selected="feature", **more
+) -> dict:
+    """Results in which ``selected`` differs from baseline and control by what is given."""
+    scores = SCORES | more
+    each = {
+        arm: {
+            m: {"mean": s, "ci95": [s - 0.05, s + 0.05], "per_seed": [s] * seeds}
+            for m in ("macro_f1", "top1", "top2", "balanced_accuracy")
+        }
+        for arm, s in scores.items()
+    }
+    contrasts = {f"{arm} - baseline": NOTHING for arm in scores if arm != "baseline"}
+    contrasts |= {f"{arm} - chance": CLEAR if arm in above else NOTHING for arm in scores}
+    contrasts |= {f"{arm} - multitask": control for arm in ("feature", "hard")}
+    found = {pair: dict.fromkeys(each["baseline"], difference(d)) for pair, d in contrasts.items()}
+    deciding = {"macro_f1": difference(gain), "top1": difference(gain if top1 is None else top1)}
+    found[f"{selected} - baseline"] |= deciding
+    return {
+        "kind": "identity",
+        "dataset": "made",
+        "candidates": ["feature", "hard"],
+        "references": [name for name in ("hand_features", "stock") if name in more],
+        "sees_behavior": ["teacher", *(["stock"] if "stock" in more else [])],
+        "animals": [],
+        "seeds": list(range(seeds)),
+        "labels": {"kind": {"classes": {"A": 30, "B": 40, "C": 30}, "majority_rate": 0.4}},
+        "selected": selected,
+        "arms": each,
+        "contrasts": found,
+        "state_r2": {},
+    }
+
+
+def caveats(results: dict) -> dict:
+    return {caveat.kind: caveat.numbers for caveat in verdict(results).caveats}
+
+
+@pytest.mark.parametrize(
+    ("gain", "top1", "outcome", "kind"),
+    [
+        (CLEAR, CLEAR, "better", None),
+        (CLEAR, NOTHING, "better", "one score"),
+        (NOTHING, CLEAR, "better", "one score"),
+        (NOTHING, NOTHING, "unclear", None),
+        (CLEAR, LESS, "unclear", "scores disagree"),
+        (LESS, NOTHING, "worse", "one score"),
+        (LESS, LESS, "worse", None),
+    ],
+)
+def test_outcome_is_what_the_intervals_say(gain, top1, outcome, kind) -> None:
+    results = make_results(gain, top1)
+    found = verdict(results)
+    assert found.outcome == outcome
+    words = {"better": "better than", "worse": "worse than", "unclear": "neither clearly better"}
+    first = found.sentence.split(":")[0]
+    assert words[outcome] in first
+    assert f"{gain[0]:+.3f}".replace("-", "−") in found.sentence
+    assert "95 % interval" in found.sentence
+    assert {"one score", "scores disagree"} & set(caveats(results)) == ({kind} if kind else set())
+
+
+def test_a_gain_is_told_in_percent_of_the_baseline() -> None:
+    assert "difference +0.100 (+25 %), 95 % interval" in verdict(make_results()).sentence
+
+
+@pytest.mark.parametrize("gain", [CLEAR, NOTHING, LESS])
+def test_nothing_is_concluded_where_no_arm_lies_above_chance(gain) -> None:
+    results = make_results(gain, above=())
+    found = verdict(results)
+    assert above_chance(results) == []
+    assert not is_above_chance(results)
+    assert found.outcome == "unclear"
+    assert found.sentence.startswith("No conclusion: no arm is above chance")
+    assert not [kind for kind in caveats(results) if kind.startswith(("teacher b", "teacher w"))]
+
+
+def test_nothing_is_concluded_where_others_alone_lie_above_chance() -> None:
+    results = make_results(CLEAR, above=("hard",))
+    found = verdict(results)
+    assert found.outcome == "unclear"
+    assert found.sentence.startswith("No conclusion: neither")
+    assert caveats(results)["chance"]["above"] == ["hard"]
+
+
+def test_one_of_the_two_above_chance_is_enough_and_the_others_are_named() -> None:
+    results = make_results(CLEAR, above=("feature", "teacher", "hard", "multitask"))
+    assert verdict(results).outcome == "better"
+    assert caveats(results)["chance"]["below"] == ["baseline"]
+
+
+@pytest.mark.parametrize(
+    ("control", "kind"),
+    [(CLEAR, "teacher better"), (NOTHING, "teacher unclear"), (LESS, "teacher worse")],
+)
+def test_the_control_tells_whether_a_teacher_is_needed(control, kind) -> None:
+    found = caveats(make_results(control=control))
+    assert found[kind] == {"macro_f1": control[0], "top1": control[0]}
+    assert len([k for k in found if k.startswith("teacher ") and k != "teacher sees behavior"]) == 1
+
+
+def test_the_control_itself_may_be_selected() -> None:
+    results = make_results(selected="multitask")
+    found = verdict(results)
+    assert found.outcome == "better"
+    assert "trained with a behavior read-out" in found.sentence
+    assert "no teacher" in caveats(results)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 4, 5])
+def test_few_seeds_are_a_caveat(seeds) -> None:
+    found = caveats(make_results(seeds=seeds))
+    assert found.get("few seeds") == ({"n_seeds": seeds} if seeds < 5 else None)
+
+
+def test_classes_of_few_cells_are_named_and_others_are_not() -> None:
+    results = make_results()
+    assert "small classes" not in caveats(results)
+    results["labels"]["kind"]["classes"]["C"] = 19
+    assert caveats(results)["small classes"] == {"C (kind)": 19}
+
+
+@pytest.mark.parametrize(("score", "named"), [(0.49, False), (0.51, True)])
+def test_what_does_as_well_without_behavior_is_named(score, named) -> None:
+    found = caveats(make_results(hand_features=score, stock=0.7))
+    assert found.get("references ahead") == ({"hand_features": score} if named else None)
+
+
+def test_the_largest_class_may_be_the_better_guess() -> None:
+    results = make_results()
+    assert "majority rate" not in caveats(results)
+    results["labels"]["kind"]["majority_rate"] = 0.55
+    assert caveats(results)["majority rate"] == {"largest": "B", "rate": 0.55, "top1": 0.5}
+
+
+def test_arms_that_see_behavior_are_named() -> None:
+    assert caveats(make_results())["teacher sees behavior"] == {"arms": ["teacher"]}
+    found = caveats(make_results(stock=0.6))
+    assert found["teacher sees behavior"] == {"arms": ["teacher", "stock"]}
+
+
+def test_animals_are_not_resampled() -> None:
+    results = make_results() | {"animals": ["a", "b"]}
+    assert caveats(results)["animals"] == {"n_animals": 2}
+
+
+def test_decoding_is_judged_by_the_same_rules() -> None:
+    """With a cost in co-bps in the sentence, and a baseline that may be too weak to tell."""
+    results = make_results()
+    renamed = {"macro_f1": "behavior_r2", "top1": "co_bps"}
+    for part in ("arms", "contrasts"):
+        results[part] = {
+            pair: {new: dict(found[old]) for old, new in renamed.items()}
+            for pair, found in results[part].items()
+            if "chance" not in pair
+        }
+    results |= {"kind": "decoding", "folds": None}
+    results["contrasts"]["feature - baseline"]["co_bps"] = difference(LESS)
+    found = verdict(results)
+    assert found.outcome == "better"
+    assert "decodes behavior better than" in found.sentence
+    assert "; it loses co-bps, difference −0.100" in found.sentence
+    assert set(caveats(results)) == {
+        "teacher better", "few seeds", "selection", "teacher sees behavior"
+    }  # fmt: skip
+    results["arms"]["baseline"]["co_bps"]["ci95"] = [-0.1, 0.2]
+    assert "weak baseline" in caveats(results)
+
+
+def test_the_screen_shows_the_table_and_ends_with_the_verdict() -> None:
+    results = make_results()
+    found = results["labels"].pop("kind")
+    found["classes"]["[/b]"] = found["classes"].pop("A")  # what rich would take for markup
+    results["labels"]["[bold]kind"] = found
+
+    class Folder:
+        def results(self) -> dict:
+            return results
+
+    text = io.StringIO()
+    print_table(Folder(), Console(file=text, width=80))
+    shown = text.getvalue()
+    assert shown.rstrip().endswith(verdict(results).sentence)
+    assert "[bold]kind: scores on tested cells" in shown
+    assert "[/b] 30" in shown
+    rows = [line for line in shown.splitlines() if line.startswith("│ feature *")]
+    assert len(rows) == 1 and rows[0].count("0.500") == 4
