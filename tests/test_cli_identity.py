@@ -355,14 +355,13 @@ def test_what_stands_at_out_is_left_alone(finished, source, tmp_path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "main.tex").write_text("x")
     out = shutil.copytree(folder / "runs/identity-v1", tmp_path / "other")
-    run = shutil.copytree(out, tmp_path / "run")
-    (run / "cells.json").rename(run / "trials.h5")
+    (shutil.copytree(out, tmp_path / "run") / "config.yaml").unlink()
     before = names_in(tmp_path)
     for name, message in (
         ("file", "file: is a file, wanted a folder for the run"),
         ("file/out", "Not a directory"),
-        ("thesis", "thesis: not the folder of an experiment on identity"),
-        ("run", "run: not the folder of an experiment on identity"),
+        ("thesis", "thesis: not the folder of a run"),
+        ("run", "run: not the folder of a run"),
         ("other", "holds another run (references is stock there and  here); choose another --out"),
     ):
         assert message in refused("identity", source, *QUIET, "--out", name, cwd=tmp_path)

@@ -1,5 +1,6 @@
 """Every example runs, at one epoch, and the README shows what runs."""
 
+import os
 import re
 import runpy
 import subprocess
@@ -17,7 +18,7 @@ EXAMPLES = ROOT / "examples"
 
 def test_every_example_is_covered() -> None:
     covered = {"quickstart.py", "distill_by_hand.py", "continuous_recording.py"}
-    covered |= {"your_own_model.py"}
+    covered |= {"your_own_model.py", "your_own_strategy.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == covered
 
 
@@ -68,6 +69,25 @@ def test_your_own_model(installed, capsys, monkeypatch) -> None:
     networks = ["MyNet", "pytorch-tcn"] if installed else ["MyNet"]
     assert rows == [(n, role) for n in networks for role in ("baseline", "teacher", "student")]
     assert ("pip install pytorch-tcn" in printed) is not installed
+
+
+def test_your_own_strategy(tmp_path) -> None:
+    """As a user would: a file beside the data, and the run's own workers import it."""
+    source = (EXAMPLES / "your_own_strategy.py").read_text()
+    for slow, quick in {'"seeds": 2': '"seeds": 1', '"simulated"': "make_trials()"}.items():
+        assert slow in source
+        source = source.replace(slow, quick)
+    source = source.replace("import sys\n", "import sys\nfrom conftest import make_trials\n", 1)
+    (tmp_path / "mine.py").write_text(source)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, "mine.py", "1", "out"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^mine:Change\+multitask +-?\d", done.stdout, re.M)
+    assert "From spikes alone" in done.stdout
+    assert (tmp_path / "out/report.html").is_file()
 
 
 def test_continuous_recording(tmp_path) -> None:

@@ -80,7 +80,8 @@ class Fits(Protocol):
 class Experiment(Protocol):
     """A kind of run, bound to its settings.
 
-    Data, splits and tasks are the experiment's own: data have a ``name``, ``notes`` and a readable
+    A class that derives from this one is an experiment; what has a body here is a default. Data,
+    splits and tasks are the experiment's own: data have a ``name``, ``notes`` and a readable
     ``repr``, a split has ``seed``, ``fold`` and ``to_json()``, and a task is a
     :class:`~neuroblend.training.train.Trainable`.
 
@@ -88,15 +89,18 @@ class Experiment(Protocol):
         kind: Its name in ``config.yaml``: registered, or ``package.module:class``.
         settings: The class of its settings.
         metrics: Its scores by name, headlines first.
+        split_type: The class of its splits, with ``from_json(stored)``.
         config: Its settings.
     """
 
     kind: ClassVar[str]
     settings: ClassVar[type[ExperimentConfig]]
     metrics: ClassVar[Mapping[str, Metric]]
+    split_type: ClassVar[Any]
     config: Any
 
-    def __init__(self, config: Any) -> None: ...
+    def __init__(self, config: Any) -> None:
+        self.config = config
 
     def load(self, source: Any) -> Any:
         """Return the data of ``source``; an ``InputError`` says why they cannot be used."""
@@ -112,15 +116,13 @@ class Experiment(Protocol):
 
     def data_facts(self, data: Any) -> dict[str, Any]:
         """Return sizes and notes of the data for ``provenance.json``."""
+        return {"name": data.name, "notes": list(data.notes)}
 
     def n_resampled(self, data: Any) -> int:
         """Return how many units (trials, cells) a replicate of the bootstrap draws."""
 
     def splits(self, data: Any) -> list[Any]:
         """Return a split for each seed and fold."""
-
-    def split_from_json(self, stored: Mapping[str, Any]) -> Any:
-        """Return a split as its ``to_json`` gave it."""
 
     def arms(self) -> list[Arm]:
         """Return all arms, the teacher first."""
@@ -152,6 +154,8 @@ class Experiment(Protocol):
 
     def summary(self, folder: Fits) -> dict[str, Any]:
         """Return further entries of ``results.json``."""
+        return {}
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
-        """Choose a candidate by the mean validation scores of all arms."""
+        """Choose a candidate by the mean validation scores of all arms: the best in the first."""
+        return max(candidates, key=lambda arm: next(iter(valid[arm].values())))

@@ -154,7 +154,7 @@ class RunFolder:
     def splits(self) -> list[Any]:
         """Return the split of each seed and fold."""
         stored = self.read_json("splits.json")
-        return [self.experiment.split_from_json(split) for split in stored]
+        return [self.experiment.split_type.from_json(split) for split in stored]
 
     def split(self, fit: Fit) -> Any:
         """Return what one fit is tested on."""

@@ -14,7 +14,7 @@ from neuroblend.distill.objective import Objective
 from neuroblend.distill.terms import build_terms
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
 from neuroblend.engine.check import check_objective
-from neuroblend.engine.experiment import Fits, Sample, Scene
+from neuroblend.engine.experiment import Experiment, Fits, Sample, Scene
 from neuroblend.engine.metric import Metric
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.evaluation.score import score_model, score_rates, scores_on_test
@@ -65,7 +65,7 @@ METRICS = {
 }
 
 
-class Decoding:
+class Decoding(Experiment):
     """The experiment of the Neural Latents Benchmark, on any recording.
 
     Args:
@@ -79,28 +79,24 @@ class Decoding:
     kind: ClassVar[str] = "decoding"
     settings: ClassVar[type[RunConfig]] = RunConfig
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
+    split_type = Split
 
     def __init__(self, config: RunConfig) -> None:
         self.config = with_preset(of_benchmark(config))
 
     def load(self, source: str | Path | Trials) -> Trials:
-        """Return the trials to use."""
         return prepared(source, self.config)
 
     def save(self, data: Trials, folder: Path) -> None:
-        """Write the recording as used."""
         data.save(folder / "trials.h5")
 
     def reload(self, folder: Path) -> Trials:
-        """Return the recording as used."""
         return Trials.load(folder / "trials.h5")
 
     def data_hash(self, data: Trials) -> str:
-        """Return a hash of every field of the recording."""
         return content_hash(data)
 
     def data_facts(self, data: Trials) -> dict[str, Any]:
-        """Return sizes and notes of the recording."""
         return {
             "name": data.name,
             "source": self.config.data.source,
@@ -116,11 +112,9 @@ class Decoding:
         }
 
     def n_resampled(self, data: Trials) -> int:
-        """Return how many trials there are."""
         return data.n_trials
 
     def splits(self, data: Trials) -> list[Split]:
-        """Draw the split of each seed and fold."""
         given = self.config.data
         return [
             split_trials(data, seed, given.held_out, given.forward_bins, fold, given.folds)
@@ -128,23 +122,16 @@ class Decoding:
             for fold in self.config.all_folds
         ]
 
-    def split_from_json(self, stored: Mapping[str, Any]) -> Split:
-        """Return a split as it was stored."""
-        return Split.from_json(stored)
-
     def arms(self) -> list[Arm]:
-        """Return teacher, baseline, multitask control, strategies and references."""
         references = [Arm(name, is_reference=True) for name in self.config.references]
         for arm in references:
             find_reference(arm.name)
         return usual_arms(self.config.distill.strategies, STRATEGIES) + references
 
     def task(self, data: Trials, split: Split) -> Task:
-        """Return the recording under a split."""
         return Task.of(data, split)
 
     def check(self, task: Task) -> None:
-        """Try student, teacher and the user's own strategies on two trials."""
         check_network(self.config, task)
         for arm in self.arms():
             if any(":" in term for term in arm.terms):
@@ -155,7 +142,6 @@ class Decoding:
                 check_objective(objective, student, mask(batch.take(slice(2)), 0))
 
     def build(self, arm: Arm, task: Task, seed: int) -> Student | Teacher:
-        """Build the model of an arm."""
         if arm.is_reference:
             return build_reference(arm.name, task)
         make = build_teacher if arm.name == TEACHER else build_student
@@ -164,7 +150,6 @@ class Decoding:
     def objective(
         self, arm: Arm, model: Student | Teacher, task: Task, teacher: Teacher | None
     ) -> Objective:
-        """Return the task in nats/spike, and the terms of the arm."""
         distill = self.config.distill
         layer = feature_layer(self.config.model, model.net)
         terms = build_terms("+".join(arm.terms), layer, distill.normalisation)
@@ -173,14 +158,12 @@ class Decoding:
         return Objective(terms, teacher, distill.alpha, weights, counts, distill.cache_teacher)
 
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
-        """Score rates and decoded behavior, and store ``test.h5`` for intervals and figures."""
         assert model is not None
         scored, valid = score_model(model, scene.task)
         scored.save(scene.out / "test.h5")
         return {"test": scores_on_test([scored], scene.data.behavior_names), "valid": valid}
 
     def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
-        """Return the scores of all arms, and of the true rates where they are known."""
         trials: Trials = folder.data()
         scored: dict[str, dict[int, list[Scored]]] = {}
         for fit in folder.fits():
@@ -196,7 +179,6 @@ class Decoding:
         }
 
     def summary(self, folder: Fits) -> dict[str, Any]:
-        """Return the width of a bin and the number of folds."""
         return {"bin_s": folder.data().bin_s, "folds": self.config.data.folds}
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:

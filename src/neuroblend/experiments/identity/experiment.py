@@ -21,7 +21,7 @@ from neuroblend.distill.objective import Objective, squared_error
 from neuroblend.distill.terms import build_terms
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, Fit, usual_arms
 from neuroblend.engine.check import check_objective
-from neuroblend.engine.experiment import Fits, Sample, Scene
+from neuroblend.engine.experiment import Experiment, Fits, Sample, Scene
 from neuroblend.engine.metric import Metric
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.bootstrap import Draws
@@ -88,7 +88,7 @@ METRICS = {
 }
 
 
-class Identity:
+class Identity(Experiment):
     """The experiment on the identity of cells; see ``docs/identity.md``.
 
     Args:
@@ -98,12 +98,9 @@ class Identity:
     kind: ClassVar[str] = "identity"
     settings: ClassVar[type[IdentityConfig]] = IdentityConfig
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
-
-    def __init__(self, config: IdentityConfig) -> None:
-        self.config = config
+    split_type = NeuronSplit
 
     def load(self, source: str | Path) -> Cells:
-        """Return the cells of the sessions that the settings name."""
         sessions = chosen_sessions(self.config, again=True)
         cells = cells_of(sessions, self.config)
         if not sessions[0].behavior_names:
@@ -118,23 +115,18 @@ class Identity:
         return replace(cells, notes=(*cells.notes, *notes))
 
     def sessions(self) -> list[CalciumSession]:
-        """Return the sessions, read from where they are, once in a process."""
         return chosen_sessions(self.config)
 
     def save(self, data: Cells, folder: Path) -> None:
-        """Write cells, their animals and labels; activity stays where it is."""
         write_json(folder / "cells.json", data.to_json())
 
     def reload(self, folder: Path) -> Cells:
-        """Return the cells of a run."""
         return Cells.from_json(read_json(folder / "cells.json"))
 
     def data_hash(self, data: Cells) -> str:
-        """Return a hash of activity, behavior, cells and labels of all sessions."""
         return content_hash(self.sessions())
 
     def data_facts(self, data: Cells) -> dict[str, Any]:
-        """Return sizes of the sessions, and notes."""
         sessions = self.sessions()
         return {
             "source": self.config.data.source,
@@ -152,11 +144,9 @@ class Identity:
         }
 
     def n_resampled(self, data: Cells) -> int:
-        """Return how many cells there are."""
         return len(data.names)
 
     def splits(self, data: Cells) -> list[NeuronSplit]:
-        """Draw the cells to test, or test one animal after the other."""
         labels, names = data.labels[data.kinds[0]], list(data.names)
         animals = dict(zip(data.names, data.animals, strict=True))
         seeds, given = self.config.all_seeds, self.config.data
@@ -164,12 +154,7 @@ class Identity:
             return [s for seed in seeds for s in split_animals(labels, names, seed, animals)]
         return [split_neurons(labels, names, seed, given.test_fraction, animals) for seed in seeds]
 
-    def split_from_json(self, stored: Mapping[str, Any]) -> NeuronSplit:
-        """Return a split as it was stored."""
-        return NeuronSplit.from_json(stored)
-
     def arms(self) -> list[Arm]:
-        """Return teacher, baseline, multitask control, strategies and references."""
         arms = usual_arms(self.config.distill.strategies, CELL_STRATEGIES)
         for name in self.config.references:
             if name not in REFERENCES:
@@ -179,11 +164,9 @@ class Identity:
         return arms
 
     def task(self, data: Cells, split: NeuronSplit) -> CellTask:
-        """Return the sessions, with the cells to test set aside."""
         return CellTask.of(self.sessions(), split.tested, self.config.data.window)
 
     def check(self, task: CellTask) -> None:
-        """Build and call the networks once, and the user's own strategies."""
         _check_settings(self.config)
         arms = {arm.name: arm for arm in self.arms()}
         for name in (TEACHER, BASELINE):
@@ -209,7 +192,6 @@ class Identity:
                 check_objective(objective, student, mask(task.example().take(slice(2)), 0))
 
     def build(self, arm: Arm, task: CellTask, seed: int) -> Student | Teacher | None:
-        """Build the network of an arm; initial weights depend on the seed and its sizes alone."""
         reference = REFERENCES.get(arm.name) if arm.is_reference else None
         if reference is not None and not reference.has_network:
             return None
@@ -227,14 +209,12 @@ class Identity:
     def objective(
         self, arm: Arm, model: Student | Teacher, task: CellTask, teacher: Teacher | None
     ) -> Objective:
-        """Return the error of masked activity, and the terms of the arm."""
         distill = self.config.distill
         terms = build_terms("+".join(arm.terms), LAYER, known=CELL_STRATEGIES)
         weights = {MULTITASK: distill.multitask_weight} if MULTITASK in terms else None
         return Objective(terms, teacher, distill.alpha, weights, task_loss=squared_error)
 
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
-        """Describe all cells, classify them, and store vectors and predictions."""
         config, cells, task = self.config, scene.data, scene.task
         stored: dict[str, Any] = {}
         if model is None:
@@ -250,7 +230,6 @@ class Identity:
         return stored | classified(vectors, cells, scene.split, config, scene.seed, scene.out)
 
     def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
-        """Return the scores of all arms, with those of shuffled labels as chance."""
         cells: Cells = folder.data()
         by_arm: dict[str, dict[int, list[Fit]]] = {}
         for fit in folder.fits():
@@ -268,7 +247,6 @@ class Identity:
         }
 
     def summary(self, folder: Fits) -> dict[str, Any]:
-        """Return classes, tested animals, and what behavior has to do with it."""
         cells: Cells = folder.data()
         by_arm: dict[str, list[dict[str, Any]]] = {}
         for fit in folder.fits():
@@ -285,10 +263,6 @@ class Identity:
             "state_r2": {arm: _mean_state(each) for arm, each in by_arm.items()},
             "ablation": {arm: _mean_ablation(each) for arm, each in by_arm.items()},
         }
-
-    def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
-        """Choose the candidate whose classifiers of the deciding label validate best."""
-        return max(candidates, key=lambda arm: next(iter(valid[arm].values())))
 
 
 def _check_settings(config: IdentityConfig) -> None:

@@ -1,0 +1,223 @@
+"""The engine, by an experiment that it has never heard of."""
+
+import pytest
+import torch
+import yaml
+from conftest import make_trials, tiny_config
+from torch import nn
+from toy import ToyConfig
+
+import neuroblend as nb
+from neuroblend.engine.job import run_fit
+from neuroblend.errors import InputError
+
+STRATEGIES = ("hard", "soft+hard")
+
+
+def config(**changes) -> ToyConfig:
+    return ToyConfig(distill={"strategies": STRATEGIES}, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> nb.RunFolder:
+    return nb.run(3, tmp_path_factory.mktemp("toy") / "a", config())
+
+
+def test_an_experiment_of_ones_own_goes_the_whole_way(finished) -> None:
+    results = nb.RunFolder.open(finished.path).results()
+    assert results["kind"] == "toy:Toy"
+    assert list(results["arms"]) == ["teacher", "baseline", "multitask", *STRATEGIES]
+    assert results["selected"] in STRATEGIES
+    assert set(results["contrasts"]) == {
+        "teacher - baseline", "multitask - baseline",
+        *(f"{arm} - {control}" for arm in STRATEGIES for control in ("baseline", "multitask")),
+    }  # fmt: skip
+    found = results["contrasts"]["hard - baseline"]["fit"]
+    means = [results["arms"][arm]["fit"]["mean"] for arm in ("hard", "baseline")]
+    assert found["mean"] == pytest.approx(means[0] - means[1])
+    assert found["ci95"][0] <= found["mean"] <= found["ci95"][1]
+    assert finished.provenance()["data"]["name"] == "tiny"
+
+
+def test_its_page_and_verdict_need_nothing_of_it(finished) -> None:
+    found, page = nb.verdict(finished.results()), nb.write_report(finished).read_text()
+    assert found.sentence in page and "fit of counts" in page
+    assert {"few seeds", "selection", "teacher sees behavior"} <= {c.kind for c in found.caveats}
+    assert page.count("<details>") == 3  # arms, trainings, settings
+
+
+def test_it_resumes_and_runs_in_workers(finished, tmp_path, monkeypatch) -> None:
+    assert nb.run(3, tmp_path / "b", config(), jobs=2).results() == finished.results()
+    calls = []
+
+    def stops(path, fit, progress) -> None:
+        calls.append(fit.label)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        run_fit(path, fit, progress)
+
+    monkeypatch.setattr("neuroblend.engine.run.run_fit", stops)
+    with pytest.raises(KeyboardInterrupt):
+        nb.run(3, tmp_path / "c", config())
+    assert nb.run(3, tmp_path / "c", config()).results() == finished.results()
+    assert len(calls) == 11 and len(set(calls)) == 10
+    for changed, data in ((config(seeds=3), 3), (config(), 4)):
+        with pytest.raises(InputError, match=r"holds (another run|a run on other data)"):
+            nb.run(data, tmp_path / "c", changed)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"kind": "decodin"}, "unknown kind of experiment 'decodin': did you mean 'decoding'"),
+        ({"kind": "toy:Tin"}, "toy:Tin: no 'Tin' to call; .*Toy"),
+        ({"kind": "tin:Toy"}, "cannot import 'tin'"),
+        ({"training": {}}, "names no kind of experiment, as runs of version 0.0 did"),
+        ([], "names no kind of experiment"),
+        ({"kind": "toy:Toy", "seed": 3}, "unknown setting 'seed': did you mean 'seeds'"),
+    ],
+)
+def test_a_folder_that_cannot_be_opened_is_told_in_a_line(tmp_path, content, message) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=message) as error:
+        nb.RunFolder.open(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+class Own(nn.Module):
+    """A strategy of a user's, which is as good as ``hard``."""
+
+    wants_teacher = True
+    layers = ()
+
+    def forward(self, pair):
+        return (pair.student.log_rates - pair.guide.log_rates).square().mean()
+
+
+class OtherLayer(Own):
+    layers = (("norn", "norm"),)
+
+
+class NoScalar(Own):
+    def forward(self, pair):
+        return pair.student.log_rates
+
+
+class NotANumber(Own):
+    def forward(self, pair):
+        return super().forward(pair) * float("nan")
+
+
+class Raises(Own):
+    def forward(self, pair):
+        raise KeyError("velocity")
+
+
+class Undecided(Own):
+    wants_teacher = None
+
+
+class Demanding(Own):
+    def __init__(self, strength) -> None:
+        super().__init__()
+
+
+class Careless(Own):
+    def forward(self, pair):
+        return 0.0
+
+
+def given(name: str) -> nb.RunConfig:
+    return tiny_config(distill={"strategies": [name]})
+
+
+def test_a_strategy_of_ones_own_is_an_arm(tmp_path) -> None:
+    """By its name joined with ours, and with weights of its own to train."""
+    name = f"{__name__}:Own+multitask"
+    folder = nb.run(make_trials(), tmp_path / "a", given(name))
+    assert {name, "teacher"} <= set(folder.results()["arms"])
+    history = folder.of(folder.find(name, 0, None)) / "history.csv"
+    assert f"{__name__}:Own" in history.read_text().splitlines()[0]
+    assert folder.of(folder.find(name, 0, None)).parent.name == f"student-{name.replace(':', '.')}"
+    alike = nb.run(make_trials(), tmp_path / "b", given("hard+multitask")).results()
+    scores = [r["arms"][arm]["co_bps"]["mean"] for r, arm in (
+        (folder.results(), name), (alike, "hard+multitask")
+    )]  # fmt: skip
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ("OtherLayer", "no layer 'norn': did you mean 'norm'"),
+        ("NoScalar", r"NoScalar: found shape \(2, 12, 10\), wanted a scalar tensor"),
+        ("NotANumber", "NotANumber: gives nan, wanted a number"),
+        ("Raises", "Raises: it fails .KeyError: 'velocity'"),
+        ("Undecided", "found wants_teacher None, wanted a class with an attribute"),
+        ("Demanding", "needs 'strength', which nothing gives"),
+        ("Careless", "Careless: found float, wanted a scalar tensor"),
+        ("Owm", "no 'Owm' to call; did you mean 'Own'"),
+        ("Own+hardd", "unknown strategy 'hardd': did you mean 'hard'"),
+    ],
+)
+def test_a_strategy_that_cannot_be_used_is_told_before_anything_is_written(
+    strategy, message, tmp_path
+) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        nb.run(make_trials(), tmp_path / "run", given(f"{__name__}:{strategy}"))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+class Late(Own):
+    """Fails once training has begun."""
+
+    calls = 0
+
+    def forward(self, pair):
+        Late.calls += 1
+        if Late.calls > 4:
+            raise RuntimeError("the mouse ran away\nfar away")
+        return super().forward(pair)
+
+
+def test_a_strategy_that_fails_in_training_ends_the_run_in_a_line(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"Late: it fails \(RuntimeError: the mouse ran away\)$"):
+        nb.run(make_trials(), tmp_path / "run", given(f"{__name__}:Late"))
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+class Doubled:
+    """Behavior twice: a fusion of a user's."""
+
+    def __init__(self, spec) -> None:
+        self.spec = spec.widened(2 * spec.n_behavior)
+
+    def __call__(self, net, batch):
+        return net(torch.cat([batch.spikes, *[batch.behavior.values] * 2], dim=2))
+
+
+class NoSpec(Doubled):
+    def __init__(self, spec) -> None: ...
+
+
+def test_a_fusion_of_ones_own_is_used_or_refused_in_a_line(tmp_path) -> None:
+    scores = []
+    for fusion in ("concat", Doubled):
+        model = {"fusion": fusion}
+        folder = nb.run(make_trials(), tmp_path / str(len(scores)), tiny_config(model=model))
+        scores.append(folder.results()["arms"])
+    assert scores[0]["teacher"] != scores[1]["teacher"]
+    assert scores[0]["baseline"] == scores[1]["baseline"]
+    for fusion, message in (
+        (f"{__name__}:NoSpec", "found NoSpec, wanted a callable .* attribute 'spec'"),
+        ("concatt", "unknown fusion 'concatt': did you mean 'concat'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            nb.run(make_trials(), tmp_path / "x", tiny_config(model={"fusion": fusion}))
+
+
+@pytest.mark.parametrize("wrong", [3, "fast", ["hard"]])
+def test_settings_of_another_type_are_refused(wrong, tmp_path) -> None:
+    with pytest.raises(InputError, match="wanted settings"):
+        nb.run(make_trials(), tmp_path / "run", wrong)
