@@ -72,7 +72,7 @@ def test_it_resumes_and_runs_in_workers(finished, tmp_path, monkeypatch) -> None
         ({"kind": "decodin"}, "unknown kind of experiment 'decodin': did you mean 'decoding'"),
         ({"kind": "toy:Tin"}, "toy:Tin: no 'Tin' to call; .*Toy"),
         ({"kind": "tin:Toy"}, "cannot import 'tin'"),
-        ({"training": {}}, "names no kind of experiment, as runs of version 0.0 did"),
+        ({"training": {}}, "names no kind of experiment, so it is of an older layout"),
         ([], "names no kind of experiment"),
         ({"kind": "toy:Toy", "seed": 3}, "unknown setting 'seed': did you mean 'seeds'"),
     ],

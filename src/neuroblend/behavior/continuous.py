@@ -56,7 +56,7 @@ class BehaviorScale:
             scale.append((known.mean(), known.std()))
         return cls(*np.array(scale).T)
 
-    def standardise(self, behavior: NDArray[np.float32]) -> Behavior:
+    def encode(self, behavior: NDArray[np.float32]) -> Behavior:
         """Return (B, T, D) samples as tensors with training mean 0 and variance 1."""
         present = ~np.isnan(behavior)
         values = np.where(present, (behavior - self.mean) / self.std, 0.0)

@@ -134,8 +134,8 @@ class RunFolder:
             raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
         if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
             raise InputError(
-                f"{file}: names no kind of experiment, as runs of version 0.0 did; this is "
-                f"{__version__}: run its command again with another --out"
+                f"{file}: names no kind of experiment, so it is of an older layout; run its "
+                "command again with another --out"
             )
         try:
             kind: type[Experiment] = load(find_experiment(content["kind"]).target)  # type: ignore[assignment]

@@ -1,10 +1,14 @@
-"""Behavior from rates, by a ridge regression that is fitted to training trials alone.
+"""Behavior read out of rates: what is fitted on training trials, and how it is scored.
+
+All of it is here, so that another kind of behavior, with a read-out and scores of its own, has one
+place to join.
 
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +17,9 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from neuroblend.data.split import Part
+from neuroblend.evaluation.metrics import ErrorSums
 
 PENALTIES = np.logspace(-1, 4, 6)
 
@@ -64,3 +71,45 @@ class Decoder:
         """Return (B, T, D) behavior in the recording's units from (B, T, N) counts/bin."""
         decoded: NDArray[np.float64] = rates @ self.weights + self.offset
         return decoded
+
+
+@dataclass(frozen=True, eq=False)
+class ReadOut:
+    """Behavior decoded from a model's rates.
+
+    Attributes:
+        decoder: From rates to behavior.
+        decoded: (B, T, D) behavior of the test trials, in the recording's units.
+        test: What its scores on test trials are made of; see :func:`behavior_scores`.
+        valid: Its scores on validation trials, by name.
+    """
+
+    decoder: Decoder
+    decoded: NDArray[np.float64]
+    test: ErrorSums
+    valid: dict[str, float]
+
+
+def read_out(
+    rates: Mapping[Part, NDArray[np.floating]], behavior: Mapping[Part, NDArray[np.floating]]
+) -> ReadOut:
+    """Fit a decoder on training trials and score it on the others.
+
+    Args:
+        rates: (B, T, N) counts/bin of the trials of each part.
+        behavior: (B, T, D) in the recording's units, NaN where missing, of the same trials.
+    """
+    decoder = Decoder.fit(rates["train"], behavior["train"])
+    decoded = decoder(rates["test"])
+    valid = ErrorSums.of(decoder(rates["valid"]), behavior["valid"])
+    mean = float(behavior_scores(valid, ())["behavior_r2"][0])
+    return ReadOut(decoder, decoded, ErrorSums.of(decoded, behavior["test"]), {"behavior_r2": mean})
+
+
+def behavior_scores(
+    sums: ErrorSums, channels: tuple[str, ...], weights: NDArray[np.float64] | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Return (R,) R², the mean over channels and that of each, in R weighted sums over trials."""
+    per_channel = sums.r2(weights)
+    each = {f"behavior_r2/{name}": per_channel[:, i] for i, name in enumerate(channels)}
+    return {"behavior_r2": per_channel.mean(axis=1), **each}

@@ -23,7 +23,7 @@ from neuroblend.evaluation.metrics import (
     psths,
 )
 from neuroblend.evaluation.predict import predict
-from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.readout import behavior_scores, read_out
 from neuroblend.evaluation.scored import Scored
 from neuroblend.task.task import Task
 
@@ -54,7 +54,7 @@ def score_rates(all_rates: NDArray[np.float32], task: Task) -> tuple[Scored, dic
         all_rates = np.where(trials.present[:, :, None], all_rates, np.float32(np.nan))
     parts: tuple[Part, ...] = ("train", "valid", "test")
     rates = {part: all_rates[split.trials(part)] for part in parts}
-    decoder = Decoder.fit(rates["train"], trials.behavior[split.train])
+    found = read_out(rates, {part: trials.behavior[split.trials(part)] for part in parts})
     test = split.test
     shown = shown_neurons(task)
     held_out, forward = spike_sums(rates["test"], task, "test")
@@ -62,22 +62,20 @@ def score_rates(all_rates: NDArray[np.float32], task: Task) -> tuple[Scored, dic
     truth = None
     if trials.rates is not None:
         truth = ErrorSums.of(rates["test"], trials.rates[test])
-    decoded = decoder(rates["test"])
     scored = Scored(
         trial=test,
         held_out=held_out,
         forward=forward,
-        behavior=ErrorSums.of(decoded, trials.behavior[test]),
+        behavior=found.test,
         truth=truth,
         psth_r2=psth_r2,
-        decoded=decoded.astype(np.float32),
+        decoded=found.decoded.astype(np.float32),
         shown=shown,
         rates=rates["test"][:, :, shown],
         psth=None if psth is None else psth[:, :, shown].astype(np.float32),
-        decoder=decoder,
+        decoder=found.decoder,
     )
-    valid_behavior = ErrorSums.of(decoder(rates["valid"]), trials.behavior[split.valid])
-    valid = {"behavior_r2": _mean(valid_behavior.r2()[0])}
+    valid = dict(found.valid)
     held_out, forward = spike_sums(rates["valid"], task, "valid")
     for name, sums in (("co_bps", held_out), ("fp_bps", forward)):
         if sums is not None:
@@ -99,38 +97,44 @@ def spike_sums(
     return held_out, forward
 
 
-def scores_on_test(
-    folds: list[Scored], channels: tuple[str, ...], draws: Draws | None = None
-) -> dict[str, NDArray[np.float64] | float]:
+def scores_on_test(folds: list[Scored], channels: tuple[str, ...]) -> dict[str, float]:
     """Return the scores of one seed by name, its folds taken together.
 
     Args:
         folds: Scores of each fold of the seed.
         channels: Names of the behavior channels.
-        draws: Bootstrap draws, for (R,) replicates of each score; ``None`` for the score itself.
     """
-    weights = None if draws is None else draws.trials[:, np.concatenate([f.trial for f in folds])]
+    return {name: float(values[0]) for name, values in _scores(folds, channels, None).items()}
+
+
+def drawn_scores(
+    folds: list[Scored], channels: tuple[str, ...], draws: Draws
+) -> dict[str, NDArray[np.float64]]:
+    """Return (R,) bootstrap replicates of each score of :func:`scores_on_test`."""
+    trials = np.concatenate([fold.trial for fold in folds])
+    return _scores(folds, channels, draws.trials[:, trials])
+
+
+def _scores(
+    folds: list[Scored], channels: tuple[str, ...], weights: NDArray[np.float64] | None
+) -> dict[str, NDArray[np.float64]]:
     scores: dict[str, NDArray[np.float64]] = {}
     for name, kind in (("co_bps", "held_out"), ("fp_bps", "forward")):
         if getattr(folds[0], kind) is not None:
             sums = _joined(SpikeSums, [getattr(fold, kind) for fold in folds])
             scores[name] = sums.bits_per_spike(weights)
-    per_channel = _joined(ErrorSums, [fold.behavior for fold in folds]).r2(weights)
-    scores["behavior_r2"] = per_channel.mean(axis=1)
-    for i, channel in enumerate(channels):
-        scores[f"behavior_r2/{channel}"] = per_channel[:, i]
+    behavior = _joined(ErrorSums, [fold.behavior for fold in folds])
+    scores |= behavior_scores(behavior, channels, weights)
     # where PSTHs do not vary there is nothing to explain, and no score
     known = [fold.psth_r2 for fold in folds if fold.psth_r2 is not None]
     psth = [fold for fold in known if np.isfinite(fold[0])]
     truth = [fold.truth for fold in folds if fold.truth is not None]
     if psth:
         mean = np.mean(psth, axis=0)
-        scores["psth_r2"] = mean[:1] if draws is None else mean[1:]
+        scores["psth_r2"] = mean[:1] if weights is None else mean[1:]
     if truth:
         scores["rate_r2"] = mean_of_known(_joined(ErrorSums, truth).r2(weights))
-    if draws is None:
-        return {name: float(values[0]) for name, values in scores.items()}
-    return dict(scores)
+    return scores
 
 
 def shown_neurons(task: Task) -> NDArray[np.int64]:
@@ -183,7 +187,3 @@ def _psth(
 def _joined(kind: type[Sums], parts: list[Sums]) -> Sums:
     names = kind.__dataclass_fields__
     return kind(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(np.mean(values))

@@ -101,7 +101,7 @@ class Task:
         scored[:, self.spec.t_in :] = True
         behavior = None
         if self.scale is not None and self.trials.behavior is not None:
-            behavior = self.scale.standardise(self.trials.behavior[index])
+            behavior = self.scale.encode(self.trials.behavior[index])
         spikes = target[:, : self.spec.t_in, : self.spec.n_in].contiguous()
         present = None
         if self.trials.present is not None:

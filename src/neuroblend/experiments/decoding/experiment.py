@@ -17,7 +17,7 @@ from neuroblend.engine.check import check_objective
 from neuroblend.engine.experiment import Experiment, Fits, Sample, Scene
 from neuroblend.engine.metric import Metric
 from neuroblend.evaluation.bootstrap import Draws
-from neuroblend.evaluation.score import score_model, score_rates, scores_on_test
+from neuroblend.evaluation.score import drawn_scores, score_model, score_rates, scores_on_test
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.load import content_hash, prepared
 from neuroblend.experiments.decoding.networks import (
@@ -198,8 +198,7 @@ class Decoding(Experiment):
 
 
 def _samples(folds: list[Scored], channels: tuple[str, ...], draws: Draws) -> dict[str, Sample]:
-    drawn = scores_on_test(folds, channels, draws)
+    drawn = drawn_scores(folds, channels, draws)
     return {
-        name: Sample(float(value), np.asarray(drawn[name]))
-        for name, value in scores_on_test(folds, channels).items()
+        name: Sample(value, drawn[name]) for name, value in scores_on_test(folds, channels).items()
     }
