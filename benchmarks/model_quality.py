@@ -21,6 +21,7 @@ from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
 from neuroblend.evaluation.score import score_model, score_rates, scores_on_test
+from neuroblend.evaluation.scored import Scored
 from neuroblend.models.references.smoothing import Smoothing
 from neuroblend.nlb.datasets import find_dataset
 from neuroblend.nlb.simulate.files import simulate_nlb, true_rates
@@ -46,11 +47,16 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 METRICS = ("co_bps", "fp_bps", "behavior_r2", "psth_r2", "rate_r2")
 
 
-def simulated(n_trials: int, bin_ms: float, seed: int) -> Trials:
+def simulated(n_trials: int, bin_ms: int, seed: int) -> Trials:
     """Return trials of a simulated maze, with the true rates."""
     with tempfile.TemporaryDirectory() as folder:
         path = simulate_nlb("mc_maze", Path(folder) / "maze.nwb", n_trials, seed=seed)
         return read_nlb(path, find_dataset("mc_maze"), bin_ms, partial(true_rates, path))
+
+
+def tested(scored: Scored, task: Task) -> dict[str, float]:
+    """Return scores on test trials by name."""
+    return scores_on_test([scored], task.trials.behavior_names)
 
 
 def trained(name: str, task: Task, epochs: int) -> tuple[dict[str, float], float, int]:
@@ -62,8 +68,8 @@ def trained(name: str, task: Task, epochs: int) -> tuple[dict[str, float], float
     began = time.perf_counter()
     history = train(student, task, settings=settings)
     minutes = (time.perf_counter() - began) / 60
-    best = int(history["epoch"][history["valid"].idxmin()])
-    return scores_on_test([score_model(student, task)[0]], task), minutes, best
+    best = int(history["epoch"].iloc[history["valid"].argmin()])
+    return tested(score_model(student, task)[0], task), minutes, best
 
 
 def row(name: str, scores: dict[str, float], oracle: dict[str, float], rest: str = "") -> str:
@@ -77,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200, help="2869 as published")
     parser.add_argument("--epochs", type=int, default=6, help="60 for what models can reach")
-    parser.add_argument("--bin-ms", type=float, default=20)
+    parser.add_argument("--bin-ms", type=int, default=20, help="or 5")
     parser.add_argument("--models", default="smoothing," + ",".join(SETTINGS))
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -87,13 +93,13 @@ def main() -> None:
     print(f"{trials!r}, {task.split.train.size} to train on, {given.epochs} epochs")
     print(f"{'model':<10}" + "".join(f"{m:>13}" for m in METRICS) + "   share  minutes  best epoch")
     assert trials.rates is not None
-    oracle = scores_on_test([score_rates(trials.rates, task)[0]], task)
+    oracle = tested(score_rates(trials.rates, task)[0], task)
     for name in given.models.split(","):
         if name == "smoothing":
             began = time.perf_counter()
             student = Student(Smoothing(task.spec))
             train(student, task)
-            scores, best = scores_on_test([score_model(student, task)[0]], task), 0
+            scores, best = tested(score_model(student, task)[0], task), 0
             minutes = (time.perf_counter() - began) / 60
         else:
             scores, minutes, best = trained(name, task, given.epochs)

@@ -7,26 +7,30 @@ is wanted (`pip install --no-deps nlb_tools==0.0.4`, pandas 2).
 Run: python benchmarks/nwb_loading.py [--sizes 175,350,700] [--full 2869]
 """
 
+from __future__ import annotations
+
 import argparse
-import os
+import json
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from support.child import answer, in_child, peak_mb
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NAME, BIN_MS, N_UNITS = "mc_maze", 5, 182
 
 
-def ours(path: Path) -> dict:
+def ours(path: Path) -> dict[str, NDArray[Any]]:
     from neuroblend.nlb.datasets import DATASETS
     from neuroblend.nlb.session import load_session
     from neuroblend.nlb.tensors import TensorMaker
@@ -35,7 +39,7 @@ def ours(path: Path) -> dict:
     return maker.train() | maker.targets()
 
 
-def theirs(path: Path) -> dict:
+def theirs(path: Path) -> dict[str, NDArray[Any]]:
     from nlb_tools.make_tensors import make_eval_target_tensors, make_train_input_tensors
     from nlb_tools.nwb_interface import NWBDataset
 
@@ -49,27 +53,45 @@ def theirs(path: Path) -> dict:
     return made | targets[NAME]
 
 
-def in_process(side: str, path: Path, out: Path) -> tuple[float, float]:
+def child(job: dict[str, Any]) -> None:
+    """Do one thing and hand what was found to the parent, which stays small."""
+    do, folder = job["do"], Path(job["folder"])
+    if do == "simulate":
+        from neuroblend.nlb.simulate.files import simulate_nlb
+
+        path = simulate_nlb(NAME, folder / "session.nwb", job["n_trials"], N_UNITS)
+        answer({"mb": path.stat().st_size / 1e6})
+    elif do == "compare":
+        answer({"worst": differences(folder / "ours.npz", folder / "theirs.npz")})
+    elif do == "score":
+        answer(dict(zip(("ours", "theirs", "worst"), scoring(folder / "theirs.npz"), strict=True)))
+    else:
+        read(do, folder)
+
+
+def read(side: str, folder: Path) -> None:
+    """Make one side's tensors, and tell when they were there and what memory that took."""
+    import numpy as np
+
+    with redirect_stdout(StringIO()):
+        tensors = {"ours": ours, "theirs": theirs}[side](folder / "session.nwb")
+    ended = time.time()  # writing them down for comparison is not what is measured
+    answer({"ended": ended, "gb": max(peak_mb(), peak_mb(resource.RUSAGE_CHILDREN)) / 1024})
+    kept = {key: value for key, value in tensors.items() if not key.endswith("cond_idx")}
+    np.savez(folder / side, allow_pickle=False, **kept)
+
+
+def measured(side: str, folder: Path) -> tuple[float, float]:
     """Run one side in a process of its own: seconds until the tensors are there, and peak GB."""
     began = time.time()
-    command = [sys.executable, __file__, "--worker", side, str(path), str(out)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    ended, memory = map(float, answer.split()[-2:])
-    return ended - began, memory
-
-
-def worker(side: str, path: Path, out: Path) -> None:
-    tensors = {"ours": ours, "theirs": theirs}[side](path)
-    ended = time.time()  # writing them down for comparison is not what is measured
-    kept = {key: value for key, value in tensors.items() if not key.endswith("cond_idx")}
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    usage = max(usage, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-    np.savez(out, **kept)
-    print(ended, usage / 2**20)
+    found = in_child(__file__, {"do": side, "folder": str(folder)})
+    return found["ended"] - began, found["gb"]
 
 
 def differences(a: Path, b: Path) -> float:
     """Return the largest difference between two files of tensors; NaN must match."""
+    import numpy as np
+
     mine, other = np.load(a), np.load(b)
     assert set(mine.files) == set(other.files)
     worst = 0.0
@@ -83,6 +105,7 @@ def differences(a: Path, b: Path) -> float:
 
 def scoring(path: Path) -> tuple[float, float, float]:
     """Seconds of both evaluators on the same predictions, and their largest difference."""
+    import numpy as np
     from nlb_tools.evaluation import evaluate
 
     from neuroblend.nlb.scores import evaluate_nlb
@@ -93,11 +116,11 @@ def scoring(path: Path) -> tuple[float, float, float]:
     sizes = [tensors[f"train_spikes_{kind}"].shape[2] for kind in ("heldin", "heldout")]
     factors = rng.normal(size=(20, sum(sizes))) / 10
 
-    def rates(n_trials: int, n_bins: int) -> list[np.ndarray]:
+    def rates(n_trials: int, n_bins: int) -> list[NDArray[np.float64]]:
         latents = np.cumsum(rng.normal(size=(n_trials, n_bins, 20)), axis=1) / 10
         return np.split(0.02 * np.exp(latents @ factors), sizes[:1], axis=2)
 
-    predictions = {}
+    predictions: dict[str, NDArray[np.float64]] = {}
     for key, shape in (
         ("train_rates_{}", (n_train, 140)),
         ("eval_rates_{}", (n_eval, 140)),
@@ -117,48 +140,46 @@ def scoring(path: Path) -> tuple[float, float, float]:
 
 
 def main(sizes: list[int], full: int) -> None:
-    from neuroblend.nlb.simulate.files import simulate_nlb
-
+    """Simulate, read and score, and print a table."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, job = Path(name), {"folder": name}
         print("trials     file   ours              nlb_tools          ratio         largest")
         print("             MB    s       GB        s        GB      time  memory   difference")
         took: list[tuple[int, float, float]] = []
         for n_trials in sizes:
-            path = simulate_nlb(NAME, folder / f"{n_trials}.nwb", n_trials, N_UNITS)
+            mb = in_child(__file__, job | {"do": "simulate", "n_trials": n_trials})["mb"]
             # it is so short that one run tells little; the quickest of three
-            mine = min(in_process("ours", path, folder / "ours.npz") for _ in range(3))
-            other = in_process("theirs", path, folder / "theirs.npz")
-            worst = differences(folder / "ours.npz", folder / "theirs.npz")
+            mine = min(measured("ours", folder) for _ in range(3))
+            other = measured("theirs", folder)
+            worst = in_child(__file__, job | {"do": "compare"})["worst"]
             ratio = f"{other[0] / mine[0]:8.0f}x {other[1] / mine[1]:6.1f}x"
             print(
-                f"{n_trials:6d} {path.stat().st_size / 1e6:8.0f} {mine[0]:6.2f} {mine[1]:8.2f} "
+                f"{n_trials:6d} {mb:8.0f} {mine[0]:6.2f} {mine[1]:8.2f} "
                 f"{other[0]:10.1f} {other[1]:8.2f} {ratio} {worst:11.1e}",
                 flush=True,
             )
             took.append((n_trials, mine[0], other[0]))
-            path.unlink()
         for (n0, ours0, theirs0), (n1, ours1, theirs1) in pairwise(took):
             per = 1000 / (n1 - n0)
             print(f"from {n0} to {n1} trials, a trial costs {per * (ours1 - ours0):.1f} ms, "
                   f"nlb_tools {per * (theirs1 - theirs0):.0f} ms")  # fmt: skip
-        mine, other, worst = scoring(folder / "theirs.npz")
-        print(f"scores: ours {mine:.2f} s, nlb_tools {other:.2f} s: {other / mine:.1f}x; largest "
-              f"difference {worst:.1e}")  # fmt: skip
+        took_s = in_child(__file__, job | {"do": "score"})
+        print(f"scores: ours {took_s['ours']:.2f} s, nlb_tools {took_s['theirs']:.2f} s: "
+              f"{took_s['theirs'] / took_s['ours']:.1f}x; largest difference "
+              f"{took_s['worst']:.1e}")  # fmt: skip
         if full:
-            path = simulate_nlb(NAME, folder / "full.nwb", full, N_UNITS)
-            seconds, memory = in_process("ours", path, folder / "ours.npz")
-            print(f"{full} trials, {path.stat().st_size / 1e6:.0f} MB: ours {seconds:.1f} s, "
-                  f"{memory:.2f} GB")  # fmt: skip
+            mb = in_child(__file__, job | {"do": "simulate", "n_trials": full})["mb"]
+            seconds, memory = measured("ours", folder)
+            print(f"{full} trials, {mb:.0f} MB: ours {seconds:.1f} s, {memory:.2f} GB")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="175,350,700")
     parser.add_argument("--full", type=int, default=2869, help="trials of the last size; 0: none")
-    parser.add_argument("--worker", nargs=3, metavar=("SIDE", "FILE", "OUT"))
-    given = parser.parse_args()
-    if given.worker:
-        worker(given.worker[0], *map(Path, given.worker[1:]))
+    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child is None:
+        main([int(n) for n in options.sizes.split(",")], options.full)
     else:
-        main([int(n) for n in given.sizes.split(",")], given.full)
+        child(options.child)

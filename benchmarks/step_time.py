@@ -10,7 +10,7 @@ Run: python benchmarks/step_time.py [--reference BLEND] [--lfads LFADS_TORCH] [-
 
 import argparse
 import json
-import math
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -33,7 +33,12 @@ def child(job: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     kind = job.pop("kind")
-    answer({"step": child_step, "shares": child_shares, "scaling": child_scaling}[kind](**job))
+    kinds: dict[str, Callable[..., dict[str, Any]]] = {
+        "step": child_step,
+        "shares": child_shares,
+        "scaling": child_scaling,
+    }
+    answer(kinds[kind](**job))
 
 
 def child_step(
@@ -50,7 +55,7 @@ def child_step(
     from neuroblend.models.parts import attention
 
     if not blocks:
-        attention.LEAST_ROWS = math.inf
+        attention.LEAST_ROWS = sys.maxsize
     shape = steps.Shape()
     if side == "published":
         build = steps.published(path, shape, teacher)
@@ -83,9 +88,13 @@ def child_shares(n: int) -> dict[str, Any]:
             seconds[teacher].append(timed(step, i)[1])
         rates.append(products.rate(shape, torch.float32))
     kept = {teacher: took[1:] for teacher, took in seconds.items()}
-    found = {"seconds": kept, "fp32": rates[1:], "flops": products.flops(shape)}
-    found["bf16"] = products.rate(shape, torch.bfloat16)
-    return found | {"square": products.square_rate(torch.float32)}
+    return {
+        "seconds": kept,
+        "fp32": rates[1:],
+        "flops": products.flops(shape),
+        "bf16": products.rate(shape, torch.bfloat16),
+        "square": products.square_rate(torch.float32),
+    }
 
 
 def child_scaling(n: int, cells: list[dict[str, int]]) -> dict[str, list[float]]:

@@ -12,6 +12,8 @@ Their settings let the learning rate rise over 5000 epochs, which no CPU sees th
 Run: python benchmarks/time_to_quality.py --reference BLEND [--minutes 20] [--schedule squeezed]
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import tempfile
@@ -19,15 +21,23 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from support.checkout import PUBLISHED, checkout
 from support.child import answer, in_child
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from neuroblend.task.batch import Batch
+    from neuroblend.task.task import Task
+
 TARGET = 0.25  # of their time
 N_SCORES = 40  # of theirs, spread over the time
 SETTINGS = {"batch_size": 16, "lr": 5e-3, "epochs": 60, "patience": 60}
-NET = {"dropout": 0.1, "dropout_embedding": 0.1, "dropout_rates": 0.1}
+DROPOUT = 0.1  # wherever the network has one
 
 
 class TimeIsUpError(Exception):
@@ -87,33 +97,40 @@ def child(job: dict[str, Any]) -> None:
     answer({"scores": clock.scores, "epochs": clock.epochs, "seconds": clock.trained_s})
 
 
-def co_bps(task: Any, rates: Any) -> float:
+def target_of(batch: Batch) -> Tensor:
+    """Return (B, T, N) counts/bin to explain."""
+    assert batch.target is not None
+    return batch.target
+
+
+def co_bps(task: Task, rates: NDArray[np.float32]) -> float:
     """Return bits/spike of held-out neurons from (B, T, N) rates of the validation trials."""
     from neuroblend.evaluation.metrics import bits_per_spike
 
-    target, spec = task.batch("valid").target.numpy(), task.spec
+    target, spec = target_of(task.batch("valid")).numpy(), task.spec
     held_out = (slice(None), slice(spec.t_in), slice(spec.n_in, None))
     return bits_per_spike(rates[held_out], target[held_out])
 
 
-def ours(task: Any, job: dict[str, Any]) -> Clock:
-    """Train our NDT with ``fit`` until it has reached the target."""
+def ours(task: Task, job: dict[str, Any]) -> Clock:
+    """Train our NDT with ``train`` until it has reached the target."""
     import neuroblend as nb
     from neuroblend.evaluation.predict import rates_of
     from neuroblend.models.ndt import NDT
 
-    model = nb.Student(NDT(task.spec, **NET))
+    net = NDT(task.spec, dropout=DROPOUT, dropout_embedding=DROPOUT, dropout_rates=DROPOUT)
+    model = nb.Student(net)
     valid = task.batch("valid")
     clock = Clock(lambda: co_bps(task, rates_of(model, valid)), 0.0, job)
     settings = nb.TrainingConfig(**SETTINGS)
-    fit = nb.fit  # this imports Lightning
+    train = nb.train  # this imports Lightning
     clock.start()
     with suppress(TimeIsUpError):
-        fit(model, task, None, settings, job["seed"], progress=lambda *_: clock.epoch_done())
+        train(model, task, None, settings, job["seed"], progress=lambda *_: clock.epoch_done())
     return clock
 
 
-def published(task: Any, job: dict[str, Any]) -> Clock:
+def published(task: Task, job: dict[str, Any]) -> Clock:
     """Train with the published loop, from a file that it reads, for the given time."""
     from support import published as code
 
@@ -145,7 +162,7 @@ def published(task: Any, job: dict[str, Any]) -> Clock:
     return clock
 
 
-def published_rates(runner: Any, task: Any) -> Any:
+def published_rates(runner: Any, task: Task) -> NDArray[np.float32]:
     """Return (B, T, N) expected counts/bin of their model for the validation trials."""
     import torch
 
@@ -156,24 +173,25 @@ def published_rates(runner: Any, task: Any) -> Any:
     runner.model.eval()
     with torch.no_grad():
         for part in Batches(task.batch("valid"), 64):
-            spikes = torch.zeros(part.target.shape, dtype=torch.long)
+            spikes = torch.zeros(target_of(part).shape, dtype=torch.long)
             spikes[:, : spec.t_in, : spec.n_in] = part.spikes.long()
             log_rates = runner.model(spikes, mask_labels=spikes, behavior=None)[1]
             rates.append(log_rates.exp())
     runner.model.train(was_training)
-    return torch.cat(rates).numpy()
+    together: NDArray[np.float32] = torch.cat(rates).numpy()
+    return together
 
 
-def write_h5(task: Any, path: Path) -> None:
+def write_h5(task: Task, path: Path) -> None:
     """Write training and validation trials under the names that their dataset looks for."""
     import h5py
     import numpy as np
 
     spec = task.spec
     with h5py.File(path, "w") as file:
-        for part, name in (("train", "train"), ("valid", "eval")):
-            batch = task.batch(part)
-            spikes, behavior = batch.target.numpy(), batch.behavior.values.numpy()
+        for batch, name in ((task.batch("train"), "train"), (task.batch("valid"), "eval")):
+            assert batch.behavior is not None
+            spikes, behavior = target_of(batch).numpy(), batch.behavior.values.numpy()
             for kind, neurons in (
                 ("heldin", slice(spec.n_in)),
                 ("heldout", slice(spec.n_in, None)),

@@ -37,12 +37,17 @@ def in_child(script: str, job: dict[str, Any]) -> dict[str, Any]:
         ) as process,
     ):
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith(ANSWER):
-                found = json.loads(line.removeprefix(ANSWER))
-            else:
-                print(line, end="", flush=True)
-        if process.wait() or found is None:
+        try:
+            for line in process.stdout:
+                if line.startswith(ANSWER):
+                    found = json.loads(line.removeprefix(ANSWER))
+                else:
+                    print(line, end="", flush=True)
+            process.wait()
+        except BaseException:
+            process.kill()  # it would go on alone
+            raise
+        if process.returncode or found is None:
             errors.seek(0)
             raise FailedError(f"{job} failed:\n" + "".join(errors.readlines()[-15:]))
     return found
@@ -53,7 +58,7 @@ def answer(found: dict[str, Any]) -> None:
     print(ANSWER + json.dumps(found), flush=True)
 
 
-def peak_mb() -> float:
-    """Most memory that this process has had, in MB."""
+def peak_mb(whose: int = resource.RUSAGE_SELF) -> float:
+    """Most memory that this process, or the largest of its own children, has had, in MB."""
     scale = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+    return resource.getrusage(whose).ru_maxrss / scale

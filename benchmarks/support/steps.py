@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +18,14 @@ import neuroblend as nb
 from neuroblend.distill.hard import Hard
 from neuroblend.models.ndt import NDT
 from neuroblend.privilege.concat import Concat
+from neuroblend.task.batch import Batches
 from neuroblend.task.spec import TaskSpec
+from neuroblend.training.masking import EntryMask, TimeMask
 
 Step = Callable[[int], None]
 
 BIN_S = 0.005
 LAYERS, HEADS, FEEDFORWARD = 4, 2, 128
-CONTEXT_BINS = {"forward": 4, "backward": 8}  # what the published settings let a bin attend to
-DROPOUT = {"dropout": 0.1, "dropout_embedding": 0.2, "dropout_rates": 0.2}  # theirs too
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,19 @@ class Shape:
 
 
 def same_ndt(spec: TaskSpec, width: int) -> NDT:
-    """Return our NDT with the published sizes."""
-    reach = {f"context_{side}_s": n * BIN_S for side, n in CONTEXT_BINS.items()}
-    return NDT(spec, LAYERS, width, HEADS, FEEDFORWARD, **DROPOUT, **reach)
+    """Return our NDT with the published sizes, dropout, and bins that a bin may attend to."""
+    return NDT(
+        spec,
+        LAYERS,
+        width,
+        HEADS,
+        FEEDFORWARD,
+        dropout=0.1,
+        dropout_embedding=0.2,
+        dropout_rates=0.2,
+        context_forward_s=4 * BIN_S,
+        context_backward_s=8 * BIN_S,
+    )
 
 
 def ours(shape: Shape, teacher: str = "none", bf16: bool = False) -> Callable[[], Step]:
@@ -84,7 +93,7 @@ def ours(shape: Shape, teacher: str = "none", bf16: bool = False) -> Callable[[]
         student = nb.Student(same_ndt(task.spec, shape.width))
         objective = objective_of(task, teacher, shape.width)
         objective.prepare(student, task.batch("train"))
-        autocast = torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext()
+        autocast = torch.autocast("cpu", torch.bfloat16) if bf16 else None
         return step_of(student, objective, task, autocast)
 
     return build
@@ -96,21 +105,17 @@ def objective_of(task: nb.Task, teacher: str, width: int) -> nb.Objective:
         return nb.Objective()
     fusion = Concat(task.spec)
     guide = nb.Teacher(same_ndt(fusion.spec, width), fusion)
-    cache: dict[str, Any] = {"cache": True} if teacher == "cached" else {}
-    return nb.Objective({"hard": Hard()}, guide, **cache)
+    return nb.Objective({"hard": Hard()}, guide, cache=teacher == "cached")
 
 
 def step_of(
     student: nb.Student,
     objective: nb.Objective,
     task: nb.Task,
-    autocast: Any = None,
-    mask: Any = None,
+    autocast: torch.autocast | None = None,
+    mask: TimeMask | EntryMask | None = None,
 ) -> Step:
     """Return our step over the training trials of ``task``, all in one batch."""
-    from neuroblend.task.batch import Batches
-    from neuroblend.training.masking import TimeMask
-
     (batch,) = Batches(task.batch("train"), len(task.split.train))
     mask, optimiser = mask or TimeMask(), torch.optim.AdamW(student.parameters(), fused=True)
     student.train()
@@ -206,7 +211,6 @@ def lfads_torch(checkout: str, shape: Shape) -> Callable[[], Step]:
 def our_lfads(shape: Shape) -> Callable[[], Step]:
     """Return the builder of our LFADS's step, at the sizes of ``nlb_mc_maze.yaml``."""
     from neuroblend.models.lfads import LFADS
-    from neuroblend.training.masking import EntryMask
 
     task = shape.task()
 
