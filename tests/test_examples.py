@@ -149,3 +149,38 @@ def test_the_strategy_of_the_docs_works() -> None:
     exec(block.replace("nb.train(student, task, objective)", quick), names)
     losses = names["objective"](names["student"], task.batch("train"))
     assert losses["variance"] > 0
+
+
+def test_what_contributing_shows_works(tmp_path) -> None:
+    """Its model distils, its encoding encodes, and its figure draws."""
+    import torch
+    from conftest import make_task, make_trials, tiny_config
+
+    import neuroblend as nb
+
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    assert all(len(block.splitlines()) < 30 for block in blocks)
+    given = """
+import dataclasses, numpy as np, torch
+from dataclasses import dataclass
+from torch import Tensor, nn
+from neuroblend.behavior.kind import Behavior
+from neuroblend.errors import InputError
+from neuroblend.report.style import COLORS, OTHER, Picture, as_uri, new_figure
+from neuroblend.report.view import View
+from neuroblend.task.spec import TaskSpec
+"""
+    names: dict = {"__name__": "shown"}
+    for block in (given, *blocks):
+        exec(block, names)
+    task = make_task(forward_bins=2)
+    assert names["RNN"](task.spec)(task.example().spikes).shape == (task.n_train, 12, 10)
+    heading = torch.linspace(-3, 3, 24).reshape(2, 12, 1).numpy()
+    heading[0, 3] = float("nan")
+    encoded = names["Circular"].of(heading, ["heading"]).encode(heading)
+    assert encoded.values.shape == (2, 12, 2) and not encoded.present[0, 3].any()
+    with pytest.raises(ValueError, match="wanted radians"):
+        names["Circular"].of(heading * 10, ["heading"])
+    folder = nb.run(make_trials(), tmp_path / "run", tiny_config())
+    picture = names["rates"](names["View"](folder))
+    assert picture.uri.startswith("data:image/svg")
