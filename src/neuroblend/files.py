@@ -1,14 +1,26 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and errors that say which file they are about."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from neuroblend.errors import InputError
+
+
+@contextmanager
+def errors_of(where: str | Path) -> Iterator[None]:
+    """Begin the message of an input error with ``where``, unless it begins so already."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(f"{where}:"):
+            raise
+        raise InputError(f"{where}: {error}") from None
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:

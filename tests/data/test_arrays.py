@@ -170,3 +170,14 @@ def test_trials_of_different_length_are_read_from_a_file(tmp_path) -> None:
     counts, found = read_spikes(tmp_path / "a.npz")
     np.testing.assert_array_equal(found, lengths)
     np.testing.assert_array_equal(counts, np.nan_to_num(padded))
+
+
+@pytest.mark.parametrize(
+    "arrays", [{"spikes": SPIKES, "bin_s": 20.0}, {"spikes": SPIKES - 5.0, "bin_s": 0.02}, {}]
+)
+def test_an_error_begins_with_its_file_once(tmp_path, arrays) -> None:
+    path = write(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError) as error:
+        read_arrays(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert str(error.value).count(str(path)) == 1

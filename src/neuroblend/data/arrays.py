@@ -19,6 +19,7 @@ key                 shape                  meaning
 
 from __future__ import annotations
 
+import inspect
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,19 +39,10 @@ from neuroblend.data.trials import (
     checked_padded_counts,
 )
 from neuroblend.errors import InputError, nearest, some
+from neuroblend.files import errors_of
 
-KEYS = (
-    "spikes",
-    "bin_s",
-    "behavior",
-    "behavior_names",
-    "condition",
-    "region",
-    "split",
-    "held_out",
-    "rates",
-    "lengths",
-)
+# of the table above; "name" is the file's
+KEYS = inspect.signature(Trials.from_arrays).parameters.keys() - {"name"}
 SUFFIXES = (".npz", ".h5", ".hdf5")
 _BOOKKEEPING = {"trial_id", "unit_id", "notes"}  # written by Trials.save
 
@@ -75,11 +67,8 @@ def read_arrays(
         InputError: The file cannot be read, lacks a key, or holds what it must not.
     """
     path = Path(path)
-    arrays = load_arrays(path)
-    try:
-        arrays = from_tensors(arrays)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    with errors_of(path):
+        arrays = from_tensors(load_arrays(path))
     need(arrays, "spikes", path)
     if bin_s is not None:
         _check_bins(arrays, bin_s, path)
@@ -89,10 +78,8 @@ def read_arrays(
     known = {key: value for key, value in arrays.items() if key in KEYS}
     if behavior is not None:
         known |= _chosen_channels(known, behavior, path)
-    try:
+    with errors_of(path):
         trials = Trials.from_arrays(**known, name=path.stem)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
     for note in map(str, np.atleast_1d(arrays.get("notes", []))):
         if note not in trials.notes and not note.startswith("behavior '"):  # gaps: counted anew
             trials = trials.with_note(note)
@@ -121,10 +108,8 @@ def read_spikes(
     need(arrays, "spikes", path)
     if bin_s is not None:
         _check_bins(arrays, bin_s, path)
-    try:
+    with errors_of(path):
         return checked_padded_counts(arrays["spikes"], arrays.get("lengths"))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def _check_bins(arrays: dict[str, Any], bin_s: float, path: Path) -> None:
@@ -156,10 +141,8 @@ def _chosen_channels(
         raise InputError(
             f"{path}: behavior: found shape {signals.shape}, wanted (trial, bin, channel)"
         )
-    try:
+    with errors_of(path):
         labels = channel_names(known.get("behavior_names"), signals.shape[-1])
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
     index = channel_index(names, labels)
     return {"behavior": signals[..., index], "behavior_names": np.asarray(names)}
 
@@ -186,11 +169,8 @@ def _load_npz(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as handle:
             file = np.load(handle, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"{path}: holds one array without a name (.npy), wanted .npz")
-            return {key: file[key] for key in file.files}
-    except InputError:
-        raise
+            if isinstance(file, np.lib.npyio.NpzFile):
+                return {key: file[key] for key in file.files}
     except ValueError as error:
         if "pickle" in str(error):
             raise InputError(
@@ -200,6 +180,7 @@ def _load_npz(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: damaged ({error})") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise InputError(f"{path}: truncated or not an .npz file ({error})") from None
+    raise InputError(f"{path}: holds one array without a name (.npy), wanted .npz")
 
 
 def _load_h5(path: Path, groups: bool) -> dict[str, Any]:

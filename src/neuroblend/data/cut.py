@@ -75,14 +75,14 @@ def cut_trials(path: Path, cut: Cut) -> Trials:
     table = recording.trials
     if table.empty:
         raise InputError(f"{path}: no trials, so nothing to align to")
-    for column in (cut.align, *cut.condition, *([cut.until] if cut.until else [])):
+    times = [cut.align] if cut.until is None else [cut.align, cut.until]
+    for column in (cut.align, *cut.condition, *times):
         if column not in table:
             there = nearest(column, map(str, table))
             raise InputError(f"{path}: the trial table has no column '{column}': {there}")
-    for column in (cut.align, cut.until or cut.align):
+    for column in times:
         if table[column].dtype.kind not in "fiu":
             raise InputError(f"{path}: column '{column}' holds no times")
-    start, end = (edge / 1000 for edge in cut.window_ms)
     notes = []
     keep = np.isfinite(table[cut.align].to_numpy(dtype=float))
     if not keep.all():
@@ -105,7 +105,7 @@ def cut_trials(path: Path, cut: Cut) -> Trials:
         condition = table[list(cut.condition)].astype(str).agg(", ".join, axis=1).to_numpy()
     trials = recording.align(
         table[cut.align].to_numpy(),
-        (start, end),
+        (cut.window_ms[0] / 1000, cut.window_ms[1] / 1000),
         cut.bin_ms / 1000,
         cut.behavior,
         cut.lag_ms / 1000,
@@ -126,7 +126,7 @@ def _check_apart(table: pd.DataFrame, path: Path, cut: Cut) -> None:
         ends = np.fmin(ends, table[cut.until].to_numpy(dtype=float))
     close = at[1:] + start < ends[:-1] - 1e-9
     if close.any():
-        first = pd.Series(at)[np.flatnonzero(close)[0]]
+        first = at[close.argmax()]
         raise InputError(
             f"{path}: {int(close.sum())} trials overlap within {cut.window_ms} ms of "
             f"'{cut.align}' (the first at {first:.3f} s); choose a shorter --window, or --overlap"

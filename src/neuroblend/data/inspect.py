@@ -12,6 +12,8 @@ from pynwb import TimeSeries
 
 from neuroblend.data.nwb import (
     HELD_OUT,
+    ID,
+    OBSERVED,
     channel_suffixes,
     find_series,
     open_nwb,
@@ -75,11 +77,11 @@ def _units(units: pd.DataFrame, spike_times: list[NDArray[np.float64]]) -> list[
         quartiles = np.percentile(hz, [25, 50, 75])
         lines.append(("spikes", f"{int(spikes.sum())}, from {first:.3f} to {last:.3f} s"))
         lines.append(("rates (Hz)", "quartiles " + ", ".join(f"{q:.2f}" for q in quartiles)))
-    if "obs_intervals" in units:
-        rows = units["obs_intervals"].iloc[0]
+    if OBSERVED in units:
+        rows = units[OBSERVED].iloc[0]
         seen = float(np.diff(rows, axis=1).sum())
         lines.append(("observed", f"{len(rows)} intervals, {seen:.1f} s (first unit)"))
-    others = [str(name) for name in units if name not in ("id", HELD_OUT, "obs_intervals")]
+    others = [str(name) for name in units if name not in (ID, HELD_OUT, OBSERVED)]
     return [*lines, ("other columns", ", ".join(others) or "none")]
 
 
@@ -115,9 +117,7 @@ def _signal(name: str, series: TimeSeries) -> dict[str, object]:
     values = np.asarray(series.data[()])
     step = np.diff(times)
     usual = float(np.median(step)) if step.size else np.nan
-    n_channels = 1 if values.ndim == 1 else values.shape[1]
-    names = [suffix.lstrip("_") for suffix in channel_suffixes(series, n_channels)]
-    missing = int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
+    names = [suffix.lstrip("_") for suffix in channel_suffixes(series)]
     return {
         "signal": name,
         "channels": ", ".join(names) or "1",
@@ -126,6 +126,6 @@ def _signal(name: str, series: TimeSeries) -> dict[str, object]:
         "Hz": f"{1 / usual:g}" if usual > 0 else "-",
         "span (s)": f"{times[0]:.3f} to {times[-1]:.3f}",
         "gaps": str(int((step > GAP * usual).sum())),
-        "missing": str(missing),
+        "missing": str(int(np.isnan(values).sum())),
         "backwards": str(int((step < 0).sum())),
     }

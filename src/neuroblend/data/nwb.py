@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,6 @@ def read_signal(series: TimeSeries, name: str, path: Path) -> Signal:
     values = np.asarray(series.data[()])
     if values.ndim > 2:
         raise InputError(f"{path}: {name} has shape {values.shape}, wanted (sample, channel)")
-    n_channels = 1 if values.ndim == 1 else values.shape[1]
     times = series_times(series)
     if np.isnan(times).any() or (np.diff(times) < 0).any():
         bad = int(np.flatnonzero(~(np.diff(times) >= 0))[0])
@@ -140,7 +140,7 @@ def read_signal(series: TimeSeries, name: str, path: Path) -> Signal:
         raise InputError(
             f"{path}: {name} has {values.shape[0]} samples and {times.shape[0]} timestamps"
         )
-    return Signal.of(times, values, [f"{name}{c}" for c in channel_suffixes(series, n_channels)])
+    return Signal.of(times, values, [f"{name}{c}" for c in channel_suffixes(series)])
 
 
 def series_times(series: TimeSeries) -> NDArray[np.float64]:
@@ -150,8 +150,9 @@ def series_times(series: TimeSeries) -> NDArray[np.float64]:
     return np.arange(series.data.shape[0]) / float(series.rate) + float(series.starting_time)
 
 
-def channel_suffixes(series: TimeSeries, n_channels: int) -> list[str]:
+def channel_suffixes(series: TimeSeries) -> list[str]:
     """Return what tells a series' channels apart: ``_x``, ``_y``, numbers, or nothing for one."""
+    n_channels = 1 if series.data.ndim == 1 else series.data.shape[1]
     comment = series.comments or ""
     if "columns=" in comment:
         names = comment.split("[")[-1].split("]")[0].split(",")
@@ -171,20 +172,13 @@ def read_units(file: NWBFile, path: Path) -> tuple[pd.DataFrame, list[NDArray[np
         raise InputError(f"{path}: no units table, so no spikes")
     if "spike_times" not in table.colnames:
         raise InputError(f"{path}: units have no spike_times; they have {some(table.colnames)}")
-    ids = np.asarray(table.id[:])
-    columns: dict[str, Any] = {ID: ids}
-    for name in table.colnames:
-        column = table[name]
-        if name == OBSERVED:
-            columns[name] = [rows.reshape(-1, 2) for rows in ragged(column)]
-        elif name not in ("spike_times", "electrodes") and not isinstance(column, VectorIndex):
-            values = _plain(column.data)
-            if values is not None:
-                columns[name] = values
+    columns = _columns(table, without=("spike_times", "electrodes"))
+    if OBSERVED in table.colnames:
+        columns[OBSERVED] = [rows.reshape(-1, 2) for rows in ragged(table[OBSERVED])]
     units = pd.DataFrame(columns)
-    for name in REGIONS:
-        if name in units and "region" not in units:
-            units["region"] = units[name].astype(str)
+    region = next((name for name in REGIONS if name in units), None)
+    if region is not None:
+        units["region"] = units[region].astype(str)
     return units, ragged(table["spike_times"])
 
 
@@ -197,30 +191,28 @@ def ragged(column: Any) -> list[NDArray[np.float64]]:
 
 def read_trials(file: NWBFile) -> pd.DataFrame:
     """Return the trial table's columns that have one value a trial; empty without a table."""
-    table = file.trials
-    if table is None:
-        return pd.DataFrame()
+    return pd.DataFrame() if file.trials is None else pd.DataFrame(_columns(file.trials))
+
+
+def _columns(table: Any, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a table's ids, and its columns that have one value a row."""
     columns: dict[str, Any] = {ID: np.asarray(table.id[:])}
     for name in table.colnames:
-        column = table[name]
-        values = None if isinstance(column, VectorIndex) else _plain(column.data)
-        if values is not None:
-            columns[name] = values
-    return pd.DataFrame(columns)
+        if name not in without and not isinstance(table[name], VectorIndex):
+            values = _plain(table[name].data)
+            if values is not None:
+                columns[name] = values
+    return columns
 
 
 def _plain(data: Any) -> NDArray[Any] | None:
     """Return a column's values where each is one number, truth value or string."""
     values = np.asarray(data[()] if hasattr(data, "shape") else data)
-    if values.ndim != 1:
+    if values.ndim != 1 or values.dtype.kind not in "biufOSU":
         return None
     if values.dtype.kind in "biuf":
         return values
-    if values.dtype.kind in "OSU":
-        return np.array(
-            [v.decode() if isinstance(v, bytes) else str(v) for v in values], dtype=object
-        )
-    return None
+    return np.array([v.decode() if isinstance(v, bytes) else str(v) for v in values], dtype=object)
 
 
 def _is_numeric(series: TimeSeries) -> bool:
@@ -241,13 +233,8 @@ def _observed(units: pd.DataFrame) -> NDArray[np.float64] | None:
     """Return the (n, 2) seconds in which every unit was observed, if the file tells."""
     if OBSERVED not in units:
         return None
-    seen: NDArray[np.float64] | None = None
-    for intervals in units[OBSERVED]:
-        if seen is None:
-            seen = merged(intervals)
-        elif seen.shape != intervals.shape or (seen != intervals).any():
-            seen = intersected(seen, merged(intervals))
-    return seen
+    different = {intervals.tobytes(): intervals for intervals in units[OBSERVED]}  # often just one
+    return reduce(intersected, map(merged, different.values()))
 
 
 def merged(intervals: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -256,13 +243,12 @@ def merged(intervals: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> merged(np.array([[2.0, 3.0], [0.0, 1.0], [1.0, 2.0], [5.0, 6.0]])).tolist()
     [[0.0, 3.0], [5.0, 6.0]]
     """
+    if not len(intervals):
+        return intervals
     ordered = intervals[np.argsort(intervals[:, 0], kind="stable")]
     ends = np.maximum.accumulate(ordered[:, 1])
     apart = np.flatnonzero(ordered[1:, 0] > ends[:-1] + 1e-9)
-    first, last = np.r_[0, apart + 1], np.r_[apart, len(ordered) - 1]
-    if not len(ordered):
-        return ordered
-    return np.stack([ordered[first, 0], ends[last]], axis=1)
+    return np.stack([ordered[np.r_[0, apart + 1], 0], ends[np.r_[apart, -1]]], axis=1)
 
 
 def intersected(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

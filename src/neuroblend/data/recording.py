@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,10 +48,10 @@ class Signal:
                 f"signal {', '.join(names)}: found {samples.shape} values at {clock.shape} times, "
                 f"wanted (sample, {len(names)}) at (sample,)"
             )
-        if np.isinf(samples).any():
+        if n_infinite := int(np.isinf(samples).sum()):
             raise InputError(
-                f"signal {', '.join(names)}: {int(np.isinf(samples).sum())} samples are infinite; "
-                "mark missing ones with NaN"
+                f"signal {', '.join(names)}: {n_infinite} samples are infinite; mark missing ones "
+                "with NaN"
             )
         if not np.isfinite(clock).all() or (np.diff(clock) < 0).any():
             raise InputError(f"signal {', '.join(names)}: times are not finite and ascending")
@@ -69,15 +70,15 @@ class Signal:
             (..., T, D) samples, NaN where missing.
         """
         first = np.searchsorted(self.times, edges)
-        n_samples = np.diff(first)[..., None]
-        total = np.vstack([np.zeros(self.values.shape[1]), np.cumsum(self.values, axis=0)])
-        if np.isnan(self.values).any():
-            known = ~np.isnan(self.values)
-            total = np.vstack([total[:1], np.cumsum(np.where(known, self.values, 0), axis=0)])
-            n_known = np.vstack([total[:1] * 0, np.cumsum(known, axis=0)])
-            n_samples = n_known[first[..., 1:]] - n_known[first[..., :-1]]
+        known = ~np.isnan(self.values)
+
+        def summed(samples: NDArray[Any]) -> NDArray[np.float64]:
+            before = np.vstack([np.zeros(samples.shape[1]), np.cumsum(samples, axis=0)])
+            return np.diff(before[first], axis=-2)
+
+        total, n_samples = summed(np.where(known, self.values, 0)), summed(known)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = (total[first[..., 1:]] - total[first[..., :-1]]) / n_samples
+            mean = total / n_samples
         centres = (edges[..., :-1] + edges[..., 1:]) / 2
         return np.where(n_samples > 0, mean, self._between(centres)).astype(np.float32)
 
@@ -232,9 +233,9 @@ class Recording:
             lengths = np.where(np.isnan(fitting), n_bins, np.clip(fitting, 0, n_bins)).astype(int)
         ends = starts + lengths * bin_s
         inside = (starts >= self.span[0] - 1e-6 * bin_s) & (ends <= latest + 1e-6 * bin_s)
-        if self.observed is not None and not len(self.observed):
-            raise InputError(f"{self.name}: there is no time in which every unit was observed")
         if self.observed is not None:
+            if not len(self.observed):
+                raise InputError(f"{self.name}: there is no time in which every unit was observed")
             within = np.searchsorted(self.observed[:, 0], starts + 1e-6 * bin_s) - 1
             inside &= (within >= 0) & (ends <= self.observed[within, 1] + 1e-6 * bin_s)
         inside &= lengths > 0
@@ -263,11 +264,10 @@ class Recording:
             name=self.name,
             lengths=lengths,
         )
-        n_dropped = int((~inside).sum())
-        if not n_dropped:
+        if inside.all():
             return trials
         return trials.with_note(
-            f"{n_dropped} of {inside.size} trials leave what was recorded"
+            f"{int((~inside).sum())} of {inside.size} trials leave what was recorded"
             f"{' or hold no bin' if until is not None else ''}: dropped."
         )
 

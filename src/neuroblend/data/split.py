@@ -56,7 +56,7 @@ class Split:
             "forward_bins": self.forward_bins,
             "held_out": np.flatnonzero(self.held_out).tolist(),
             "n_neurons": int(self.held_out.size),
-            **{part: self.trials(part).tolist() for part in ("train", "valid", "test")},
+            **{part: getattr(self, part).tolist() for part in SPLIT_NAMES},
         }
 
     @classmethod
@@ -64,14 +64,9 @@ class Split:
         """Return the split that :meth:`to_json` gave."""
         held_out = np.zeros(stored["n_neurons"], dtype=bool)
         held_out[stored["held_out"]] = True
+        kept: dict[str, Any] = {key: stored[key] for key in ("forward_bins", "seed", "fold")}
         parts = {part: np.asarray(stored[part], dtype=np.int64) for part in SPLIT_NAMES}
-        return cls(
-            **parts,
-            held_out=held_out,
-            forward_bins=stored["forward_bins"],
-            seed=stored["seed"],
-            fold=stored["fold"],
-        )
+        return cls(**kept | parts, held_out=held_out)
 
 
 def split_trials(
@@ -112,12 +107,7 @@ def split_trials(
             f"forward bins: found {forward_bins}, wanted 0 to {trials.n_bins - 1}, since a trial "
             f"has {trials.n_bins} bins"
         )
-    if n_folds is not None:
-        parts = _fold_parts(trials, seed, int(fold or 0), n_folds)
-    elif trials.split is not None:
-        parts = _given_parts(trials, trials.split, seed)
-    else:
-        parts = _random_parts(trials, seed)
+    parts = _draw_parts(trials, seed, int(fold or 0), n_folds)
     _check_parts(parts, trials, n_folds)
     held_out = trials.held_out
     if held_out is None:
@@ -129,56 +119,42 @@ def split_trials(
     return split
 
 
-def _shuffled_within_condition(trials: Trials, seed: int) -> NDArray[np.int64]:
-    """Return all trial indices, one condition after the other, shuffled within each."""
+def _draw_parts(
+    trials: Trials, seed: int, fold: int, n_folds: int | None
+) -> dict[str, NDArray[np.int64]]:
+    """Return the ascending indices of the trials of each part."""
     shuffled = np.random.default_rng([seed, 2]).permutation(trials.n_trials)
-    if trials.condition is None:
-        return shuffled
-    return shuffled[np.argsort(trials.condition[shuffled], kind="stable")]
+    if trials.condition is not None:  # one condition after the other, shuffled within each
+        shuffled = shuffled[np.argsort(trials.condition[shuffled], kind="stable")]
+    if n_folds is not None:
+        if not 2 <= n_folds <= trials.n_trials:
+            raise InputError(
+                f"--folds {n_folds}: wanted 2 to the {trials.n_trials} trials there are"
+            )
+        in_fold = np.arange(shuffled.size) % n_folds == fold
+        rest = _dealt(shuffled[~in_fold], TRAIN_VALID, [seed, 3, fold])
+        return rest | {"test": np.sort(shuffled[in_fold])}
+    if trials.split is None:
+        return _dealt(shuffled, TRAIN_VALID_TEST, [seed, 3])
+    parts = {part: np.flatnonzero(trials.split == part) for part in SPLIT_NAMES}
+    if not parts["valid"].size:
+        parts |= _dealt(shuffled[trials.split[shuffled] == "train"], TRAIN_VALID, [seed, 3])
+    return parts
 
 
-def _deal(n_items: int, shares: tuple[float, ...], offset: float) -> NDArray[np.int64]:
-    """Return (n_items,) which share each item falls to, spread evenly along the items.
+def _dealt(
+    order: NDArray[np.int64], shares: tuple[float, ...], seeds: list[int]
+) -> dict[str, NDArray[np.int64]]:
+    """Return the ascending indices of each part, spread evenly along ``order``.
 
     Dealing along trials that are sorted by condition stratifies them, rare conditions included.
     """
-    edges = np.cumsum(shares) / np.sum(shares)
     golden = (np.sqrt(5) - 1) / 2  # multiples of it, modulo 1, fill [0, 1) evenly at every length
-    position = (np.arange(n_items) * golden + offset) % 1.0
-    rank = np.argsort(np.argsort(position))
-    return np.searchsorted(edges, (rank + 0.5) / n_items)
-
-
-def _random_parts(trials: Trials, seed: int) -> dict[str, NDArray[np.int64]]:
-    order = _shuffled_within_condition(trials, seed)
-    share = _deal(order.size, TRAIN_VALID_TEST, np.random.default_rng([seed, 3]).random())
-    return {part: np.sort(order[share == i]) for i, part in enumerate(SPLIT_NAMES)}
-
-
-def _given_parts(
-    trials: Trials, split: NDArray[np.str_], seed: int
-) -> dict[str, NDArray[np.int64]]:
-    parts = {part: np.flatnonzero(split == part) for part in SPLIT_NAMES}
-    if parts["valid"].size:
-        return parts
-    order = _shuffled_within_condition(trials, seed)
-    order = order[split[order] == "train"]
-    share = _deal(order.size, TRAIN_VALID, np.random.default_rng([seed, 3]).random())
-    return parts | {"train": np.sort(order[share == 0]), "valid": np.sort(order[share == 1])}
-
-
-def _fold_parts(trials: Trials, seed: int, fold: int, n_folds: int) -> dict[str, NDArray[np.int64]]:
-    if not 2 <= n_folds <= trials.n_trials:
-        raise InputError(f"--folds {n_folds}: wanted 2 to the {trials.n_trials} trials there are")
-    order = _shuffled_within_condition(trials, seed)
-    in_fold = np.arange(order.size) % n_folds == fold
-    rest = order[~in_fold]
-    share = _deal(rest.size, TRAIN_VALID, np.random.default_rng([seed, 3, fold]).random())
-    return {
-        "train": np.sort(rest[share == 0]),
-        "valid": np.sort(rest[share == 1]),
-        "test": np.sort(order[in_fold]),
-    }
+    offset = np.random.default_rng(seeds).random()
+    rank = np.argsort(np.argsort((np.arange(order.size) * golden + offset) % 1.0))
+    edges = np.cumsum(shares) / np.sum(shares)
+    share = np.searchsorted(edges, (rank + 0.5) / order.size)
+    return {SPLIT_NAMES[i]: np.sort(order[share == i]) for i in range(len(shares))}
 
 
 def _check_parts(

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
+from neuroblend.files import write_whole
 
 MARK = "train_spikes_heldin"
 PARTS = {"train": "train", "eval": "test"}
@@ -102,16 +103,14 @@ def write_tensors(trials: Trials, forward_bins: int, path: str | Path) -> None:
 
 def save_tensors(tensors: Mapping[str, NDArray[Any]], path: str | Path) -> None:
     """Write arrays by name to an HDF5 file, which appears whole or not at all."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.part")
-    try:
+
+    def write(partial: Path) -> None:
         with h5py.File(partial, "w") as file:
             for key, value in tensors.items():
                 packed = {"compression": "gzip", "compression_opts": 1} if value.ndim else {}
                 file.create_dataset(key, data=value, **packed)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    write_whole(path, write)
 
 
 def _spikes(arrays: Mapping[str, Any], part: str, forward: bool) -> NDArray[Any]:

@@ -5,7 +5,6 @@ Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.errors import InputError, nearest, some
+from neuroblend.files import write_whole
 
 SPLIT_NAMES = ("train", "valid", "test")
 SHORTEST_BIN_S, LONGEST_BIN_S = 1e-4, 2.0
 FORMAT = "neuroblend trials"
 _ARRAYS = ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id", "lengths")
+_LABELS = ("condition", "region", "split")
+_WORDS = ("behavior_names", "notes")
+_OF_NEURONS = ("spikes", "region", "held_out", "rates", "unit_id")  # on their last axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,41 +85,22 @@ class Trials:
     ) -> Trials:
         """Check arrays and make trials of them.
 
-        A neuron that never fires is kept out, and a note says so.
-
-        Args:
-            spikes: (B, T, N) whole, non-negative counts/bin.
-            bin_s: Width of a bin in seconds.
-            behavior: (B, T, D) samples, NaN where missing; (B, T) stands for one channel.
-            behavior_names: D names; ``behavior_0``, ... where not given.
-            condition: (B,) labels, numbers or strings.
-            region: (N,) labels.
-            split: (B,) of ``"train"``, ``"valid"``, ``"test"``.
-            held_out: (N,) bool.
-            rates: (B, T, N) true expected counts/bin.
-            name: What to call the recording.
-            lengths: (B,) bins of each trial, for trials of different length that are padded to one;
-                what stands after the end of a trial must be 0 or NaN, and is left out.
-
-        Returns:
-            The trials.
+        Arguments are the attributes of the same names. Beyond that, (B, T) ``behavior`` stands for
+        one channel, channels without names are ``behavior_0``, ..., and labels may be numbers.
+        Trials of different length come padded to one, with their bins in ``lengths``: spikes in
+        padding must be 0 or NaN, and whatever else stands there is left out. A neuron that never
+        fires is kept out, and a note says so.
 
         Raises:
             InputError: An array has the wrong shape or holds what it must not.
         """
         counts, n_bins_of = checked_padded_counts(spikes, lengths)
         n_trials, n_bins, n_neurons = counts.shape
-        if n_bins_of is not None and behavior is not None:
-            behavior = _blanked(behavior, n_bins_of, np.nan)
-        true_rates = _rates(
-            rates if rates is None or n_bins_of is None else _blanked(rates, n_bins_of, 1.0),
-            counts.shape,
-        )
-        if true_rates is not None and n_bins_of is not None:
-            true_rates = _blanked(true_rates, n_bins_of, np.nan)
+        ends = np.full(n_trials, n_bins) if n_bins_of is None else n_bins_of
+        present = np.arange(n_bins) < ends[:, None]
+        true_rates = _rates(rates, counts.shape, present)
         width = checked_bin_width(bin_s)
-        signals, names = _behavior(behavior, behavior_names, n_trials, n_bins)
-        notes = _gap_notes(signals, names, n_bins_of)
+        signals, names, gaps = _behavior(behavior, behavior_names, present)
         trials = cls(
             spikes=counts,
             bin_s=width,
@@ -124,14 +108,14 @@ class Trials:
             behavior_names=names,
             condition=_labels(condition, "condition", n_trials, "trials"),
             region=_labels(region, "region", n_neurons, "neurons"),
-            split=_split_labels(split, n_trials),
+            split=_labels(split, "split", n_trials, "trials", SPLIT_NAMES),
             held_out=_held_out(held_out, n_neurons),
             rates=true_rates,
             trial_id=np.arange(n_trials),
             unit_id=np.arange(n_neurons),
             n_source_neurons=n_neurons,
             name=name,
-            notes=notes,
+            notes=gaps,
             lengths=n_bins_of,
         )
         return trials._without_silent()
@@ -188,15 +172,10 @@ class Trials:
     def take_neurons(self, keep: ArrayLike, note: str | None = None) -> Trials:
         """Return the trials with the neurons ``keep`` ((n,) indices or (N,) bool) alone."""
         kept = np.arange(self.n_neurons)[np.asarray(keep)]
-        return replace(
-            self,
-            spikes=self.spikes[:, :, kept],
-            region=None if self.region is None else self.region[kept],
-            held_out=None if self.held_out is None else self.held_out[kept],
-            rates=None if self.rates is None else self.rates[:, :, kept],
-            unit_id=self.unit_id[kept],
-            notes=self.notes if note is None else (*self.notes, note),
-        )
+        fields = {key: getattr(self, key) for key in _OF_NEURONS}
+        fields = {key: value[..., kept] for key, value in fields.items() if value is not None}
+        notes = self.notes if note is None else (*self.notes, note)
+        return replace(self, **fields, notes=notes)
 
     def take_channels(self, names: Sequence[str]) -> Trials:
         """Return the trials with the behavior channels ``names``, in that order, alone.
@@ -246,25 +225,20 @@ class Trials:
 
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file that :meth:`load` reads; it appears whole or not at all."""
-        path = Path(path)
-        # as training.checkpoint.write_whole, which data may not import
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+
+        def write(partial: Path) -> None:
             with h5py.File(partial, "w") as file:
                 file.attrs.update(format=FORMAT, version=1, name=self.name, bin_s=self.bin_s)
                 file.attrs["n_source_neurons"] = self.n_source_neurons
                 file["bin_s"] = self.bin_s
-                file["behavior_names"] = list(self.behavior_names)
-                file["notes"] = list(self.notes)
+                for key in (*_WORDS, *_LABELS):
+                    if (value := getattr(self, key)) is not None:
+                        file[key] = [str(word) for word in value]
                 for key in _ARRAYS:
                     if (value := getattr(self, key)) is not None:
                         file.create_dataset(key, data=value, compression="gzip", compression_opts=1)
-                for key in ("condition", "region", "split"):
-                    if (value := getattr(self, key)) is not None:
-                        file[key] = [str(label) for label in value]
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+
+        write_whole(path, write)
 
     @classmethod
     def load(cls, path: str | Path) -> Trials:
@@ -277,32 +251,17 @@ class Trials:
             with h5py.File(path, "r") as file:
                 if file.attrs.get("format") != FORMAT:
                     raise InputError(f"{path}: not a file that Trials.save wrote")
-
-                def array(key: str) -> Any:
-                    return file[key][()] if key in file else None
-
-                def text(key: str) -> Any:
-                    return file[key].asstr()[()].astype(str) if key in file else None
-
-                def names(key: str) -> tuple[str, ...]:
-                    return tuple(map(str, file[key].asstr()[()])) if file[key].size else ()
-
+                fields: dict[str, Any] = dict.fromkeys((*_ARRAYS, *_LABELS))
+                fields |= {key: file[key][()] for key in _ARRAYS if key in file}
+                fields |= {key: file[key].asstr()[()].astype(str) for key in _LABELS if key in file}
+                for key in _WORDS:
+                    words = file[key].asstr()[()] if file[key].size else ()
+                    fields[key] = tuple(map(str, words))
                 return cls(
-                    spikes=array("spikes"),
+                    **fields,
                     bin_s=float(file.attrs["bin_s"]),
-                    behavior=array("behavior"),
-                    behavior_names=names("behavior_names"),
-                    condition=text("condition"),
-                    region=text("region"),
-                    split=text("split"),
-                    held_out=array("held_out"),
-                    rates=array("rates"),
-                    trial_id=array("trial_id"),
-                    unit_id=array("unit_id"),
                     n_source_neurons=int(file.attrs["n_source_neurons"]),
                     name=str(file.attrs["name"]),
-                    notes=names("notes"),
-                    lengths=array("lengths"),
                 )
         except OSError as error:
             raise InputError(f"{path}: cannot be read as HDF5 ({error})") from None
@@ -315,11 +274,8 @@ class Trials:
             raise InputError(
                 f"spikes: {int(fires.sum())} of {self.n_neurons} neurons ever fire, wanted 2"
             )
-        silent = some(self.unit_id[~fires])
-        return self.take_neurons(
-            fires,
-            f"{int((~fires).sum())} of {self.n_neurons} neurons never fire: kept out ({silent}).",
-        )
+        note = f"{int((~fires).sum())} of {self.n_neurons} neurons never fire: kept out"
+        return self.take_neurons(fires, f"{note} ({some(self.unit_id[~fires])}).")
 
 
 def checked_counts(spikes: ArrayLike) -> NDArray[np.unsignedinteger[Any]]:
@@ -336,11 +292,10 @@ def checked_counts(spikes: ArrayLike) -> NDArray[np.unsignedinteger[Any]]:
     if counts.dtype.kind not in "buif":
         raise InputError(f"spikes: found {counts.dtype} values, wanted whole counts per bin")
     if counts.dtype.kind == "f":
-        if not np.isfinite(counts).all():
-            n_bad = int((~np.isfinite(counts)).sum())
+        if n_bad := int((~np.isfinite(counts)).sum()):
             raise InputError(f"spikes: {n_bad} values are NaN or infinite, wanted counts per bin")
-        if (counts != np.floor(counts)).any():
-            example = counts[counts != np.floor(counts)][0]
+        if (fractional := counts != np.floor(counts)).any():
+            example = counts[fractional][0]
             raise InputError(
                 f"spikes: found fractional counts such as {example:g}, wanted whole counts per bin "
                 "(rates in Hz or smoothed spikes cannot be used)"
@@ -361,9 +316,19 @@ def checked_padded_counts(
     Raises:
         InputError: They are not counts, or there are spikes in padding.
     """
-    n_bins_of = _lengths(lengths, np.shape(spikes))
-    counts = checked_counts(spikes if n_bins_of is None else _unpadded(spikes, n_bins_of))
-    return counts, n_bins_of
+    counts = np.asarray(spikes)
+    n_bins_of = _lengths(lengths, counts.shape)
+    if n_bins_of is None or counts.dtype.kind not in "buif":
+        return checked_counts(counts), n_bins_of
+    padding = np.arange(counts.shape[1]) >= n_bins_of[:, None]
+    filled = (padding & np.nan_to_num(counts).any(axis=2)).any(axis=1)
+    if filled.any():
+        trial = int(filled.argmax())
+        raise InputError(
+            f"lengths: trial {trial} has {n_bins_of[trial]} bins, but spikes after them; "
+            "wanted 0 or NaN in padding"
+        )
+    return checked_counts(np.where(padding[:, :, None], 0, counts)), n_bins_of
 
 
 def checked_bin_width(bin_s: Any) -> float:
@@ -385,10 +350,11 @@ def checked_bin_width(bin_s: Any) -> float:
 
 
 def _behavior(
-    behavior: ArrayLike | None, names: Sequence[str] | None, n_trials: int, n_bins: int
-) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
+    behavior: ArrayLike | None, names: Sequence[str] | None, present: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32] | None, tuple[str, ...], tuple[str, ...]]:
+    """Return checked channels, NaN in padding, their names, and a note on each that has gaps."""
     if behavior is None:
-        return None, ()
+        return None, (), ()
     signals = np.asarray(behavior)
     if signals.dtype.kind not in "buif":
         raise InputError(f"behavior: found {signals.dtype} values, wanted numbers")
@@ -396,18 +362,24 @@ def _behavior(
         signals = signals[:, :, None]
     if signals.ndim != 3 or signals.shape[2] == 0:
         raise InputError(f"behavior: found shape {signals.shape}, wanted (trial, bin, channel)")
-    if signals.shape[:2] != (n_trials, n_bins):
+    if signals.shape[:2] != present.shape:
         raise InputError(
             f"behavior: found {signals.shape[0]} trials x {signals.shape[1]} bins, wanted the "
-            f"{n_trials} x {n_bins} of spikes"
+            f"{present.shape[0]} x {present.shape[1]} of spikes"
         )
-    n_channels = signals.shape[2]
-    labels = channel_names(names, n_channels)
-    if np.isinf(signals).any():
+    labels = channel_names(names, signals.shape[2])
+    if np.isinf(signals[present]).any():
         raise InputError("behavior: found infinite values; mark missing samples with NaN")
-    signals = signals.astype(np.float32)
+    signals = np.where(present[:, :, None], signals, np.nan).astype(np.float32)
     _check_varies(signals, labels)
-    return signals, labels
+    n_missing = np.isnan(signals[present]).sum(axis=0).tolist()
+    gaps = tuple(
+        f"behavior '{label}': {n} of {int(present.sum())} samples are missing (NaN); they enter no "
+        "loss and no score."
+        for label, n in zip(labels, n_missing, strict=True)
+        if n
+    )
+    return signals, labels, gaps
 
 
 def channel_names(names: ArrayLike | None, n_channels: int) -> tuple[str, ...]:
@@ -457,57 +429,10 @@ def _lengths(lengths: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.in
     return None if (values == n_bins).all() else values.astype(np.int64)
 
 
-def _blanked(values: ArrayLike, lengths: NDArray[np.int64], blank: float) -> NDArray[Any]:
-    """Return (B, T, ...) values with ``blank`` after the end of each trial."""
-    array = np.asarray(values)
-    if array.ndim < 2 or len(array) != len(lengths) or array.dtype.kind not in "buif":
-        return array  # what is wrong with it is said by the check that follows
-    padding = np.arange(array.shape[1]) >= lengths[:, None]
-    return np.where(padding.reshape(*padding.shape, *[1] * (array.ndim - 2)), blank, array)
-
-
-def _unpadded(spikes: ArrayLike, lengths: NDArray[np.int64]) -> NDArray[Any]:
-    """Return (B, T, N) spikes with 0 after the end of each trial.
-
-    Raises:
-        InputError: There are spikes after the end of a trial.
-    """
-    array = np.asarray(spikes)
-    kept = _blanked(array, lengths, 0)
-    if array.dtype.kind in "buif":
-        after = np.nan_to_num(array.astype(float)) != np.nan_to_num(kept.astype(float))
-        if after.any():
-            trial = int(np.flatnonzero(after.any(axis=(1, 2)))[0])
-            raise InputError(
-                f"lengths: trial {trial} has {lengths[trial]} bins, but spikes after them; "
-                "wanted 0 or NaN in padding"
-            )
-    return kept
-
-
-def _gap_notes(
-    signals: NDArray[np.float32] | None,
-    names: tuple[str, ...],
-    lengths: NDArray[np.int64] | None,
-) -> tuple[str, ...]:
-    if signals is None:
-        return ()
-    missing = np.isnan(signals)
-    n_samples = missing[:, :, 0].size
-    if lengths is not None:
-        missing &= (np.arange(missing.shape[1]) < lengths[:, None])[:, :, None]
-        n_samples = int(lengths.sum())
-    return tuple(
-        f"behavior '{name}': {int(missing[:, :, i].sum())} of {n_samples} samples are "
-        "missing (NaN); they enter no loss and no score."
-        for i, name in enumerate(names)
-        if missing[:, :, i].any()
-    )
-
-
 def _labels(
-    labels: ArrayLike | None, key: str, n_wanted: int, what: str
+    labels: ArrayLike | None, key: str, n_wanted: int, what: str, known: Sequence[str] | None = None
 ) -> NDArray[np.str_] | None:
+    """Return checked labels as strings; ``known`` are those that there may be."""
     if labels is None:
         return None
     values = np.asarray(labels)
@@ -515,17 +440,10 @@ def _labels(
         raise InputError(f"{key}: found shape {values.shape}, wanted ({n_wanted},), one for {what}")
     if values.dtype.kind == "f" and np.isnan(values).any():
         raise InputError(f"{key}: found NaN; give such {what} a label of their own")
-    return values.astype(str)
-
-
-def _split_labels(split: ArrayLike | None, n_trials: int) -> NDArray[np.str_] | None:
-    labels = _labels(split, "split", n_trials, "trials")
-    if labels is None:
-        return None
-    unknown = sorted(set(labels) - set(SPLIT_NAMES))
-    if unknown:
-        raise InputError(f"split: found {some(unknown)}; {nearest(unknown[0], SPLIT_NAMES)}")
-    return labels
+    words = values.astype(str)
+    if known is not None and (unknown := sorted(set(words) - set(known))):
+        raise InputError(f"{key}: found {some(unknown)}; {nearest(unknown[0], known)}")
+    return words
 
 
 def _held_out(held_out: ArrayLike | None, n_neurons: int) -> NDArray[np.bool_] | None:
@@ -539,13 +457,16 @@ def _held_out(held_out: ArrayLike | None, n_neurons: int) -> NDArray[np.bool_] |
     return mask.astype(bool)
 
 
-def _rates(rates: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+def _rates(
+    rates: ArrayLike | None, shape: tuple[int, ...], present: NDArray[np.bool_]
+) -> NDArray[np.float32] | None:
     if rates is None:
         return None
     values = np.asarray(rates, dtype=np.float32)
-    if values.shape != shape or not (np.isfinite(values).all() and values.min() > 0):
+    is_rate = np.isfinite(values) & (values > 0)
+    if values.shape != shape or not is_rate[present].all():
         raise InputError(f"rates: wanted finite counts/bin above 0 of shape {shape}")
-    return values
+    return np.where(present[:, :, None], values, np.nan).astype(np.float32)
 
 
 def channel_index(names: Sequence[str], known: Sequence[str]) -> list[int]:

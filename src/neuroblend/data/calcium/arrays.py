@@ -28,14 +28,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.arrays import SUFFIXES, load_arrays, need
+from neuroblend.data.arrays import load_arrays, need
 from neuroblend.data.calcium.session import (
     ABSENT,
     CalciumSession,
@@ -45,20 +45,9 @@ from neuroblend.data.calcium.session import (
 )
 from neuroblend.data.trials import channel_names
 from neuroblend.errors import InputError, some
+from neuroblend.files import errors_of
 
-__all__ = ["SUFFIXES", "read_session_arrays"]
-
-KEYS = (
-    "activity",
-    "frame_s",
-    "label",
-    "behavior",
-    "behavior_names",
-    "position",
-    "neuron_id",
-    "animal",
-    "name",
-)
+KEYS = {field.name for field in fields(CalciumSession)} - {"labels", "notes"}
 LABEL = "label"
 
 
@@ -92,10 +81,8 @@ def read_session_arrays(path: str | Path) -> list[CalciumSession]:
         need(found, "frame_s", where)
         if not any(_is_label(key) for key in found):
             need(found, LABEL, where)
-        try:
+        with errors_of(where):
             read.append(_session(found, path.stem, session))
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
     if strays:
         read[0] = replace(read[0], notes=(*read[0].notes, _left_alone(strays)))
     return read
@@ -117,7 +104,6 @@ def _session(arrays: Mapping[str, Any], stem: str, session: str) -> CalciumSessi
     name = _word(arrays, "name", f"{stem}/{session}" if session else stem)
     animal = _word(arrays, "animal", stem)
     activity = _numbers("activity", arrays["activity"], "(frame, neuron)")
-    ids = arrays.get("neuron_id", np.full(activity.shape[1], ABSENT))
     labels = {
         key.removeprefix(f"{LABEL}_"): as_labels(key, value)
         for key, value in arrays.items()
@@ -130,12 +116,13 @@ def _session(arrays: Mapping[str, Any], stem: str, session: str) -> CalciumSessi
         if position.shape[1] not in (2, 3):
             raise InputError(f"position: found shape {position.shape}, wanted (neuron, 2 or 3)")
     behavior, names = _behavior(arrays)
+    ids = arrays.get("neuron_id", np.full(activity.shape[1], ABSENT))
     unknown = [key for key in arrays if not _is_known(key)]
     return CalciumSession(
         name=name,
         animal=animal,
         activity=activity,
-        frame_s=_seconds(arrays["frame_s"]),
+        frame_s=float(_one("frame_s", arrays["frame_s"], "iuf", "number")),
         labels=labels,
         neuron_id=as_neuron_ids(ids, animal, name),
         behavior=behavior,
@@ -145,9 +132,7 @@ def _session(arrays: Mapping[str, Any], stem: str, session: str) -> CalciumSessi
     )
 
 
-def _behavior(
-    arrays: Mapping[str, Any],
-) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
+def _behavior(arrays: Mapping[str, Any]) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
     if "behavior" not in arrays:
         if "behavior_names" in arrays:
             raise InputError("behavior_names: found names, wanted 'behavior' beside them")
@@ -155,8 +140,7 @@ def _behavior(
     given = np.asarray(arrays["behavior"])
     given = given[:, None] if given.ndim == 1 else given
     signals = _numbers("behavior", given, "(frame, channel)")
-    n_infinite = int(np.isinf(signals).sum())
-    if n_infinite:
+    if n_infinite := int(np.isinf(signals).sum()):
         raise InputError(f"behavior: {n_infinite} samples are infinite; mark missing ones with NaN")
     return signals, channel_names(arrays.get("behavior_names"), signals.shape[1])
 
@@ -171,16 +155,13 @@ def _numbers(key: str, values: Any, wanted: str) -> NDArray[np.float32]:
         return found.astype(np.float32)
 
 
-def _seconds(frame_s: Any) -> float:
-    found = np.asarray(frame_s)
-    if found.size != 1 or found.dtype.kind not in "iuf":
-        raise InputError(f"frame_s: found shape {found.shape} of {found.dtype}, wanted one number")
-    return float(found.item())
+def _one(key: str, value: Any, kinds: str, wanted: str) -> Any:
+    found = np.asarray(value)
+    if found.size != 1 or found.dtype.kind not in kinds:
+        raise InputError(f"{key}: found shape {found.shape} of {found.dtype}, wanted one {wanted}")
+    return found.item()
 
 
 def _word(arrays: Mapping[str, Any], key: str, otherwise: str) -> str:
-    found = np.asarray(arrays.get(key, otherwise))
-    if found.size != 1 or found.dtype.kind not in "OSUiu":
-        raise InputError(f"{key}: found shape {found.shape} of {found.dtype}, wanted one string")
-    word = found.item()
+    word = _one(key, arrays.get(key, otherwise), "OSUiu", "string")
     return word.decode() if isinstance(word, bytes) else str(word)

@@ -26,6 +26,8 @@ from neuroblend.errors import InputError, nearest
 
 SUBCLASSES = ("Lamp5", "Pvalb", "Vip", "Sncg", "Sst")
 EXCITATORY, INHIBITORY, OTHER = "EC", "IN", "other"
+# every first part of a type's name that is known
+EI = {EXCITATORY: EXCITATORY} | dict.fromkeys((INHIBITORY, *SUBCLASSES), INHIBITORY)
 STATES = ("running", "desynchronized", "synchronized")
 BEHAVIOR = ("speed", "pupil", *STATES)
 MOST_STEP = 1.5  # from one frame to the next, in units of the usual one, before it is told
@@ -125,24 +127,16 @@ def _read_cells(folder: Path) -> _Cells:
     except InputError as error:
         raise InputError(f"{folder}: neuron.UniqueID.npy as {error}") from None
     first = [name.split("-")[0] for name in types]
-    known = (EXCITATORY, INHIBITORY, *SUBCLASSES)
-    full = [name if f in known else OTHER for name, f in zip(types, first, strict=True)]
     return _Cells(
         neuron_id,
         position.astype(np.float32),
         {
             "subclass": np.array([name if name in SUBCLASSES else ABSENT for name in first]),
-            "ei": np.array([_excitatory_or_inhibitory(name) for name in first]),
-            "type": np.array(full),
+            "ei": np.array([EI.get(name, ABSENT) for name in first]),
+            "type": np.array([n if f in EI else OTHER for n, f in zip(types, first, strict=True)]),
         },
-        Counter(name for name in first if name not in known),
+        Counter(name for name in first if name not in EI),
     )
-
-
-def _excitatory_or_inhibitory(name: str) -> str:
-    if name == EXCITATORY:
-        return EXCITATORY
-    return INHIBITORY if name in (INHIBITORY, *SUBCLASSES) else ABSENT
 
 
 def _read_run(root: Path, run: Path, cells: _Cells) -> CalciumSession:
@@ -153,19 +147,17 @@ def _read_run(root: Path, run: Path, cells: _Cells) -> CalciumSession:
     for part, size in (("frame.times", len(times)), ("frame.states", len(states))):
         if size != len(activity):
             raise InputError(f"{name}: {len(activity)} frames of activity and {size} of {part}")
-    if len(times) < 2 or not (np.diff(times) > 0).all():
+    steps = np.diff(times)
+    if len(times) < 2 or not (steps > 0).all():
         raise InputError(f"{name}: frame.times.npy is not ascending")
     signals: list[NDArray[np.floating]] = []
     for file, clock in (("running.speed", "running.times"), ("eye.size", "eye.times")):
-        values = _load(run / f"{file}.npy").reshape(-1)
-        signals.append(
-            at_frames(f"{name}/{file}", values, _load(run / f"{clock}.npy").reshape(-1), times)
-        )
+        values, at = (_load(run / f"{part}.npy").reshape(-1) for part in (file, clock))
+        signals.append(at_frames(f"{name}/{file}", values, at, times))
     known = np.isin(states, np.arange(len(STATES)))
     signals += [np.where(known, states == i, np.nan) for i in range(len(STATES))]
     n_other = int((~known & np.isfinite(states)).sum())
     notes = [f"{name}: {n_other} frames of an unknown state are missing"] if n_other else []
-    steps = np.diff(times)
     if n_gaps := int((steps > MOST_STEP * np.median(steps)).sum()):
         notes.append(
             f"{name}: the clock of frames stops {n_gaps} times, for {steps.max():.3g} s at most; "
@@ -175,7 +167,7 @@ def _read_run(root: Path, run: Path, cells: _Cells) -> CalciumSession:
         name=name,
         animal=run.relative_to(root).parts[0],
         activity=activity,
-        frame_s=float(np.median(np.diff(times))),
+        frame_s=float(np.median(steps)),
         labels=cells.labels,
         neuron_id=cells.neuron_id,
         behavior=np.stack(signals, axis=1).astype(np.float32),

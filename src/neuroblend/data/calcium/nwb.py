@@ -30,6 +30,7 @@ from neuroblend.data.calcium.session import (
 from neuroblend.data.clocks import at_frames
 from neuroblend.data.nwb import find_series, open_nwb, read_signal, series_times
 from neuroblend.errors import InputError, some
+from neuroblend.files import errors_of
 
 LABELS = (
     "cell_type",
@@ -66,13 +67,8 @@ def read_session_nwb(path: str | Path) -> list[CalciumSession]:
         sessions = []
         for series in chosen:
             name = path.stem if len(chosen) == 1 else f"{path.stem}/{series.rois.table.name}"
-            try:
+            with errors_of(path):
                 sessions.append(_read(series, behavior, name, animal, path, notes))
-            except InputError as error:
-                text = str(error)
-                raise InputError(
-                    text if text.startswith(f"{path}:") else f"{path}: {text}"
-                ) from None
             notes = []
     return sessions
 
@@ -137,6 +133,8 @@ def _read(
         )
     table = series.rois.table
     columns = _columns(table)
+    # rows of the table that have no id are told apart by their numbers
+    ids = next((columns[key] for key in IDS if key in columns), np.full(len(table), ABSENT))
     signals, names, left_out = _behavior(behavior, frames, path)
     return CalciumSession(
         name=name,
@@ -144,7 +142,7 @@ def _read(
         activity=activity,
         frame_s=float(np.median(np.diff(frames))),
         labels=_labels(columns, rows, table.name),
-        neuron_id=_ids(columns, len(table), animal, name)[rows],
+        neuron_id=as_neuron_ids(ids, animal, name)[rows],
         behavior=np.stack(signals, axis=1) if signals else None,
         behavior_names=tuple(names),
         position=_position(columns, rows),
@@ -177,12 +175,6 @@ def _labels(
         )
     need_labels(found)
     return found
-
-
-def _ids(columns: dict[str, NDArray[Any]], n_rows: int, animal: str, name: str) -> NDArray[np.str_]:
-    """Return the ids of a table's rows; rows without one are told apart by their numbers."""
-    given = next((columns[key] for key in IDS if key in columns), np.full(n_rows, ABSENT))
-    return as_neuron_ids(given, animal, name)
 
 
 def _position(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-from neuroblend.data.calcium.session import CalciumSession, _labelled
+from neuroblend.data.arrays import SUFFIXES
+from neuroblend.data.calcium.arrays import read_session_arrays
+from neuroblend.data.calcium.bugeon import is_bugeon, read_bugeon
+from neuroblend.data.calcium.nwb import read_session_nwb
+from neuroblend.data.calcium.session import CalciumSession, labelled
 from neuroblend.errors import InputError, some
+
+READERS = dict.fromkeys(SUFFIXES, read_session_arrays) | {".nwb": read_session_nwb}
 
 
 def read_sessions(source: str | Path, stimuli: Iterable[str] | None = None) -> list[CalciumSession]:
@@ -21,16 +27,7 @@ def read_sessions(source: str | Path, stimuli: Iterable[str] | None = None) -> l
     Raises:
         InputError: Nothing can be read there, or what there is cannot be used.
     """
-    # the readers import this module
-    from neuroblend.data.calcium.arrays import SUFFIXES, read_session_arrays  # noqa: PLC0415
-    from neuroblend.data.calcium.bugeon import is_bugeon, read_bugeon  # noqa: PLC0415
-    from neuroblend.data.calcium.nwb import read_session_nwb  # noqa: PLC0415
-
     source = Path(source)
-    readers: dict[str, Callable[[Path], list[CalciumSession]]] = dict.fromkeys(
-        SUFFIXES, read_session_arrays
-    )
-    readers[".nwb"] = read_session_nwb
     if not source.exists():
         raise InputError(f"{source}: not there; wanted a folder or a file of labelled activity")
     if source.is_dir() and is_bugeon(source):
@@ -39,26 +36,30 @@ def read_sessions(source: str | Path, stimuli: Iterable[str] | None = None) -> l
         raise InputError(
             f"{source}: --stimuli chooses runs of the layout of Bugeon et al. (2022); this has none"
         )
-    elif source.is_dir():
-        files = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in readers]
-        if not files:
-            raise InputError(
-                f"{source}: holds neither sessions in the layout of Bugeon et al. (2022) "
-                f"(<mouse>/<date>/neuron.ttype.txt) nor files of type {some(sorted(readers))}"
-            )
-        sessions = [session for file in files for session in readers[file.suffix.lower()](file)]
-    elif source.suffix.lower() in readers:
-        sessions = readers[source.suffix.lower()](source)
     else:
-        raise InputError(
-            f"{source}: unknown file type '{source.suffix}', wanted {some(sorted(readers))} or a "
-            "folder"
-        )
-    names = Counter(session.name for session in sessions)
-    for name, count in names.items():
+        sessions = [
+            session for file in _files(source) for session in READERS[file.suffix.lower()](file)
+        ]
+    for name, count in Counter(session.name for session in sessions).items():
         if count > 1:
             raise InputError(f"{source}: {count} sessions are called '{name}'; name them apart")
     return one_cell_an_id(sessions)
+
+
+def _files(source: Path) -> list[Path]:
+    every = sorted(source.rglob("*")) if source.is_dir() else [source]
+    files = [path for path in every if path.suffix.lower() in READERS]
+    if not files and source.is_dir():
+        raise InputError(
+            f"{source}: holds neither sessions in the layout of Bugeon et al. (2022) "
+            f"(<mouse>/<date>/neuron.ttype.txt) nor files of type {some(sorted(READERS))}"
+        )
+    if not files:
+        raise InputError(
+            f"{source}: unknown file type '{source.suffix}', wanted {some(sorted(READERS))} or a "
+            "folder"
+        )
+    return files
 
 
 def one_cell_an_id(sessions: list[CalciumSession]) -> list[CalciumSession]:
@@ -79,7 +80,7 @@ def one_cell_an_id(sessions: list[CalciumSession]) -> list[CalciumSession]:
     seen: dict[tuple[str, str], tuple[str, str]] = {}
     for session in sessions:
         for kind in session.labels:
-            for neuron, label in _labelled(session, kind):
+            for neuron, label in labelled(session, kind):
                 known, where = seen.setdefault((kind, neuron), (label, session.name))
                 if known != label:
                     raise InputError(

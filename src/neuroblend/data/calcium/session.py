@@ -6,13 +6,14 @@ Shape legend: ``T`` frames, ``N`` neurons, ``D`` behavior channels, ``P`` coordi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.errors import InputError, some
+from neuroblend.files import errors_of
 
 ABSENT = ""  # the label of a neuron that has none
 NAMELESS = " (no id)"  # ends the id that a neuron without one is given
@@ -45,51 +46,48 @@ class CalciumSession:
     behavior: NDArray[np.float32] | None = None
     behavior_names: tuple[str, ...] = ()
     position: NDArray[np.float32] | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        with errors_of(self.name):
+            self._check()
+
+    def _check(self) -> None:
         if self.activity.ndim != 2 or self.activity.size == 0:
-            raise InputError(
-                f"{self.name}: activity has shape {self.activity.shape}, wanted (frame, neuron)"
-            )
+            raise InputError(f"activity has shape {self.activity.shape}, wanted (frame, neuron)")
         for kind in self.labels:
             if not kind or kind == "vectors" or not set(kind).isdisjoint("/\\"):
                 raise InputError(
-                    f"{self.name}: labels are called '{kind}', wanted a name without slashes, "
-                    "other than 'vectors'"
+                    f"labels are called '{kind}', wanted a name without slashes, other than "
+                    "'vectors'"
                 )
         n_frames, n_neurons = self.activity.shape
         sizes = {f"label '{key}'": len(value) for key, value in self.labels.items()}
         sizes["neuron_id"] = len(self.neuron_id)
-        if self.position is not None:
-            sizes["position"] = len(self.position)
+        sizes["position"] = n_neurons if self.position is None else len(self.position)
         for name, size in sizes.items():
             if size != n_neurons:
-                raise InputError(
-                    f"{self.name}: activity has {n_neurons} neurons and {name} has {size}"
-                )
-        if self.behavior is not None and self.behavior.shape != (
-            n_frames,
-            len(self.behavior_names),
-        ):
+                raise InputError(f"activity has {n_neurons} neurons and {name} has {size}")
+        n_channels = len(self.behavior_names)
+        if self.behavior is not None and self.behavior.shape != (n_frames, n_channels):
             raise InputError(
-                f"{self.name}: behavior has shape {self.behavior.shape}, wanted ({n_frames} frames,"
-                f" {len(self.behavior_names)} channels)"
+                f"behavior has shape {self.behavior.shape}, wanted ({n_frames} frames,"
+                f" {n_channels} channels)"
             )
-        if len(set(self.neuron_id.tolist())) != n_neurons:
-            names, counts = np.unique(self.neuron_id, return_counts=True)
+        names, counts = np.unique(self.neuron_id, return_counts=True)
+        if counts.max() > 1:
             raise InputError(
-                f"{self.name}: neuron_id '{names[counts.argmax()]}' stands "
-                f"{counts.max()} times in one session, wanted once"
+                f"neuron_id '{names[counts.argmax()]}' stands {counts.max()} times in one session, "
+                "wanted once"
             )
         bad = ~np.isfinite(self.activity).all(axis=1)
         if bad.any():
             raise InputError(
-                f"{self.name}: activity is not finite in {int(bad.sum())} of {n_frames} frames, "
-                f"frame {int(bad.argmax())} first; leave those frames out or fill them"
+                f"activity is not finite in {int(bad.sum())} of {n_frames} frames, frame "
+                f"{int(bad.argmax())} first; leave those frames out or fill them"
             )
         if not 0 < self.frame_s < np.inf:
-            raise InputError(f"{self.name}: frame_s {self.frame_s:g}, wanted seconds above 0")
+            raise InputError(f"frame_s {self.frame_s:g}, wanted seconds above 0")
 
     @property
     def n_frames(self) -> int:
@@ -114,11 +112,12 @@ def labels_of(sessions: list[CalciumSession], kind: str) -> dict[str, str]:
         neuron: label
         for session in sessions
         if kind in session.labels
-        for neuron, label in _labelled(session, kind)
+        for neuron, label in labelled(session, kind)
     }
 
 
-def _labelled(session: CalciumSession, kind: str) -> list[tuple[str, str]]:
+def labelled(session: CalciumSession, kind: str) -> list[tuple[str, str]]:
+    """Return the (id, label) of each cell that has a label."""
     pairs = zip(session.neuron_id.tolist(), session.labels[kind].tolist(), strict=True)
     return [(neuron, label) for neuron, label in pairs if label != ABSENT]
 
@@ -160,9 +159,9 @@ def as_neuron_ids(values: ArrayLike, animal: str, session: str) -> NDArray[np.st
     found = _one_axis("neuron_id", values)
     if found.dtype.kind in "iuf":
         numbers = found[np.isfinite(found)]
-        if (numbers != np.round(numbers)).any():
-            wrong = numbers[numbers != np.round(numbers)][0]
-            raise InputError(f"neuron_id: found {wrong:g}, wanted whole numbers or strings")
+        fractions = numbers[numbers != np.round(numbers)]
+        if fractions.size:
+            raise InputError(f"neuron_id: found {fractions[0]:g}, wanted whole numbers or strings")
         ids = [str(int(n)) if np.isfinite(n) else ABSENT for n in found.tolist()]
     elif found.dtype.kind in "OSU":
         ids = [_text(value) for value in found.tolist()]
@@ -182,6 +181,5 @@ def _one_axis(name: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def _text(value: object) -> str:
-    text = value.decode() if isinstance(value, bytes) else "" if value is None else str(value)
-    text = text.strip()
-    return ABSENT if text.lower() == "nan" else text
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    return ABSENT if value is None or text.strip().lower() == "nan" else text.strip()
