@@ -22,6 +22,18 @@ from neuroblend.nlb.simulate.files import simulate_nlb, true_rates, truth_path
 from neuroblend.nlb.simulate.tables import DATASETS
 
 NAMES = list(DATASETS)
+MAZE = (
+    "trial_type trial_version maze_id success target_on_time go_cue_time move_onset_time rt delay "
+    "num_targets target_pos num_barriers barrier_pos active_target split"
+)
+COLUMNS = dict.fromkeys(NAMES, MAZE) | {  # of the published training files, beside start and stop
+    "mc_rtt": "split",
+    "area2_bump": "result ctr_hold ctr_hold_bump bump_dir target_on_time target_dir go_cue_time "
+    "bump_time move_onset_time cond_dir split",
+    "dmfc_rsg": "fix_on_time fix_time target_on_time ready_time set_time go_time target_acq_time "
+    "reward_time bad_time is_short is_eye theta ts tp fix_time_dur target_time_dur iti reward_dur "
+    "is_outlier split",
+}
 N_TRIALS, N_UNITS = 24, 20
 MAZES = [name for name in NAMES if name.startswith("mc_maze")]
 FORWARD_MS = 200
@@ -80,9 +92,9 @@ class Contents:
     def windows(self, name: str) -> NDArray[np.int64]:
         """Starts of the windows of trials that belong to a split, ms."""
         dataset = DATASETS[name]
-        aligned = self.trials.loc[self.trials.split != "none", dataset.align].to_numpy()
+        aligned = self.trials.loc[self.trials.split != "none", dataset.benchmark.align].to_numpy()
         assert np.isfinite(aligned).all()
-        return np.rint(1000 * aligned).astype(np.int64) + dataset.window_ms[0]
+        return np.rint(1000 * aligned).astype(np.int64) + dataset.benchmark.window_ms[0]
 
     def seen(self) -> NDArray[np.bool_]:
         """Whether each ms up to the last observed one was observed."""
@@ -122,7 +134,7 @@ def test_units_are_as_published(name: str, contents: Contents) -> None:
 
 def test_trials_are_as_published(name: str, contents: Contents) -> None:
     dataset, trials = DATASETS[name], contents.trials
-    assert set(trials.columns) == {"start_time", "stop_time", *dataset.columns}
+    assert set(trials.columns) == {"start_time", "stop_time", *COLUMNS[name].split()}
     assert (np.diff(trials.start_time) > 0).all() and (trials.stop_time > trials.start_time).all()
     count = trials.split.value_counts()
     assert count["train"] == 18 and count["val"] == 6
@@ -134,9 +146,10 @@ def test_trials_are_as_published(name: str, contents: Contents) -> None:
 
 def test_what_is_evaluated_is_observed(name: str, contents: Contents) -> None:
     dataset, seen = DATASETS[name], contents.seen()
-    low, high = dataset.window_ms
-    begin = min(0, dataset.lag_ms)
-    end = high - low + max(FORWARD_MS, dataset.lag_ms)
+    low, high = dataset.benchmark.window_ms
+    lag_ms = dataset.benchmark.lag_ms or 0
+    begin = min(0, lag_ms)
+    end = high - low + max(FORWARD_MS, lag_ms)
     for start in contents.windows(name):
         assert start + begin >= 0
         assert seen[start + begin : start + end].all() and start + end <= len(seen)
@@ -256,7 +269,7 @@ def test_intervals_are_reproduced(folder: Path) -> None:
 
 def test_spikes_follow_the_stated_rates(name: str, path: Path, contents: Contents) -> None:
     starts = contents.windows(name)
-    low, high = DATASETS[name].window_ms
+    low, high = DATASETS[name].benchmark.window_ms
     expected = true_rates(path, starts, (high - low) // 50, 50).astype(np.float64)
     counts = contents.counts(starts, (high - low) // 50, 50)
     # Windows of mc_rtt do not overlap, others may; each ms counts once for each window alike.
@@ -314,10 +327,12 @@ def test_a_test_file_shares_units_and_hides_the_rest(
         np.testing.assert_array_equal(truth["log_rate"], seen["log_rate"][~contents.held_out])
         assert not np.array_equal(truth["latents"][:500], seen["latents"][:500])
     trials = hidden.trials
-    assert set(trials.columns) == {"start_time", "stop_time", *dataset.test_columns}
+    assert set(trials.columns) == {"start_time", "stop_time", dataset.benchmark.align, "split"}
     assert (trials.split == "test").all() and len(trials) == 9
-    low, high = dataset.window_ms
-    np.testing.assert_allclose(trials[dataset.align] + low / 1000, trials.start_time, atol=1e-9)
+    low, high = dataset.benchmark.window_ms
+    np.testing.assert_allclose(
+        trials[dataset.benchmark.align] + low / 1000, trials.start_time, atol=1e-9
+    )
     np.testing.assert_allclose(hidden.observed[0][:, 0], trials.start_time)
     np.testing.assert_allclose(hidden.observed[0][:, 1], trials.start_time + (high - low) / 1000)
 
@@ -411,7 +426,7 @@ def test_the_benchmark_reads_it(
     from nlb_tools.make_tensors import make_train_input_tensors
     from nlb_tools.nwb_interface import NWBDataset
 
-    low, high = DATASETS[name].window_ms
+    low, high = DATASETS[name].benchmark.window_ms
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
         warnings.simplefilter("ignore")
         dataset = NWBDataset(str(path))

@@ -97,58 +97,31 @@ class NLBDataset:
 
 
 _MAZE = NLBDataset(
-    name="mc_maze",
-    align="move_onset_time",
-    window_ms=(-250, 450),
-    behavior="hand_vel",
-    dandiset="000128",
-    lag_ms=100,
-    psth=Psth(("trial_type", "trial_version"), 70),
-)
+    "mc_maze", "move_onset_time", (-250, 450), "hand_vel", "000128",
+    lag_ms=100, psth=Psth(("trial_type", "trial_version"), 70),
+)  # fmt: skip
 _SCALING = replace(_MAZE, lag_ms=120, psth=Psth(("trial_type", "trial_version"), 50))
-
-DATASETS = {
-    dataset.name: dataset
-    for dataset in (
-        _MAZE,
-        NLBDataset(
-            name="mc_rtt",
-            align="start_time",
-            window_ms=(0, 600),
-            behavior="finger_vel",
-            dandiset="000129",
-            lag_ms=140,
-            overlap=True,
-            eval_overlap=True,
-        ),
-        NLBDataset(
-            name="area2_bump",
-            align="move_onset_time",
-            window_ms=(-100, 500),
-            behavior="hand_vel",
-            dandiset="000127",
-            lag_ms=-20,
-            eval_overlap=True,
-            psth=Psth(("cond_dir", "ctr_hold_bump"), 40),
-            decode_by="ctr_hold_bump",
-        ),
-        NLBDataset(
-            name="dmfc_rsg",
-            align="go_time",
-            window_ms=(-1500, 0),
-            behavior=("is_eye", "theta", "is_short", "ts", "tp"),
-            dandiset="000130",
-            overlap=True,
-            psth=Psth(("is_eye", "theta", "is_short", "ts"), 70),
-            eval_start="set_time",
-            jitter=Jitter("tp", 1500.0, 300.0),
-            outliers="is_outlier",
-        ),
-        replace(_SCALING, name="mc_maze_large", dandiset="000138", scaling="[500]"),
-        replace(_SCALING, name="mc_maze_medium", dandiset="000139", scaling="[250]"),
-        replace(_SCALING, name="mc_maze_small", dandiset="000140", scaling="[100]"),
-    )
-}
+_RTT = NLBDataset(
+    "mc_rtt", "start_time", (0, 600), "finger_vel", "000129",
+    lag_ms=140, overlap=True, eval_overlap=True,
+)  # fmt: skip
+_BUMP = NLBDataset(
+    "area2_bump", "move_onset_time", (-100, 500), "hand_vel", "000127",
+    lag_ms=-20, eval_overlap=True,
+    psth=Psth(("cond_dir", "ctr_hold_bump"), 40), decode_by="ctr_hold_bump",
+)  # fmt: skip
+_RSG = NLBDataset(
+    "dmfc_rsg", "go_time", (-1500, 0), ("is_eye", "theta", "is_short", "ts", "tp"), "000130",
+    overlap=True, psth=Psth(("is_eye", "theta", "is_short", "ts"), 70), eval_start="set_time",
+    jitter=Jitter("tp", 1500.0, 300.0), outliers="is_outlier",
+)  # fmt: skip
+_ALL = (
+    *(_MAZE, _RTT, _BUMP, _RSG),
+    replace(_SCALING, name="mc_maze_large", dandiset="000138", scaling="[500]"),
+    replace(_SCALING, name="mc_maze_medium", dandiset="000139", scaling="[250]"),
+    replace(_SCALING, name="mc_maze_small", dandiset="000140", scaling="[100]"),
+)
+DATASETS = {dataset.name: dataset for dataset in _ALL}
 
 
 def find_dataset(name: str) -> NLBDataset:

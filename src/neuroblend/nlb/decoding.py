@@ -11,14 +11,14 @@ counts/bin.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroblend.errors import InputError
-from neuroblend.evaluation.metrics import Floats
+from neuroblend.nlb.arrays import Bools, Floats
 
 PENALTIES = np.logspace(-4, 0, 9)
 N_FOLDS = 5
@@ -70,7 +70,7 @@ def velocity_r2(
     return float(np.mean(scores))
 
 
-def _masks(mask: NDArray[Any] | None, n_trials: int) -> NDArray[np.bool_]:
+def _masks(mask: NDArray[Any] | None, n_trials: int) -> Bools:
     """Return (M, B) which trials belong to each decoder."""
     if mask is None:
         return np.ones((1, n_trials), bool)
@@ -83,10 +83,7 @@ def _masks(mask: NDArray[Any] | None, n_trials: int) -> NDArray[np.bool_]:
 
 
 def _samples(
-    rates: NDArray[np.floating],
-    behavior: NDArray[np.floating],
-    trials: NDArray[np.bool_],
-    fewest: int,
+    rates: NDArray[np.floating], behavior: NDArray[np.floating], trials: Bools, fewest: int
 ) -> tuple[Floats, Floats]:
     """Return (S, N) rates and (S, D) behavior of the bins of ``trials`` in which it is known."""
     if np.shape(rates)[:2] != np.shape(behavior)[:2]:
@@ -165,14 +162,13 @@ class _Moments:
 def _chosen_ridge(x: Floats, y: Floats) -> _Ridge:
     """Fit (S, D) behavior to (S, N) rates with the penalty that five contiguous folds choose."""
     centre_x, centre_y = x.mean(axis=0), y.mean(axis=0)  # products of centred values lose no digits
-    edges = np.cumsum([0, *(len(part) for part in np.array_split(np.arange(len(x)), N_FOLDS))])
-    folds = [slice(start, stop) for start, stop in pairwise(edges)]
-    parts = [_Moments.of(x[fold] - centre_x, y[fold] - centre_y) for fold in folds]
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.plus(part)
+    folds = list(
+        zip(*(np.array_split(a, N_FOLDS) for a in (x - centre_x, y - centre_y)), strict=True)
+    )
+    parts = [_Moments.of(*fold) for fold in folds]
+    whole = reduce(_Moments.plus, parts)
     r2 = [
-        whole.plus(part, -1).ridge(PENALTIES).r2(x[fold] - centre_x, y[fold] - centre_y)
+        whole.plus(part, -1).ridge(PENALTIES).r2(*fold)
         for fold, part in zip(folds, parts, strict=True)
     ]
     best = int(np.argmax(np.mean(r2, axis=0)))

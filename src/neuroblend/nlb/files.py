@@ -10,7 +10,8 @@ Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``C`` conditions. Rates a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from neuroblend.errors import InputError, some
-from neuroblend.evaluation.metrics import Floats
 from neuroblend.files import write_whole
+from neuroblend.nlb.arrays import Bools, Floats
 from neuroblend.nlb.scores import TIMED, Group, need, parse_name
 
 EVAL_KEYS = ("eval_rates_heldin", "eval_rates_heldout")
@@ -37,7 +38,6 @@ LEAST_RANK_CORRELATION = 0.5  # of neurons' mean rates with their mean counts; f
 FEWEST_RANKED = 8  # neurons that such a correlation is worth looking at in
 
 Shape = tuple[int | None, int | None, int | None]  # None: any
-Bools = NDArray[np.bool_]
 
 
 def read_nlb_h5(path: str | Path) -> dict[str, dict[str, Any]]:
@@ -134,34 +134,37 @@ def check_predictions(targets: Group, predictions: Group, name: str) -> list[str
             exchanged) or type, or holds NaN, infinite or negative values, zeros alone, or values
             that cannot be counts per bin.
     """
+    with _of_group(name):
+        dataset, bin_ms = parse_name(name)
+        has_forward = "eval_spikes_heldin_forward" in targets
+        spikes = {
+            key: _target(targets, key.replace("rates", "spikes"), 3)
+            for key in ("eval_rates_heldout", *(FORWARD_KEYS if has_forward else ()))
+        }
+        for key in ("train_behavior", "eval_behavior"):
+            _target(targets, key, 2 if dataset == TIMED else 3)
+        rates, notes = _rates(predictions, dataset)
+        if not has_forward:
+            rates = {key: value for key, value in rates.items() if key not in FORWARD_KEYS}
+        elif FORWARD_KEYS[0] not in rates:
+            notes.append("No rates of the forward period: fp-bps was not scored.")
+        _check_shapes(rates, _wanted_shapes(targets, rates, dataset))
+        for key, value in rates.items():
+            _check_values(key, value, _unscored(key, value, targets))
+            if key in spikes:
+                _check_scale(key, value, spikes[key], bin_ms)
+                notes += _notes(key, value, spikes[key])
+            _check_mean(key, value, bin_ms)
+    return notes
+
+
+@contextmanager
+def _of_group(name: str) -> Iterator[None]:
+    """Begin errors with the group's name."""
     try:
-        return _checked(targets, predictions, name)
+        yield
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
-
-
-def _checked(targets: Group, predictions: Group, name: str) -> list[str]:
-    dataset, bin_ms = parse_name(name)
-    has_forward = "eval_spikes_heldin_forward" in targets
-    spikes = {
-        key: _target(targets, key.replace("rates", "spikes"), 3)
-        for key in ("eval_rates_heldout", *(FORWARD_KEYS if has_forward else ()))
-    }
-    for key in ("train_behavior", "eval_behavior"):
-        _target(targets, key, 2 if dataset == TIMED else 3)
-    rates, notes = _rates(predictions, dataset)
-    if not has_forward:
-        rates = {key: value for key, value in rates.items() if key not in FORWARD_KEYS}
-    elif FORWARD_KEYS[0] not in rates:
-        notes.append("No rates of the forward period: fp-bps was not scored.")
-    _check_shapes(rates, _wanted_shapes(targets, rates, dataset))
-    for key, value in rates.items():
-        _check_values(key, value, _unscored(key, value, targets))
-        if key in spikes:
-            _check_scale(key, value, spikes[key], bin_ms)
-            notes += _notes(key, value, spikes[key])
-        _check_mean(key, value, bin_ms)
-    return notes
 
 
 def _target(targets: Group, key: str, n_axes: int) -> Floats:
@@ -193,15 +196,13 @@ def check_submission(groups: Mapping[str, Group]) -> list[str]:
     notes = []
     for name, group in groups.items():
         dataset, bin_ms = parse_name(name)
-        try:
+        with _of_group(name):
             rates, of_group = _rates(group, dataset)
             _check_shapes(rates, _wanted_shapes({}, rates, dataset))
             padded = _padding(rates, dataset)
             for key, value in rates.items():
                 _check_values(key, value, padded.get(key, np.zeros(value.shape, bool)))
                 _check_mean(key, value, bin_ms)
-        except InputError as error:
-            raise InputError(f"{name}: {error}") from None
         n_in, n_out = (rates[key].shape[2] for key in EVAL_KEYS)
         if n_in < n_out:
             of_group.append(

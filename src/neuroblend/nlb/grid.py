@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -20,12 +21,15 @@ from numpy.typing import NDArray
 from neuroblend.data.nwb import HELD_OUT, ID, OBSERVED
 from neuroblend.data.recording import Recording, Signal
 from neuroblend.errors import InputError
+from neuroblend.nlb.arrays import Bools, Floats, Ints
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 GAP_S = 0.05  # at least, between two files that are joined
 NO_TIME = np.iinfo(np.int64).min
 FILTER_ORDER = 500
+
+Samples = tuple[Ints, Floats, tuple[str, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,24 +50,20 @@ class Grid:
     """
 
     n_ms: int
-    spike_ms: tuple[NDArray[np.int64], ...]
-    unit_id: NDArray[np.int64]
-    held_out: NDArray[np.bool_]
-    observed_in: NDArray[np.bool_]
-    observed_out: NDArray[np.bool_]
+    spike_ms: tuple[Ints, ...]
+    unit_id: Ints
+    held_out: Bools
+    observed_in: Bools
+    observed_out: Bools
     trials: pd.DataFrame
-    signals: dict[str, tuple[NDArray[np.int64], NDArray[np.float64], tuple[str, ...]]]
+    signals: dict[str, Samples]
     notes: tuple[str, ...] = ()
-
-    def observed(self, neuron: int) -> NDArray[np.bool_]:
-        """Return (n_ms,) bool, where one neuron was observed."""
-        return self.observed_out if self.held_out[neuron] else self.observed_in
 
     def channels(self, name: str) -> tuple[str, ...]:
         """Return the names of a signal's channels."""
         return self.signals[name][2]
 
-    def resampled(self, name: str, bin_ms: int) -> NDArray[np.float64]:
+    def resampled(self, name: str, bin_ms: int) -> Floats:
         """Return (n_bins, D) samples of a signal at the start of every bin, NaN where missing.
 
         Gaps are filled by straight lines, an anti-aliasing filter of 501 taps is applied, and what
@@ -72,22 +72,20 @@ class Grid:
         at, values, _ = self.signals[name]
         grid = np.full((self.n_ms, values.shape[1]), np.nan)
         grid[at] = values
-        if bin_ms == 1:
-            return grid
-        missing = np.isnan(grid[::bin_ms])
-        if name == "target_pos":  # steps, which a filter would blur
+        if bin_ms == 1 or name == "target_pos":  # steps, which a filter would blur
             return grid[::bin_ms]
+        missing = np.isnan(grid[::bin_ms])
         for column in grid.T:
-            known = np.flatnonzero(~np.isnan(column))
-            if known.size < column.size and known.size:
-                gaps = np.flatnonzero(np.isnan(column))
-                column[gaps] = np.interp(gaps, known, column[known])
+            gap = np.isnan(column)
+            if gap.any() and not gap.all():
+                known = np.flatnonzero(~gap)
+                column[gap] = np.interp(np.flatnonzero(gap), known, column[known])
         slow = np.stack([decimated(column, bin_ms) for column in grid.T], axis=1)
         slow[missing] = np.nan
         return slow
 
 
-def decimated(values: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+def decimated(values: Floats, step: int) -> Floats:
     """Return every ``step``-th of (S,) values after a low-pass filter that shifts no phase.
 
     The filter is that of ``scipy.signal.decimate`` with ``ftype="fir"`` (a Hamming window of
@@ -117,11 +115,7 @@ def join_sessions(recordings: Sequence[Recording]) -> Grid:
     Raises:
         InputError: They are not of the same units, or a spike or sample does not fit the clock.
     """
-    grids = [_grid_of(recording) for recording in recordings]
-    joined = grids[0]
-    for grid in grids[1:]:
-        joined = _joined(joined, grid)
-    return joined
+    return reduce(_joined, map(_grid_of, recordings))
 
 
 def _grid_of(recording: Recording) -> Grid:
@@ -169,7 +163,7 @@ def _grid_of(recording: Recording) -> Grid:
     )
 
 
-def _covered(intervals: NDArray[np.float64], n_ms: int) -> NDArray[np.bool_]:
+def _covered(intervals: Floats, n_ms: int) -> Bools:
     """Return (n_ms,) bool, True for milliseconds that lie wholly in an interval."""
     covered = np.zeros(n_ms, dtype=bool)
     for start, end in intervals:
@@ -177,9 +171,7 @@ def _covered(intervals: NDArray[np.float64], n_ms: int) -> NDArray[np.bool_]:
     return covered
 
 
-def _on_grid(
-    signal: Signal, key: str, n_ms: int, name: str, notes: list[str]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[str, ...]]:
+def _on_grid(signal: Signal, key: str, n_ms: int, name: str, notes: list[str]) -> Samples:
     """Return a signal's samples by the nearest millisecond."""
     exact = signal.times * 1000
     at = np.round(exact).astype(np.int64)
@@ -188,16 +180,14 @@ def _on_grid(
         notes.append(
             f"{name}: {key} is up to {off:.2g} ms off the 1 ms grid; moved to the nearest."
         )
-    if at[0] < 0 or at[-1] >= n_ms:
-        inside = (at >= 0) & (at < n_ms)
+    inside = (at >= 0) & (at < n_ms)
+    if not inside.all():
         n_out = int((~inside).sum())
         notes.append(f"{name}: {n_out} samples of {key} lie outside of the clock; left out.")
-        at, values = at[inside], signal.values[inside]
-        return at, values, signal.names
-    return at, signal.values, signal.names
+    return at[inside], signal.values[inside], signal.names
 
 
-def to_nanoseconds(seconds: NDArray[np.floating]) -> NDArray[np.int64]:
+def to_nanoseconds(seconds: NDArray[np.floating]) -> Ints:
     """Return times in nanoseconds, ``NO_TIME`` for NaN."""
     known = np.isfinite(seconds)
     whole = np.where(known, seconds, 0.0)
@@ -217,10 +207,9 @@ def _with_nanoseconds(trials: pd.DataFrame) -> pd.DataFrame:
 def _joined(first: Grid, second: Grid) -> Grid:
     """Append a grid, beginning at the next tenth of a second after a gap."""
     start = int(np.ceil(((first.n_ms - 1) / 1000 + GAP_S) * 10) * 100)
-    total = start + second.n_ms
     unit_id = np.union1d(first.unit_id, second.unit_id)
     held_out = np.zeros(unit_id.size, dtype=bool)
-    spikes: list[list[NDArray[np.int64]]] = [[] for _ in unit_id]
+    spikes: list[list[Ints]] = [[] for _ in unit_id]
     for grid, shift in ((first, 0), (second, start)):
         index = np.searchsorted(unit_id, grid.unit_id)
         held_out[index] |= grid.held_out
@@ -234,28 +223,23 @@ def _joined(first: Grid, second: Grid) -> Grid:
                 f"{len(held_in)} together); are they of one dataset?"
             )
 
-    def both(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        flags = np.zeros(total, dtype=bool)
-        flags[: a.size] = a
-        flags[start:] = b
-        return flags
+    def both(a: Bools, b: Bools) -> Bools:
+        return np.concatenate([a, np.zeros(start - a.size, dtype=bool), b])
 
     signals = dict(first.signals)
     for name, (at, values, names) in second.signals.items():
-        if name in signals:
-            old_at, old_values, _ = signals[name]
-            if old_values.shape[1:] != values.shape[1:]:
-                raise InputError(f"files to join have {name} of unlike numbers of channels")
-            signals[name] = np.r_[old_at, at + start], np.r_[old_values, values], names
-        else:
-            signals[name] = at + start, values, names
+        none = np.empty(0, dtype=np.int64), np.empty((0, values.shape[1])), names
+        old_at, old_values, _ = signals.get(name, none)
+        if old_values.shape[1:] != values.shape[1:]:
+            raise InputError(f"files to join have {name} of unlike numbers of channels")
+        signals[name] = np.r_[old_at, at + start], np.r_[old_values, values], names
     trials = pd.concat([first.trials, _shifted(second.trials, start)], ignore_index=True)
     for grid in (first, second):
         for column in set(trials) - set(grid.trials):
             if str(column).endswith("_time"):  # published test files lack some
                 trials[column] = trials[column].fillna(NO_TIME).astype(np.int64)
     return Grid(
-        total,
+        start + second.n_ms,
         tuple(np.concatenate(parts) for parts in spikes),
         unit_id,
         held_out,

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroblend.errors import InputError, nearest
-from neuroblend.evaluation.metrics import SMALLEST_RATE, Floats, SpikeSums
+from neuroblend.evaluation.metrics import SMALLEST_RATE, SpikeSums
+from neuroblend.nlb.arrays import Bools, Floats
 from neuroblend.nlb.datasets import BIN_WIDTHS_MS, DATASETS, group_name
 from neuroblend.nlb.decoding import multi_r2, velocity_r2
 
@@ -79,8 +80,7 @@ def evaluate_nlb(
             if declared.scaling is None:
                 results.append({f"{name}_split": scores})
                 continue
-            of_scaling = {f"{declared.scaling} {key}": value for key, value in scores.items()}
-            scaling[shared] |= of_scaling
+            scaling[shared] |= {f"{declared.scaling} {key}": score for key, score in scores.items()}
     return results + [{name: scores} for name, scores in scaling.items() if scores]
 
 
@@ -112,14 +112,14 @@ def need(group: Group, key: str, side: str) -> Any:
 
 def _scores(target: Group, predicted: Group, is_timed: bool) -> dict[str, float]:
     spikes = np.asarray(need(target, "eval_spikes_heldout", "targets"))
-    eval_rates = _joined(predicted, "eval_rates_heldin", "eval_rates_heldout")
+    eval_rates = _joined(predicted, "eval_rates_heldin")
     eval_behavior = need(target, "eval_behavior", "targets")
     scores = {"co-bps": bits_per_spike(need(predicted, "eval_rates_heldout", "rates"), spikes)}
     if is_timed:
         scores["tp corr"] = speed_tp_correlation(spikes, eval_rates, eval_behavior)
     else:
         scores["vel R2"] = velocity_r2(
-            _joined(predicted, "train_rates_heldin", "train_rates_heldout"),
+            _joined(predicted, "train_rates_heldin"),
             need(target, "train_behavior", "targets"),
             eval_rates,
             eval_behavior,
@@ -132,13 +132,14 @@ def _scores(target: Group, predicted: Group, is_timed: bool) -> dict[str, float]
         scores["psth R2"] = psth_r2(target["psth"], eval_rates, condition_trials, jitter)
     if "eval_rates_heldin_forward" in predicted and "eval_spikes_heldin_forward" in target:
         scores["fp-bps"] = bits_per_spike(
-            _joined(predicted, "eval_rates_heldin_forward", "eval_rates_heldout_forward"),
-            _joined(target, "eval_spikes_heldin_forward", "eval_spikes_heldout_forward", "targets"),
+            _joined(predicted, "eval_rates_heldin_forward"),
+            _joined(target, "eval_spikes_heldin_forward", "targets"),
         )
     return scores
 
 
-def _joined(group: Group, heldin: str, heldout: str, side: str = "rates") -> Floats:
+def _joined(group: Group, heldin: str, side: str = "rates") -> Floats:
+    heldout = heldin.replace("heldin", "heldout")
     parts = [np.asarray(need(group, key, side)) for key in (heldin, heldout)]
     if parts[0].shape[:-1] != parts[1].shape[:-1]:
         raise InputError(
@@ -180,7 +181,7 @@ def bits_per_spike(rates: NDArray[np.floating], spikes: NDArray[np.number]) -> f
     return float(kept.bits_per_spike()[0])
 
 
-def _tiny_rates(rates: Floats, counts: Floats, known: NDArray[np.bool_]) -> Floats:
+def _tiny_rates(rates: Floats, counts: Floats, known: Bools) -> Floats:
     """Return (B, N) nats to add, since `SpikeSums` raises all rates to 1e-9 and NLB only zeros."""
     correction = np.zeros((rates.shape[0], rates.shape[2]))
     tiny = known & (rates > 0) & (rates < SMALLEST_RATE)

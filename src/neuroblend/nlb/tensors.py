@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroblend.errors import InputError, some
-from neuroblend.nlb.datasets import Jitter, NLBDataset, check_bin_ms, group_name
+from neuroblend.nlb.arrays import Bools, Floats, Ints
+from neuroblend.nlb.datasets import NLBDataset, Psth, check_bin_ms, group_name
 from neuroblend.nlb.grid import NO_TIME, NS_PER_MS, Grid
 
 Tensors = dict[str, Any]
@@ -39,26 +40,21 @@ class Windows:
         overlaps: (B,) bool, whether a trial would reach into the next.
     """
 
-    row: NDArray[np.int64]
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
-    origin: NDArray[np.int64]
-    overlaps: NDArray[np.bool_]
+    row: Ints
+    first: Ints
+    last: Ints
+    origin: Ints
+    overlaps: Bools
 
     @property
-    def length(self) -> NDArray[np.int64]:
+    def length(self) -> Ints:
         """(B,) bins."""
         return self.last - self.first + 1
 
-    def take(self, keep: NDArray[np.bool_]) -> Windows:
+    def take(self, keep: Bools) -> Windows:
         """Return some of the trials."""
-        return Windows(
-            self.row[keep],
-            self.first[keep],
-            self.last[keep],
-            self.origin[keep],
-            self.overlaps[keep],
-        )
+        row, first, last, origin = (a[keep] for a in (self.row, self.first, self.last, self.origin))
+        return Windows(row, first, last, origin, self.overlaps[keep])
 
 
 class TensorMaker:
@@ -84,9 +80,9 @@ class TensorMaker:
         self.seed = seed
         self.notes: list[str] = list(grid.notes)
         self.n_bins = -(-grid.n_ms // bin_ms)
-        self._resampled: NDArray[np.float64] | None = None
+        self._resampled: Floats | None = None
         self._counts: dict[bool, NDArray[np.uint8]] = {}
-        self._rows: dict[str, NDArray[np.int64]] = {}
+        self._rows: dict[str, Ints] = {}
 
     @property
     def group(self) -> str:
@@ -98,7 +94,7 @@ class TensorMaker:
         """Bins of the forward period, ``T_fp``."""
         return self.dataset.forward_ms // self.bin_ms
 
-    def rows(self, split: str) -> NDArray[np.int64]:
+    def rows(self, split: str) -> Ints:
         """Return the rows of the trial table that ``split`` has and that can be used.
 
         Raises:
@@ -120,17 +116,15 @@ class TensorMaker:
         Raises:
             InputError: Trials overlap that may not.
         """
-        rows = self.rows(split)
-        return self._inputs("train", rows, self._jitter_ms(split), True, behavior, forward)
+        return self._inputs("train", split, (False, True), behavior, forward)
 
     def eval(self, split: str = "val") -> Tensors:
         """Return what a model is given at evaluation: ``eval_spikes_heldin``.
 
         ``eval_spikes_heldout`` too, where the split is not ``test``.
         """
-        rows = self.rows(split)
-        held_out = split != "test"
-        return self._inputs("eval", rows, self._jitter_ms(split), held_out, False, False)
+        kinds = (False,) if split == "test" else (False, True)
+        return self._inputs("eval", split, kinds, False, False)
 
     def targets(self, train: str = "train", evaluated: str = "val", psth: bool = True) -> Tensors:
         """Return what predictions are scored against.
@@ -143,55 +137,38 @@ class TensorMaker:
             and, where there is jitter, ``*_jitter`` (B,) bins.
         """
         dataset = self.dataset
-        rows = {"train": self.rows(train), "eval": self.rows(evaluated)}
         split_of = {"train": train, "eval": evaluated}
-        jitter = {part: self._jitter_ms(split_of[part]) for part in rows}
-        windows = self._windows(rows["eval"], jitter["eval"], dataset.window_ms, True)
-        heldout = self.count(windows.first, self._n(dataset.length_ms), self.grid.held_out)
+        rows = {part: self.rows(split) for part, split in split_of.items()}
+        jitter = {part: self._jitter_ms(split) for part, split in split_of.items()}
+        windows = self._placed(evaluated)
+        heldout = self._count(windows.first, self._n(dataset.length_ms), True)
         if dataset.eval_start is not None:
-            heldout[~self._from_start(windows, rows["eval"], jitter["eval"])] = np.nan
-        ahead = self._forward(rows["eval"], jitter["eval"])
+            heldout[~self._from_start(rows["eval"], jitter["eval"])] = np.nan
+        ahead = self._forward(evaluated)
         made: Tensors = {
             "eval_spikes_heldout": heldout,
-            **{
-                f"{part}_behavior": self.behavior(rows[part], dataset.eval_overlap) for part in rows
-            },
-            "eval_spikes_heldin_forward": self.count(ahead, self.n_forward, ~self.grid.held_out),
-            "eval_spikes_heldout_forward": self.count(ahead, self.n_forward, self.grid.held_out),
+            "train_behavior": self.behavior(rows["train"], dataset.eval_overlap),
+            "eval_behavior": self.behavior(rows["eval"], dataset.eval_overlap),
+            "eval_spikes_heldin_forward": self._count(ahead, self.n_forward, False),
+            "eval_spikes_heldout_forward": self._count(ahead, self.n_forward, True),
         }
         if dataset.decode_by is not None:
             group = self.grid.trials[dataset.decode_by].to_numpy()
             for part in rows:
-                made[f"{part}_decode_mask"] = np.stack(
-                    [group[rows[part]] == 0, group[rows[part]] == 1], axis=1
-                )
+                made[f"{part}_decode_mask"] = group[rows[part]][:, None] == [0, 1]
         if psth and dataset.psth is not None:
-            made |= self._psths(rows, every=evaluated == "test")
+            made |= self._psths(rows, dataset.psth, every=evaluated == "test")
             if dataset.jitter is not None:
                 for part in rows:
                     made[f"{part}_jitter"] = np.round(jitter[part] / self.bin_ms).astype(int)
         return made
 
-    def count(
-        self, first: NDArray[np.int64], n_bins: int, neurons: NDArray[np.bool_]
-    ) -> NDArray[np.float32]:
+    def _count(self, first: Ints, n_bins: int, held_out: bool) -> NDArray[np.float32]:
         """Return (B, n_bins, N) counts/bin from bin ``first`` (B,) on, NaN where not observed."""
         index = first[:, None] + np.arange(n_bins)
         inside = np.clip(index, 0, self.n_bins - 1)
-        counts = np.empty((*index.shape, int(neurons.sum())), dtype=np.float32)
-        for kind in (False, True):
-            of_kind = self.grid.held_out == kind
-            chosen = neurons[of_kind]
-            if not chosen.any():
-                continue
-            taken = self._binned(kind)[inside]
-            place = of_kind[neurons]
-            counts[:, :, slice(None) if place.all() else place] = (
-                taken if chosen.all() else taken[:, :, chosen]
-            )
-            unseen = ~self._seen(kind)[inside] | (inside != index)
-            if unseen.any():
-                counts[unseen[:, :, None] & place] = np.nan
+        counts = self._binned(held_out)[inside].astype(np.float32)
+        counts[~self._seen(held_out)[inside] | (inside != index)] = np.nan
         return counts
 
     def _binned(self, held_out: bool) -> NDArray[np.uint8]:
@@ -206,12 +183,8 @@ class TensorMaker:
         return self._counts[held_out]
 
     def behavior(
-        self,
-        rows: NDArray[np.int64],
-        overlap: bool,
-        n_more: int = 0,
-        jitter_ms: NDArray[np.float64] | None = None,
-    ) -> NDArray[np.float64]:
+        self, rows: Ints, overlap: bool, n_more: int = 0, jitter_ms: Floats | None = None
+    ) -> Floats:
         """Return behavior of trials, NaN where it is missing.
 
         Args:
@@ -238,33 +211,29 @@ class TensorMaker:
         windows = self._windows(rows, shift, (start, end), overlap)
         longest = int(windows.length.max())
         index = windows.first[:, None] + np.arange(longest + n_more)
-        end_of = windows.first + np.where(
-            windows.length < longest, windows.length, longest + n_more
-        )
-        held = (index >= 0) & (index < self.n_bins) & (index < end_of[:, None])
+        n_held = np.where(windows.length < longest, windows.length, longest + n_more)
+        held = (index < self.n_bins) & (index < (windows.first + n_held)[:, None])
         taken = self._resampled[np.clip(index, 0, self.n_bins - 1)]
         return np.where(held[:, :, None], taken, np.nan)
 
-    def start_ms(self, split: str) -> NDArray[np.int64]:
+    def start_ms(self, split: str) -> Ints:
         """Return (B,) the millisecond at which the window of each trial of ``split`` begins."""
-        windows = self._windows(
-            self.rows(split), self._jitter_ms(split), self.dataset.window_ms, True
-        )
-        return windows.first * self.bin_ms
+        return self._placed(split).first * self.bin_ms
 
-    def whole(self, split: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    def whole(self, split: str) -> tuple[NDArray[np.float32], Floats]:
         """Return spikes and behavior of trials with their forward periods.
 
         Returns:
             (B, T + T_fp, N) counts/bin of every neuron by id, and (B, T + T_fp, D) behavior.
         """
-        rows, jitter = self.rows(split), self._jitter_ms(split)
-        windows = self._windows(rows, jitter, self.dataset.window_ms, True)
+        windows, held_out = self._placed(split), self.grid.held_out
         if split == "train" or not self.dataset.eval_overlap:
             self._check_apart(windows)
         n_bins = self._n(self.dataset.length_ms) + self.n_forward
-        spikes = self.count(windows.first, n_bins, np.ones(self.grid.held_out.size, dtype=bool))
-        behavior = self.behavior(rows, True, self.n_forward, jitter)
+        spikes = np.empty((windows.row.size, n_bins, held_out.size), dtype=np.float32)
+        for kind in (False, True):
+            spikes[:, :, held_out == kind] = self._count(windows.first, n_bins, kind)
+        behavior = self.behavior(windows.row, True, self.n_forward, self._jitter_ms(split))
         if behavior.ndim == 2:
             behavior = np.repeat(behavior[:, None], n_bins, axis=1)
         return spikes, behavior
@@ -279,64 +248,47 @@ class TensorMaker:
     def _n(self, ms: int) -> int:
         return round(ms / self.bin_ms)
 
-    def _seen(self, held_out: bool) -> NDArray[np.bool_]:
+    def _seen(self, held_out: bool) -> Bools:
         """Return (n_bins,) whether a bin's first millisecond was observed."""
         seen = self.grid.observed_out if held_out else self.grid.observed_in
         return seen[:: self.bin_ms]
 
     def _inputs(
-        self,
-        part: str,
-        rows: NDArray[np.int64],
-        jitter: NDArray[np.float64],
-        held_out: bool,
-        behavior: bool,
-        forward: bool,
+        self, part: str, split: str, kinds: Sequence[bool], behavior: bool, forward: bool
     ) -> Tensors:
-        windows = self._windows(rows, jitter, self.dataset.window_ms, True)
+        windows, n_bins = self._placed(split), self._n(self.dataset.length_ms)
         self._check_apart(windows)
-        kinds = {"heldin": ~self.grid.held_out} | (
-            {"heldout": self.grid.held_out} if held_out else {}
-        )
-        n_bins = self._n(self.dataset.length_ms)
-        made: Tensors = {
-            f"{part}_spikes_{kind}": self.count(windows.first, n_bins, neurons)
-            for kind, neurons in kinds.items()
-        }
+        names = {f"{part}_spikes_{'heldout' if kind else 'heldin'}": kind for kind in kinds}
+        made: Tensors = {n: self._count(windows.first, n_bins, kind) for n, kind in names.items()}
         if behavior:
-            made[f"{part}_behavior"] = self.behavior(rows, self.dataset.overlap, 0, jitter)
+            jitter = self._jitter_ms(split)
+            made[f"{part}_behavior"] = self.behavior(windows.row, self.dataset.overlap, 0, jitter)
         if forward:
-            ahead = self._forward(rows, jitter)
-            for kind, neurons in kinds.items():
-                made[f"{part}_spikes_{kind}_forward"] = self.count(ahead, self.n_forward, neurons)
+            ahead = self._forward(split)
+            for name, kind in names.items():
+                made[f"{name}_forward"] = self._count(ahead, self.n_forward, kind)
         return made
 
-    def _forward(self, rows: NDArray[np.int64], jitter: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _forward(self, split: str) -> Ints:
         """Return (B,) first bins of the forward periods."""
         end = self.dataset.window_ms[1]
-        return self._windows(rows, jitter, (end, end + self.dataset.forward_ms), True).first
+        return self._placed(split, (end, end + self.dataset.forward_ms)).first
+
+    def _placed(self, split: str, range_ms: tuple[int, int] | None = None) -> Windows:
+        """Return where the trials of a split are, jitter included; by default their window."""
+        range_ms = range_ms or self.dataset.window_ms
+        return self._windows(self.rows(split), self._jitter_ms(split), range_ms, True)
 
     def _windows(
-        self,
-        rows: NDArray[np.int64],
-        jitter_ms: NDArray[np.float64],
-        range_ms: tuple[int, int],
-        overlap: bool,
+        self, rows: Ints, jitter_ms: Floats, range_ms: tuple[int, int], overlap: bool
     ) -> Windows:
         """Return the bins that begin within ``range_ms`` of each trial's alignment."""
-        at = self._times(self.dataset.align, rows)
+        at = self._times(self.dataset.align)[rows]
         at = np.where(at == NO_TIME, NO_TIME, at + (jitter_ms * NS_PER_MS).astype(np.int64))
         start, end = (at + edge * NS_PER_MS for edge in range_ms)
         return self._between(rows, at, start, end, overlap)
 
-    def _between(
-        self,
-        rows: NDArray[np.int64],
-        at: NDArray[np.int64],
-        start: NDArray[np.int64],
-        end: NDArray[np.int64],
-        overlap: bool,
-    ) -> Windows:
+    def _between(self, rows: Ints, at: Ints, start: Ints, end: Ints, overlap: bool) -> Windows:
         """Return the bins that begin from ``start`` on and before ``end``, all in ns.
 
         The last microsecond before an end does not count, and a trial that may not overlap ends
@@ -353,27 +305,25 @@ class TensorMaker:
         last = np.minimum(end // width, self.n_bins - 1)
         return Windows(rows, first, last, -(-at // width), overlaps)
 
-    def _next_starts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _next_starts(self, rows: Ints) -> Ints:
         """Return for each trial when the trial after the next one given starts."""
-        starts = np.append(self._times("start_time", None)[1:], np.iinfo(np.int64).max)
+        starts = np.append(self._times("start_time")[1:], np.iinfo(np.int64).max)
         following = np.append(starts[rows[1:]], np.iinfo(np.int64).max)
         return np.where(following == NO_TIME, np.iinfo(np.int64).max, following)
 
-    def _times(self, column: str, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    def _times(self, column: str) -> Ints:
         """Return a time column in ns."""
-        times: NDArray[np.int64] = self.grid.trials[column].to_numpy(dtype=np.int64)
-        return times if rows is None else times[rows]
+        return self.grid.trials[column].to_numpy(dtype=np.int64)
 
-    def _jitter_ms(self, split: str) -> NDArray[np.float64]:
+    def _jitter_ms(self, split: str) -> Floats:
         """Return (B,) how much later trials are aligned, in whole bins."""
-        rows = self.rows(split)
-        if self.dataset.jitter is None:
-            return np.zeros(rows.size)
         every = self._of_split(split)
-        drawn = self._drawn(every, self.dataset.jitter)
-        return drawn[np.searchsorted(every, rows)]
+        return self._drawn(every)[np.searchsorted(every, self.rows(split))]
 
-    def _drawn(self, rows: NDArray[np.int64], jitter: Jitter) -> NDArray[np.float64]:
+    def _drawn(self, rows: Ints) -> Floats:
+        jitter = self.dataset.jitter
+        if jitter is None:
+            return np.zeros(rows.size)
         table = self.grid.trials.iloc[rows]
         of_test = table["split"].to_numpy() == "test"
         length = table[jitter.column].to_numpy(dtype=np.float64) if jitter.column in table else 0.0
@@ -381,10 +331,10 @@ class TensorMaker:
         n_most = np.floor(np.round(most / self.bin_ms, 4))
         # the benchmark's legacy generator, one draw a trial
         draws = np.random.RandomState(self.seed).random_sample(rows.size)
-        shift: NDArray[np.float64] = np.round(draws * n_most) * self.bin_ms
+        shift: Floats = np.round(draws * n_most) * self.bin_ms
         return shift
 
-    def _of_split(self, split: str) -> NDArray[np.int64]:
+    def _of_split(self, split: str) -> Ints:
         rows = np.flatnonzero(self.grid.trials["split"].to_numpy() == split)
         if not rows.size:
             there = self.grid.trials["split"].value_counts()
@@ -394,28 +344,20 @@ class TensorMaker:
             )
         return rows
 
-    def _usable(self, split: str) -> NDArray[np.int64]:
+    def _usable(self, split: str) -> Ints:
         rows = self._of_split(split)
         dataset = self.dataset
-        no_time = self._times(dataset.align, rows) == NO_TIME
-        if dataset.jitter is not None:
-            drawn = self._drawn(rows, dataset.jitter)
-            no_time |= np.isnan(drawn)
-            drawn = np.nan_to_num(drawn)
-        else:
-            drawn = np.zeros(rows.size)
-        windows = self._windows(rows, drawn, dataset.window_ms, True)
+        drawn = self._drawn(rows)
+        no_time = (self._times(dataset.align)[rows] == NO_TIME) | np.isnan(drawn)
+        windows = self._windows(rows, np.nan_to_num(drawn), dataset.window_ms, True)
         # of evaluated trials the forward period is scored, so it must have been observed
         n_bins = self._n(dataset.length_ms) + (self.n_forward if split == "val" else 0)
         index = windows.first[:, None] + np.arange(n_bins)
         inside = (index < self.n_bins).all(axis=1) & (windows.length == self._n(dataset.length_ms))
-        seen = self._seen(False)
-        if split != "test":
-            seen = seen & self._seen(True)
-        if dataset.eval_start is None or split == "train":
-            observed = seen[np.minimum(index, self.n_bins - 1)].all(axis=1)
-        else:
-            observed = np.ones(rows.size, dtype=bool)
+        seen = self._seen(False) & (self._seen(True) | (split == "test"))
+        observed = seen[np.minimum(index, self.n_bins - 1)].all(axis=1)
+        if dataset.eval_start is not None and split != "train":
+            observed[:] = True
         keep = ~no_time & inside & observed
         if not keep.all():
             self.notes.append(
@@ -439,71 +381,53 @@ class TensorMaker:
             f"{some(windows.row[windows.overlaps])})"
         )
 
-    def _from_start(
-        self, windows: Windows, rows: NDArray[np.int64], jitter: NDArray[np.float64]
-    ) -> NDArray[np.bool_]:
+    def _from_start(self, rows: Ints, jitter: Floats) -> Bools:
         """Return (B, T) which bins lie between ``eval_start`` and ``align`` of each trial."""
-        assert self.dataset.eval_start is not None
-        start = self._times(self.dataset.eval_start, rows)
-        end = self._times(self.dataset.align, rows)
-        between = self._between(rows, end, start, end, False)
         # the window of a trial ends its jitter later than the interval; what came before it is cut
         n_bins = self._n(self.dataset.length_ms)
-        shift = np.round(jitter / self.bin_ms).astype(np.int64)
-        stop = n_bins - shift
+        stop = n_bins - np.round(jitter / self.bin_ms).astype(np.int64)[:, None]
         bins = np.arange(n_bins)
-        return (bins < stop[:, None]) & (bins >= (stop - between.length)[:, None])
+        return (bins < stop) & (bins >= stop - self._scored(rows).length[:, None])
 
-    def _psths(self, rows: dict[str, NDArray[np.int64]], every: bool) -> Tensors:
+    def _scored(self, rows: Ints) -> Windows:
+        """Return the bins of trials, without jitter or overlap, that are scored."""
+        if self.dataset.eval_start is None:
+            return self._windows(rows, np.zeros(rows.size), self.dataset.window_ms, False)
+        start, end = (self._times(c)[rows] for c in (self.dataset.eval_start, self.dataset.align))
+        return self._between(rows, end, start, end, False)
+
+    def _psths(self, rows: dict[str, Ints], psth: Psth, every: bool) -> Tensors:
         """Return mean smoothed spikes of each condition, and who is in it.
 
         Args:
             rows: Trials to train and to evaluate, of which PSTHs are made.
+            psth: How.
             every: Whether they are made of all trials that the benchmark has in a split.
         """
-        psth = self.dataset.psth
-        assert psth is not None
-        table = self.grid.trials
-        used = np.zeros(len(table), dtype=bool)
-        used[np.concatenate(list(rows.values()))] = True
+        table, n_bins = self.grid.trials, self._n(self.dataset.length_ms)
+        used = np.isin(np.arange(len(table)), np.concatenate(list(rows.values())))
         if every:
             used = table["split"].to_numpy() != "none"
-        keys = list(psth.conditions)
-        labels = sorted(table.loc[used, keys].dropna().set_index(keys).index.unique().tolist())
-        skipped = np.zeros(len(table), dtype=bool)
+        used &= self._times(self.dataset.align) != NO_TIME
         if self.dataset.outliers is not None:
-            skipped = table[self.dataset.outliers].to_numpy() == 1
-        code = {label: i for i, label in enumerate(labels)}
-        of_trial = np.array([code.get(row, -1) for row in table[keys].itertuples(False, None)])
-        used &= ~skipped & (self._times(self.dataset.align, None) != NO_TIME)
-        smoother = _Smoother(self, psth.kernel_ms)
-        means: list[NDArray[np.float64]] = []
-        members: dict[str, list[NDArray[np.int64]]] = {part: [] for part in rows}
-        n_bins = self._n(self.dataset.length_ms)
-        for label in range(len(labels)):
-            chosen = np.flatnonzero((of_trial == label) & used)
-            if not chosen.size:
-                continue
-            windows = self._psth_windows(chosen)
+            used &= table[self.dataset.outliers].to_numpy() != 1
+        smoothers = [_Smoother(self, psth.kernel_ms, kind) for kind in (False, True)]
+        means: list[Floats] = []
+        members: dict[str, list[Ints]] = {part: [] for part in rows}
+        for _, of_condition in table[used].groupby(list(psth.conditions)):
+            windows = self._scored(of_condition.index.to_numpy())
             windows = windows.take(windows.length >= SHORT * windows.length.mean())
-            means.append(
-                _fitted(smoother.mean(windows), n_bins, self.dataset.eval_start is not None)
-            )
+            mean = np.concatenate([smoother.mean(windows) for smoother in smoothers], axis=1)
+            means.append(_fitted(mean, windows, n_bins, self.dataset.eval_start is not None))
             for part, of_part in rows.items():
                 members[part].append(np.flatnonzero(np.isin(of_part, windows.row)))
         if not means:
             self.notes.append("No trial has a condition, so there are no PSTHs.")
             return {}
-        return {
-            "psth": np.stack(means),
-            **{f"{part}_cond_idx": _ragged(members[part]) for part in rows},
-        }
-
-    def _psth_windows(self, rows: NDArray[np.int64]) -> Windows:
-        if self.dataset.eval_start is None:
-            return self._windows(rows, np.zeros(rows.size), self.dataset.window_ms, False)
-        start, end = (self._times(c, rows) for c in (self.dataset.eval_start, self.dataset.align))
-        return self._between(rows, end, start, end, False)
+        ragged = {f"{part}_cond_idx": np.empty(len(means), dtype=object) for part in rows}
+        for part in rows:
+            ragged[f"{part}_cond_idx"][:] = members[part]
+        return {"psth": np.stack(means), **ragged}
 
 
 class _Smoother:
@@ -512,110 +436,71 @@ class _Smoother:
     The window of an even length is centred half a millisecond late, as the benchmark's is.
     """
 
-    def __init__(self, maker: TensorMaker, kernel_ms: int) -> None:
-        self.maker = maker
+    def __init__(self, maker: TensorMaker, kernel_ms: int, held_out: bool) -> None:
+        grid = maker.grid
         ms = np.arange(6 * kernel_ms) - (6 * kernel_ms - 1) / 2
         self.kernel = np.exp(-0.5 * (ms / kernel_ms) ** 2)
         self.kernel /= self.kernel.sum()
-        self.before = self.kernel.size - 1 - (self.kernel.size - 1) // 2
         self.after = (self.kernel.size - 1) // 2
-        grid = maker.grid
-        order = np.concatenate([np.flatnonzero(~grid.held_out), np.flatnonzero(grid.held_out)])
-        self.order = order
-        self.n_in = int((~grid.held_out).sum())
-        self.runs = {
-            False: _runs(grid.observed_in),
-            True: _runs(grid.observed_out),
-        }
-        self.spikes = {
-            False: self._merged(order[: self.n_in]),
-            True: self._merged(order[self.n_in :]),
-        }
-        self._matrices: dict[int, NDArray[np.float64]] = {}
+        self.before = self.kernel.size - 1 - self.after
+        self.bin_ms = maker.bin_ms
+        self.seen = maker._seen(held_out)
+        self.runs = _runs(grid.observed_out if held_out else grid.observed_in)
+        trains = [grid.spike_ms[neuron] for neuron in np.flatnonzero(grid.held_out == held_out)]
+        spikes = np.concatenate([*trains, np.empty(0, dtype=np.int64)])
+        order = np.argsort(spikes, kind="stable")
+        self.n_neurons = len(trains)
+        self.spike_ms = spikes[order]  # ascending
+        self.spike_of = np.repeat(np.arange(len(trains)), [train.size for train in trains])[order]
+        self._matrices: dict[int, Floats] = {}
 
-    def _merged(self, neurons: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return every spike's ms, ascending, and whose it is (0, 1, ... among ``neurons``)."""
-        trains = [self.maker.grid.spike_ms[neuron] for neuron in neurons]
-        ms = np.concatenate(trains) if trains else np.empty(0, dtype=np.int64)
-        of = np.repeat(np.arange(len(trains)), [train.size for train in trains])
-        order = np.argsort(ms, kind="stable")
-        return ms[order], of[order]
-
-    def mean(self, windows: Windows) -> NDArray[np.float64]:
-        """Return (rows, N) mean over trials of each bin relative to the alignment, held-in first.
-
-        Rows are cut at the end to the length of the shortest trial (at the front for trials that
-        end together).
-        """
-        relative = windows.first - windows.origin
-        low = int(relative.min())
+    def mean(self, windows: Windows) -> Floats:
+        """Return (rows, N) mean over trials of each bin relative to the alignment."""
+        low = int((windows.first - windows.origin).min())
         n_rows = int((windows.last - windows.origin).max()) - low + 1
-        shortest = int(windows.length.min())
-        parts = [self._mean_of(windows, low, n_rows, kind) for kind in (False, True)]
-        rows = np.concatenate(parts, axis=1)
-        from_end = self.maker.dataset.eval_start is not None
-        return rows[-shortest:] if from_end else rows[:shortest]
-
-    def _mean_of(
-        self, windows: Windows, low: int, n_rows: int, held_out: bool
-    ) -> NDArray[np.float64]:
-        bin_ms = self.maker.bin_ms
-        n_ms = n_rows * bin_ms
+        n_ms = n_rows * self.bin_ms
         span = n_ms + self.before + self.after
-        n_neurons = self.order.size - self.n_in if held_out else self.n_in
-        total = np.zeros((n_rows, n_neurons))
-        n_seen = np.zeros((n_rows, 1))
-        seen_bin = self.maker._seen(held_out)
-        together: list[NDArray[np.int64]] = []
-        bins = np.arange(n_rows)
+        total, n_seen = np.zeros((n_rows, self.n_neurons)), np.zeros((n_rows, 1))
+        together: list[Ints] = []
         for first, last, origin in zip(windows.first, windows.last, windows.origin, strict=True):
-            start = (int(origin) + low) * bin_ms  # of row 0
-            rows = (bins + origin + low >= first) & (bins + origin + low <= last)
-            known = rows.copy()
-            known[rows] = seen_bin[origin + low + bins[rows]]
+            bins = origin + low + np.arange(n_rows)
+            known = (bins >= first) & (bins <= last)
+            known[known] = self.seen[bins[known]]
             n_seen += known[:, None]
-            for run_start, run_end in self._runs_in(first, last, held_out):
+            start = int(bins[0]) * self.bin_ms
+            for run_start, run_end in self._runs_in(first, last):
                 inside = (max(run_start - start, 0), min(run_end - start, n_ms))
-                spikes = self._spikes(start, span, (run_start, run_end), held_out)
+                spikes = self._spikes(start, span, run_start, run_end)
                 if known.all() and inside == (0, n_ms):
                     together.append(spikes)
                 else:
-                    smooth = self._smoothed([spikes], n_neurons, span, inside)
+                    smooth = self._smoothed([spikes], span, inside)
                     total += np.where(known[:, None], smooth, 0.0)
-        total += self._smoothed(together, n_neurons, span, (0, n_ms))
+        total += self._smoothed(together, span, (0, n_ms))
         with np.errstate(invalid="ignore", divide="ignore"):
             return total / np.where(n_seen > 0, n_seen, np.nan)
 
-    def _runs_in(self, first: int, last: int, held_out: bool) -> list[tuple[int, int]]:
+    def _runs_in(self, first: int, last: int) -> list[tuple[int, int]]:
         """Return the observed stretches, in ms, that bins ``first`` to ``last`` touch."""
-        starts, ends = self.runs[held_out]
-        low, high = int(first) * self.maker.bin_ms, (int(last) + 1) * self.maker.bin_ms
+        starts, ends = self.runs
+        low, high = int(first) * self.bin_ms, (int(last) + 1) * self.bin_ms
         touched = slice(np.searchsorted(ends, low, side="right"), np.searchsorted(starts, high))
         return list(zip(starts[touched].tolist(), ends[touched].tolist(), strict=True))
 
-    def _spikes(
-        self, start: int, span: int, run: tuple[int, int], held_out: bool
-    ) -> NDArray[np.int64]:
+    def _spikes(self, start: int, span: int, run_start: int, run_end: int) -> Ints:
         """Return spikes as places in a (span, N) array.
 
         Its first ms is as long before ``start`` as the kernel sees.
         """
-        ms, of = self.spikes[held_out]
-        n_neurons = self.order.size - self.n_in if held_out else self.n_in
         begin = start - self.before
-        low, high = np.searchsorted(ms, [max(begin, run[0]), min(begin + span, run[1])])
-        return (ms[low:high] - begin) * n_neurons + of[low:high]
+        edges = [max(begin, run_start), min(begin + span, run_end)]
+        run = slice(*np.searchsorted(self.spike_ms, edges))
+        return (self.spike_ms[run] - begin) * self.n_neurons + self.spike_of[run]
 
-    def _smoothed(
-        self,
-        spikes: Sequence[NDArray[np.int64]],
-        n_neurons: int,
-        span: int,
-        inside: tuple[int, int],
-    ) -> NDArray[np.float64]:
+    def _smoothed(self, spikes: Sequence[Ints], span: int, inside: tuple[int, int]) -> Floats:
         """Sum spikes of trials, smooth, and return (rows, N) sums over bins' ms ``inside``."""
         places = np.concatenate([*spikes, np.empty(0, dtype=np.int64)])
-        counts = np.bincount(places, minlength=span * n_neurons).reshape(span, n_neurons)
+        counts = np.bincount(places, minlength=span * self.n_neurons).reshape(span, -1)
         n_ms = span - self.kernel.size + 1
         if inside != (0, n_ms):
             return self._matrix(n_ms, inside) @ counts.astype(np.float64)
@@ -623,7 +508,7 @@ class _Smoother:
             self._matrices[n_ms] = self._matrix(n_ms, inside)
         return self._matrices[n_ms] @ counts.astype(np.float64)
 
-    def _matrix(self, n_ms: int, inside: tuple[int, int]) -> NDArray[np.float64]:
+    def _matrix(self, n_ms: int, inside: tuple[int, int]) -> Floats:
         """Return (rows, span) weight of a spike at each ms in each bin.
 
         A spike at ms s adds ``kernel[tap]`` at ms ``s + tap - after``; both count from row 0, and
@@ -633,25 +518,22 @@ class _Smoother:
         tap = ms - np.arange(n_ms + self.kernel.size - 1) + self.kernel.size - 1
         reaches = (tap >= 0) & (tap < self.kernel.size) & (ms >= inside[0]) & (ms < inside[1])
         weights = np.where(reaches, self.kernel[np.clip(tap, 0, self.kernel.size - 1)], 0.0)
-        return weights.reshape(n_ms // self.maker.bin_ms, self.maker.bin_ms, -1).sum(axis=1)
+        return weights.reshape(n_ms // self.bin_ms, self.bin_ms, -1).sum(axis=1)
 
 
-def _runs(seen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _runs(seen: Bools) -> tuple[Ints, Ints]:
     """Return starts and ends of the stretches of True."""
     edges = np.diff(np.concatenate([[False], seen, [False]]).astype(np.int8))
     return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
 
 
-def _fitted(rows: NDArray[np.float64], n_bins: int, at_end: bool) -> NDArray[np.float64]:
-    """Return rows cut or padded with NaN to ``n_bins``, in front where trials end together."""
-    missing = n_bins - len(rows)
-    if missing <= 0:
-        return rows[-n_bins:] if at_end else rows[:n_bins]
-    pad = np.full((missing, rows.shape[1]), np.nan)
-    return np.concatenate([pad, rows] if at_end else [rows, pad])
+def _fitted(rows: Floats, windows: Windows, n_bins: int, at_end: bool) -> Floats:
+    """Return rows cut to the shortest trial, and padded with NaN to ``n_bins``.
 
-
-def _ragged(lists: Sequence[NDArray[np.int64]]) -> NDArray[np.object_]:
-    out = np.empty(len(lists), dtype=object)
-    out[:] = lists
-    return out
+    Both happen at the end, or in front where trials end together.
+    """
+    kept = min(n_bins, int(windows.length.min()), len(rows))
+    missing = n_bins - kept
+    if at_end:
+        return np.pad(rows[len(rows) - kept :], ((missing, 0), (0, 0)), constant_values=np.nan)
+    return np.pad(rows[:kept], ((0, missing), (0, 0)), constant_values=np.nan)

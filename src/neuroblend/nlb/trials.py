@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def read_nlb(
     """
     dataset = find_dataset(dataset) if isinstance(dataset, str) else dataset
     maker = TensorMaker(load_session(source, dataset), dataset, bin_ms)
-    spikes, behavior, condition, split, starts = [], [], [], [], []
+    parts = []
     for part, role in PARTS.items():
         counts, signals = maker.whole(part)
         seen = ~np.isnan(counts).any(axis=(1, 2))
@@ -57,26 +58,22 @@ def read_nlb(
                 f"{int((~seen).sum())} of {seen.size} {part} trials left out of the run: they, or "
                 "their forward period, were not observed throughout."
             )
-        spikes.append(counts[seen])
-        behavior.append(signals[seen])
-        labels = maker.condition(part)
-        condition.append(None if labels is None else labels[seen])
-        split.append(np.full(int(seen.sum()), role))
-        starts.append(maker.start_ms(part)[seen])
-    every = np.concatenate(spikes)
-    rates = None
-    if true_rates is not None:
-        rates = true_rates(np.concatenate(starts), every.shape[1], bin_ms)
+        columns: dict[str, NDArray[Any] | None] = {
+            "spikes": counts,
+            "behavior": signals,
+            "condition": maker.condition(part),
+            "split": np.full(seen.size, role),
+            "start_ms": maker.start_ms(part),
+        }
+        parts.append({name: values[seen] for name, values in columns.items() if values is not None})
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    start_ms, n_bins = joined.pop("start_ms"), joined["spikes"].shape[1]
     trials = Trials.from_arrays(
-        every,
-        bin_ms / 1000,
-        np.concatenate(behavior),
-        behavior_names(maker),
-        None if dataset.psth is None else np.concatenate([c for c in condition if c is not None]),
-        None,
-        np.concatenate(split),
-        maker.grid.held_out,
-        rates,
+        **joined,
+        bin_s=bin_ms / 1000,
+        behavior_names=behavior_names(maker),
+        held_out=maker.grid.held_out,
+        rates=None if true_rates is None else true_rates(start_ms, n_bins, bin_ms),
         name=dataset.name,
     )
     for note in maker.notes:

@@ -79,6 +79,7 @@ from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
 
 Array = NDArray[np.float64]
+Rng = np.random.Generator
 
 # Movement (module docstring, "Movement").
 GO_CUE_S = 0.2
@@ -194,15 +195,15 @@ def simulate_reaching(
         InputError: A count or a scale is not positive, a spread or the lead is negative, or
             ``central_share`` is outside [0, 1].
     """
-    _check_positive(
-        n_trials=n_trials,
-        n_neurons=n_neurons,
-        n_bins=n_bins,
-        bin_s=bin_s,
-        n_conditions=n_conditions,
-        median_rate_hz=median_rate_hz,
-    )
-    _check_not_negative(rate_log_sd=rate_log_sd, lead_s=lead_s, shared_sd=shared_sd)
+    counts = {"n_trials": n_trials, "n_neurons": n_neurons, "n_bins": n_bins, "bin_s": bin_s}
+    scales = {"n_conditions": n_conditions, "median_rate_hz": median_rate_hz}
+    for name, value in (counts | scales).items():
+        if not value > 0:
+            raise InputError(f"{name} must be greater than 0, got {value}")
+    spreads = {"rate_log_sd": rate_log_sd, "lead_s": lead_s, "shared_sd": shared_sd}
+    for name, value in spreads.items():
+        if not value >= 0:
+            raise InputError(f"{name} must not be negative, got {value}")
     if not 0 <= central_share <= 1:
         raise InputError(f"central_share must lie in [0, 1], got {central_share}")
 
@@ -219,12 +220,14 @@ def simulate_reaching(
         hand_rng, (n_trials, n_bins, 2), bin_s / REST_TAU_S
     )
 
+    # (B, T) seconds since the neural trigger, which precedes movement onset by the lead
+    since = centres - (planned.onset - lead_s)[:, None]
+    shape = n_trials, n_bins, n_neurons
     log_modulation = (
-        _preparation_and_rotation(neuron_rng, planned, intended, centres, lead_s, n_neurons)
-        + _trigger(neuron_rng, planned, centres, lead_s, n_neurons)
+        _preparation_and_rotation(neuron_rng, planned, intended, since, n_neurons)
+        + _trigger(neuron_rng, since, n_neurons)
         + _velocity_tuning(neuron_rng, planned, edges, lead_s, n_neurons)
-        + shared_sd
-        * _shared_fluctuations(shared_rng, neuron_rng, (n_trials, n_bins, n_neurons), bin_s)
+        + shared_sd * _shared_fluctuations(shared_rng, neuron_rng, shape, bin_s)
     )
     deviate = np.clip(neuron_rng.standard_normal(n_neurons), -MAX_RATE_SD, MAX_RATE_SD)
     mean_hz = median_rate_hz * np.exp(rate_log_sd * deviate)
@@ -242,27 +245,13 @@ def simulate_reaching(
     )
 
 
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise InputError(f"{name} must be greater than 0, got {value}")
-
-
-def _check_not_negative(**values: float) -> None:
-    for name, value in values.items():
-        if not value >= 0:
-            raise InputError(f"{name} must not be negative, got {value}")
-
-
 def _minimum_jerk(phase: Array) -> Array:
     """Fraction of the way covered at a fraction ``phase`` of the duration (Flash & Hogan 1985)."""
     x = np.clip(phase, 0, 1)
     return x**3 * (10 - 15 * x + 6 * x**2)
 
 
-def _intended_reaches(
-    rng: np.random.Generator, condition: NDArray[np.int64], n_conditions: int
-) -> _Reaches:
+def _intended_reaches(rng: Rng, condition: NDArray[np.int64], n_conditions: int) -> _Reaches:
     """The mean reach of each trial's condition, started after that trial's reaction time."""
     curvature_of_target = CURVATURE_SD_OVER_TARGETS * rng.standard_normal(n_conditions)
     n_trials = len(condition)
@@ -276,9 +265,7 @@ def _intended_reaches(
     )
 
 
-def _vary(
-    rng: np.random.Generator, reaches: _Reaches, scale: float, onset_sd_s: float = 0.0
-) -> _Reaches:
+def _vary(rng: Rng, reaches: _Reaches, scale: float, onset_sd_s: float = 0.0) -> _Reaches:
     """Add ``scale`` times the full trial-to-trial spread to every reach."""
     noise = rng.standard_normal((5, len(reaches.onset)))
     return _Reaches(
@@ -290,18 +277,15 @@ def _vary(
     )
 
 
-def _since_trigger(planned: _Reaches, times: Array, lead_s: float) -> Array:
-    """Seconds since the neural trigger, which precedes movement onset by the lead; (B, T)."""
-    return times - (planned.onset - lead_s)[:, None]
-
-
 def _logistic(x: Array) -> Array:
     return 0.5 * (1 + np.tanh(x / 2))
 
 
-def _plan_state(planned: _Reaches, intended: _Reaches) -> Array:
-    """The plan as a state of unit-sized coordinates: (B, 4)."""
-    return np.stack(
+def _preparation_and_rotation(
+    rng: Rng, planned: _Reaches, intended: _Reaches, since: Array, n_neurons: int
+) -> Array:
+    """A preparatory state that, at the trigger, gives way to rotations it seeds: (B, T, N)."""
+    plan = np.stack(  # as a state of unit-sized coordinates: (B, 4)
         [
             np.cos(planned.direction),
             np.sin(planned.direction),
@@ -310,19 +294,6 @@ def _plan_state(planned: _Reaches, intended: _Reaches) -> Array:
         ],
         axis=-1,
     )
-
-
-def _preparation_and_rotation(
-    rng: np.random.Generator,
-    planned: _Reaches,
-    intended: _Reaches,
-    times: Array,
-    lead_s: float,
-    n_neurons: int,
-) -> Array:
-    """A preparatory state that, at the trigger, gives way to rotations it seeds: (B, T, N)."""
-    plan = _plan_state(planned, intended)
-    since = _since_trigger(planned, times, lead_s)
     moving = _logistic(since / 0.02)
     preparatory = (1 - moving)[..., None] * plan[:, None]
 
@@ -340,17 +311,14 @@ def _preparation_and_rotation(
     return preparatory @ into_preparatory + rotation @ into_rotation
 
 
-def _trigger(
-    rng: np.random.Generator, planned: _Reaches, times: Array, lead_s: float, n_neurons: int
-) -> Array:
+def _trigger(rng: Rng, since: Array, n_neurons: int) -> Array:
     """A transient that tells when the movement starts and not which one it is: (B, T, N)."""
-    since = _since_trigger(planned, times, lead_s)
     transient = _logistic(since / 0.02) * (0.3 + 0.7 * np.exp(-np.maximum(since, 0) / 0.2))
     return transient[..., None] * (TRIGGER_MEAN + TRIGGER_SD * rng.standard_normal(n_neurons))
 
 
 def _velocity_tuning(
-    rng: np.random.Generator, planned: _Reaches, edges: Array, lead_s: float, n_neurons: int
+    rng: Rng, planned: _Reaches, edges: Array, lead_s: float, n_neurons: int
 ) -> Array:
     """Tuning to the planned velocity and speed, ahead of the hand by the lead: (B, T, N)."""
     velocity = planned.velocity(edges + lead_s) / 1000
@@ -363,10 +331,7 @@ def _velocity_tuning(
 
 
 def _shared_fluctuations(
-    rng: np.random.Generator,
-    neuron_rng: np.random.Generator,
-    shape: tuple[int, int, int],
-    bin_s: float,
+    rng: Rng, neuron_rng: Rng, shape: tuple[int, int, int], bin_s: float
 ) -> Array:
     """Fluctuations unrelated to the movement, of unit variance in expectation: (B, T, N).
 
@@ -382,9 +347,7 @@ def _shared_fluctuations(
     return shared
 
 
-def _ornstein_uhlenbeck(
-    rng: np.random.Generator, shape: tuple[int, int, int], bin_in_taus: float
-) -> Array:
+def _ornstein_uhlenbeck(rng: Rng, shape: tuple[int, int, int], bin_in_taus: float) -> Array:
     """Stationary Ornstein-Uhlenbeck processes of unit variance along axis 1: (B, T, K)."""
     decay = np.exp(-bin_in_taus)
     noise = rng.standard_normal(shape)

@@ -23,7 +23,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neuroblend.data.calcium.bugeon import SUBCLASSES as NAMES
 from neuroblend.errors import InputError, nearest
@@ -32,7 +31,10 @@ from neuroblend.simulate.v1_activity import (
     FRAME_S,
     SUBCLASSES,
     CellTraits,
+    Floats,
+    Ints,
     MouseBehavior,
+    Rng,
     by_state_alone,
     simulate_activity,
     simulate_behavior,
@@ -49,6 +51,7 @@ TYPES = {
     "Sst": ("Sst-Tac1-Htr1d", "Sst-Calb2-Pdlim5"),
     "Sncg": ("Sncg-Vip-Itih5",),
 }
+ALL_TYPES = [name for kind in NAMES for name in TYPES[kind]]
 RECURRING = 0.5  # of a session's cells are those of the mouse's other sessions
 FIRST_DAY = date(2019, 10, 7)  # of each mouse's sessions, which are two days apart
 N_GENES = 72
@@ -111,7 +114,7 @@ def simulate_v1(
         for mouse in range(size.n_mice):
             _write_mouse(partial / MICE[mouse], preset, size, np.random.default_rng([seed, mouse]))
         (partial / "genes.names.txt").write_text("".join(f"Gene{i + 1}\n" for i in range(N_GENES)))
-        (partial / "ttypes.names.txt").write_text("".join(f"{name}\n" for name in _all_types()))
+        (partial / "ttypes.names.txt").write_text("".join(f"{name}\n" for name in ALL_TYPES))
         (partial / "states.names.txt").write_text(
             "Running\nStationary Desynchronized\nStationary Synchronized\n"
         )
@@ -123,11 +126,7 @@ def simulate_v1(
     return out
 
 
-def _all_types() -> list[str]:
-    return [name for kind in NAMES for name in TYPES[kind]]
-
-
-def _write_mouse(folder: Path, preset: str, size: Size, rng: np.random.Generator) -> None:
+def _write_mouse(folder: Path, preset: str, size: Size, rng: Rng) -> None:
     """Draw the cells of a mouse, and write its sessions."""
     n_again = round(RECURRING * size.n_neurons)
     n_new = size.n_neurons - n_again
@@ -136,10 +135,7 @@ def _write_mouse(folder: Path, preset: str, size: Size, rng: np.random.Generator
     classes = {"EC": EXCITATORY, **SUBCLASSES}
     if preset == "state-only":
         classes = {name: by_state_alone(kind) for name, kind in classes.items()}
-    kinds = [
-        classes["EC"] if name == "EC" else classes.get(name.split("-")[0], classes["Lamp5"])
-        for name in types
-    ]
+    kinds = [classes.get(name.split("-")[0], classes["Lamp5"]) for name in types]
     traits = CellTraits.draw(kinds, rng)
     if preset == "null":
         types = [types[i] for i in rng.permutation(n_cells)]
@@ -159,7 +155,7 @@ def _write_mouse(folder: Path, preset: str, size: Size, rng: np.random.Generator
             _write_run(day / stimulus / "01", activity, behavior, rng)
 
 
-def _draw_types(n: int, rng: np.random.Generator) -> list[str]:
+def _draw_types(n: int, rng: Rng) -> list[str]:
     """Draw types, of each subclass as many as its share, within one."""
     n_subclass = round(n * (1 - SHARE_EXCITATORY - SHARE_INHIBITORY))
     share = np.array(list(SHARES.values())) / sum(SHARES.values())
@@ -175,25 +171,16 @@ def _draw_types(n: int, rng: np.random.Generator) -> list[str]:
 
 
 def _write_cells(
-    folder: Path,
-    types: list[str],
-    cells: NDArray[np.int64],
-    position: NDArray[np.float64],
-    genes: NDArray[np.int64],
+    folder: Path, types: list[str], cells: Ints, position: Floats, genes: Ints
 ) -> None:
     folder.mkdir(parents=True)
-    known = _all_types()
-    probability = np.zeros((len(types), len(known)))
-    for i, name in enumerate(types):
-        if name in known:
-            probability[i, known.index(name)] = 1
     # interneurons without a type were not found again in the slices, and have no identity
     matched = np.array([name != "IN" for name in types])
     (folder / "neuron.ttype.txt").write_text("".join(f"{name}\n" for name in types))
     arrays = {
         "UniqueID": np.where(matched, cells + 1.0, np.nan)[:, None],
         "gene_count": genes,
-        "prob_ttypes": probability,
+        "prob_ttypes": 1.0 * (np.array(types)[:, None] == ALL_TYPES),
         "stackPosCorrected": position,
         "depth": position[:, 2:],
         "plane": (position[:, 2:] * N_PLANES / 300).astype(int),
@@ -202,9 +189,7 @@ def _write_cells(
         np.save(folder / f"neuron.{name}.npy", array)
 
 
-def _write_run(
-    folder: Path, activity: NDArray[np.float64], behavior: MouseBehavior, rng: np.random.Generator
-) -> None:
+def _write_run(folder: Path, activity: Floats, behavior: MouseBehavior, rng: Rng) -> None:
     folder.mkdir(parents=True)
     n_frames = len(activity)
     frames = 5.0 + FRAME_S * np.arange(n_frames)
@@ -228,9 +213,7 @@ def _write_run(
         np.save(folder / f"{name}.npy", array)
 
 
-def _with_blinks(
-    size: NDArray[np.float64], rate_hz: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _with_blinks(size: Floats, rate_hz: float, rng: Rng) -> Floats:
     """Return the pupil's size with blinks of 0.2 s and a few losses of 2 to 6 s as NaN."""
     size = size.copy()
     seconds = len(size) / rate_hz

@@ -24,6 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Rng = np.random.Generator
+
 FRAME_S = 0.23344201  # of Bugeon et al. (2022)
 FLUCTUATION_S = (1.0, 4.0, 15.0, 60.0)  # time constants of what cells share beside behavior
 FLUCTUATION_SIZE = 0.35  # change of the log rate, for a cell that takes its mean share
@@ -82,17 +86,17 @@ class MouseBehavior:
         state: (T,) 0 running, 1 stationary and desynchronised, 2 stationary and synchronised.
     """
 
-    speed: NDArray[np.float64]
-    pupil: NDArray[np.float64]
-    state: NDArray[np.int64]
+    speed: Floats
+    pupil: Floats
+    state: Ints
 
-    def drives(self) -> NDArray[np.float64]:
+    def drives(self) -> Floats:
         """Return (T, 3) what cells follow: running, lagging a little, pupil, synchronised state."""
         running = _smoothed((self.state == RUNNING).astype(float), 4.0)
         return np.stack([running, self.pupil, self.state == SYNCHRONISED], axis=1)
 
 
-def simulate_behavior(n_frames: int, rng: np.random.Generator) -> MouseBehavior:
+def simulate_behavior(n_frames: int, rng: Rng) -> MouseBehavior:
     """Return bouts of running, a pupil that follows them and drifts, and the state of cortex."""
     running = np.zeros(n_frames, dtype=bool)
     frame, runs = 0, rng.random() < 0.3
@@ -121,13 +125,13 @@ class CellTraits:
         smear_s: (N,) time constant of an event.
     """
 
-    offset: NDArray[np.float64]
-    modulation: NDArray[np.float64]
-    loading: NDArray[np.float64]
-    smear_s: NDArray[np.float64]
+    offset: Floats
+    modulation: Floats
+    loading: Floats
+    smear_s: Floats
 
     @classmethod
-    def draw(cls, kinds: list[CellClass], rng: np.random.Generator) -> CellTraits:
+    def draw(cls, kinds: list[CellClass], rng: Rng) -> CellTraits:
         """Draw the traits of cells of the given classes."""
         n = len(kinds)
         spread = WITHIN_CLASS * rng.normal(size=(n, 3))
@@ -147,15 +151,13 @@ class CellTraits:
             np.array([kind.smear_s for kind in kinds]) * np.exp(0.2 * rng.normal(size=n)),
         )
 
-    def take(self, index: NDArray[np.int64]) -> CellTraits:
+    def take(self, index: Ints) -> CellTraits:
         """Return the cells ``index``."""
         parts = (self.offset, self.modulation, self.loading, self.smear_s)
         return CellTraits(*(part[index] for part in parts))
 
 
-def simulate_activity(
-    traits: CellTraits, behavior: MouseBehavior, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def simulate_activity(traits: CellTraits, behavior: MouseBehavior, rng: Rng) -> Floats:
     """Return (T, N) activity of cells under behavior and fluctuations drawn anew."""
     drives = behavior.drives()
     n_frames = len(drives)
@@ -166,14 +168,13 @@ def simulate_activity(
     events = rng.poisson(np.exp(log_rate.clip(-8, 2)))
     amplitude = np.where(events > 0, rng.gamma(np.maximum(events, 1)), 0.0)
     keep = np.exp(-FRAME_S / traits.smear_s)
-    activity = np.empty_like(amplitude)
-    for i, k in enumerate(keep):
-        activity[:, i] = lfilter([1 - k], [1, -k], amplitude[:, i])
+    smeared = [lfilter([1 - k], [1, -k], a) for k, a in zip(keep, amplitude.T, strict=True)]
+    activity = np.stack(smeared, axis=1)
     activity[activity < 0.02] = 0
     return activity
 
 
-def wandering(n: int, tau: float, n_signals: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def wandering(n: int, tau: float, n_signals: int, rng: Rng) -> Floats:
     """Return (n, n_signals) Ornstein-Uhlenbeck processes of variance 1, ``tau`` in frames."""
     keep = np.exp(-1 / tau)
     noise = rng.normal(size=(n, n_signals)) * np.sqrt(1 - keep**2)
@@ -181,6 +182,6 @@ def wandering(n: int, tau: float, n_signals: int, rng: np.random.Generator) -> N
     return np.asarray(lfilter([1], [1, -keep], noise, axis=0))
 
 
-def _smoothed(signal: NDArray[np.float64], tau: float) -> NDArray[np.float64]:
+def _smoothed(signal: Floats, tau: float) -> Floats:
     keep = np.exp(-1 / tau)
     return np.asarray(lfilter([1 - keep], [1, -keep], signal))

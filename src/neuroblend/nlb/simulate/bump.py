@@ -1,142 +1,90 @@
 """Sessions of reaches, half of them with a bump of the hand before (``area2_bump``)."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.nlb.simulate.moves import Moves, drawn_moves, positions, reach_latents
+from neuroblend.nlb.arrays import Floats, Ints, Rng
+from neuroblend.nlb.simulate.moves import drawn_moves, positions, reach_latents
 from neuroblend.nlb.simulate.session import (
-    Array,
-    Flags,
     Session,
-    Whole,
     blanked,
     gradient,
+    known_if,
     laid_out,
     log_normal,
     slow_noise,
 )
-from neuroblend.nlb.simulate.tables import Bump, NlbDataset
+from neuroblend.nlb.simulate.tables import Bump
 
 
-def bump_session(
-    dataset: NlbDataset,
-    task: Bump,
-    split: NDArray[np.str_],
-    world: np.random.Generator,
-    rng: np.random.Generator,
-) -> Session:
-    """Simulate one session.
-
-    Args:
-        dataset: For its lag.
-        task: Its parameters.
-        split: (B,) of the trials, in order.
-        world: Stream of what all sessions of a seed share.
-        rng: Stream of what is this session's own.
-    """
+def bump_session(task: Bump, lag_ms: int, split: NDArray[np.str_], world: Rng, rng: Rng) -> Session:
+    """Simulate one session (:mod:`neuroblend.nlb.simulate.session`)."""
     n = len(split)
     result = np.where(split == "none", rng.choice(["A", "I", "F"], n, p=[0.5, 0.4, 0.1]), "R")
-    bumped, aborted = rng.permutation(np.arange(n) % 2 == 1), result == "A"
+    with_bump, reached = rng.permutation(np.arange(n) % 2 == 1), result != "A"
+    bumped = with_bump & reached
     way = 45.0 * rng.permuted(np.arange(n) % 8)
     bump_way = 45.0 * rng.permuted(np.arange(n) % 8)
 
     bump = rng.integers(*task.wait_ms, n)
-    target_on = bump + np.where(bumped, rng.integers(*task.bump_to_target_ms, n), 200)
+    target_on = bump + np.where(with_bump, rng.integers(*task.bump_to_target_ms, n), 200)
     onset = target_on + 1 + log_normal(rng, task.reaction_ms, n)
     length = onset + rng.integers(*task.after_ms, n)
-    length = np.where(aborted, rng.integers(400, 1200, n), length)
-    start, observed = laid_out(length, task.between_ms, task.n_blocks, task.gap_ms)
+    length = np.where(reached, length, rng.integers(400, 1200, n))
+    start, observed = laid_out(length, task)
     n_ms = int(observed[-1, 1])
     bump, target_on, onset, stop = (start + times for times in (bump, target_on, onset, length))
 
-    planned, executed = _reaches_and_bumps(
-        rng, task, bumped & ~aborted, ~aborted, bump, target_on, onset, stop, bump_way, way
+    # Bumped out, back by oneself, the reach, and back to the centre: (4, B), in order of onset.
+    home, back = np.zeros((n, 2)), bump + int(1000 * task.bump_s) + 40
+    made = np.stack([bumped, bumped, reached, reached])
+    begin = np.stack([bump, back, onset, stop + 80])[made]
+    order = np.argsort(begin, kind="stable")
+    prepared = np.stack([bump, back - 150, target_on, stop])[made]
+    out, there = task.bump_cm * _unit_vector(bump_way), task.reach_cm * _unit_vector(way)
+    goal = np.stack([out, home, there, home])[made]
+    duration_s = np.repeat([task.bump_s, 0.3, task.duration_s, 0.35], made.sum(axis=1))
+    imposed = np.repeat([True, False, False, False], made.sum(axis=1))
+    planned, executed = drawn_moves(
+        rng,
+        begin[order],
+        prepared[order],
+        goal[order],
+        duration_s[order],
+        task.curvature_sd * rng.standard_normal(len(order)),
+        imposed[order],
+        chained=True,
     )
-    latents = reach_latents(
-        world, rng, planned, n_ms, dataset.lag_ms, task.reach_cm, task.duration_s
-    )
+    latents = reach_latents(world, rng, planned, n_ms, lag_ms, task.reach_cm, task.duration_s)
     hand = positions(rng, executed, n_ms, task.reach_cm)
     signals = _arm_signals(world, rng, hand, observed)
 
-    def unless_aborted(times: Array | Whole, where: Flags | bool = True) -> Array:
-        return np.where(~aborted & where, times, np.nan)
-
     felt = bump + np.rint(8 * rng.standard_normal(n)).astype(int)
-    bump_dir = unless_aborted(bump_way, bumped)
+    bump_dir = known_if(bumped, bump_way)
     trials = {
         "start_time": start,
         "stop_time": stop,
         "result": result,
         "ctr_hold": np.round(rng.uniform(0.55, 1.45, n), 6),
-        "ctr_hold_bump": bumped,
+        "ctr_hold_bump": with_bump,
         "bump_dir": bump_dir,
-        "target_on_time": unless_aborted(target_on),
+        "target_on_time": known_if(reached, target_on),
         "target_dir": way,
-        "go_cue_time": unless_aborted(target_on + 1),
-        "bump_time": unless_aborted(bump, bumped),
-        "move_onset_time": unless_aborted(np.where(bumped, felt, onset)),
-        "cond_dir": np.where(bumped, bump_dir, way),
+        "go_cue_time": known_if(reached, target_on + 1),
+        "bump_time": known_if(bumped, bump),
+        "move_onset_time": known_if(reached, np.where(with_bump, felt, onset)),
+        "cond_dir": np.where(with_bump, bump_dir, way),
         "split": split,
     }
     return Session(latents, observed, trials, blanked(signals, observed))
 
 
-def _reaches_and_bumps(
-    rng: np.random.Generator,
-    task: Bump,
-    bumped: Flags,
-    reached: Flags,
-    bump: Whole,
-    target_on: Whole,
-    onset: Whole,
-    stop: Whole,
-    bump_way: Array,
-    way: Array,
-) -> tuple[Moves, Moves]:
-    """Planned and executed movements: bumped out, back, reach, back to the centre."""
-
-    def towards(degrees: Array, extent: float) -> Array:
-        angle = np.deg2rad(degrees)
-        return extent * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-
-    home = np.zeros((len(bump), 2))
-    ahead = bump + int(1000 * task.bump_s) + 40
-    parts = [  # which trials, onset, from when planned, goal, duration, imposed
-        (bumped, bump, bump, towards(bump_way, task.bump_cm), task.bump_s, True),
-        (bumped, ahead, ahead - 150, home, 0.3, False),
-        (reached, onset, target_on, towards(way, task.reach_cm), task.duration_s, False),
-        (reached, stop + 80, stop, home, 0.35, False),
-    ]
-    onsets, prepared, goals, durations, imposed = (
-        np.concatenate(values)
-        for values in zip(
-            *(
-                (begin[w], plan[w], goal[w], np.full(w.sum(), lasts), np.full(w.sum(), by_machine))
-                for w, begin, plan, goal, lasts, by_machine in parts
-            ),
-            strict=True,
-        )
-    )
-    order = np.argsort(onsets, kind="stable")
-    curvature = task.curvature_sd * rng.standard_normal(len(order))
-    planned, executed = drawn_moves(
-        rng,
-        onsets[order],
-        prepared[order],
-        goals[order],
-        durations[order],
-        curvature,
-        chained=True,
-    )
-    imposed = imposed[order]
-    return replace(planned, imposed=imposed), replace(executed, imposed=imposed)
+def _unit_vector(degrees: Floats) -> Floats:
+    angle = np.deg2rad(degrees)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
 
-def _arm_signals(
-    world: np.random.Generator, rng: np.random.Generator, hand: Array, observed: Whole
-) -> dict[str, Array]:
+def _arm_signals(world: Rng, rng: Rng, hand: Floats, observed: Ints) -> dict[str, Floats]:
     """Everything that follows from the position of the hand in cm."""
     into_joints, into_muscles = world.normal(0, 3.0, (2, 7)), world.normal(0, 0.004, (2, 4))
     rest, slack = world.uniform(-20, 60, 7), world.uniform(0.1, 0.3, 4)

@@ -2,10 +2,9 @@
 
 Shapes: ``B`` trials, ``T`` bins, ``N`` units, ``K`` latents.
 
-The published files cannot be part of this project, and no published file knows its own rates. What
-is written here has their schema (:mod:`neuroblend.nlb.simulate.tables`, with its sources and
-with what could not be checked), drives its units by latents that are known,
-and is read by whatever reads the published ones.
+No published file knows its own rates. What is written here has their schema
+(:mod:`neuroblend.nlb.simulate.tables`, with its sources and with what could not be checked),
+drives its units by latents that are known, and is read by whatever reads the published ones.
 
 Spikes are Poisson given the rates, which are constant within a millisecond::
 
@@ -14,10 +13,7 @@ Spikes are Poisson given the rates, which are constant within a millisecond::
 The latents, loadings and log rates are kept in ``FILE.truth.h5`` beside ``FILE.nwb``.
 """
 
-import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -27,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroblend.errors import InputError, nearest
+from neuroblend.files import write_whole
+from neuroblend.nlb.arrays import Floats, Ints, Rng
 from neuroblend.nlb.simulate.bump import bump_session
 from neuroblend.nlb.simulate.interval import interval_session
 from neuroblend.nlb.simulate.maze import maze_session
@@ -87,21 +85,25 @@ def simulate_nlb(
     """
     found = _checked(dataset, part, seed)
     path = Path(path)
-    units = _units(found, n_units, dataset, seed)
+    units = _units(found, n_units, seed)
     split = _splits(found, n_trials, part, _stream(dataset, seed, f"splits {part}"))
-    session = _session(found, split, dataset, seed, part)
-    columns = found.columns
+    session = _session(found, split, seed, part)
     if part == "test":
         session = _windows_alone(found, session)
-        units = _some(units, ~units.held_out)
-        columns = found.test_columns
+        units = units.held_in()
     spike_times = _spikes(_stream(dataset, seed, f"spikes {part}"), session, units)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(truth_path(path), ".h5") as unfinished:
-        _write_truth(unfinished, session, units, dataset, seed)
-        with _replacing(path, ".nwb") as unfinished_nwb:
-            title = f"{dataset} {part} seed {seed}"
-            write_nwb(unfinished_nwb, found, session, units, spike_times, columns, title=title)
+    title = f"{dataset} {part} seed {seed}"
+
+    def write(truth: Path) -> None:
+        with h5py.File(truth, "w") as file:
+            file["latents"] = session.latents
+            file["loading"] = units.loading
+            file["log_rate"] = units.log_rate
+            file["unit_id"] = units.unit_id
+            file.attrs.update({"dataset": dataset, "seed": seed})
+        write_whole(path, lambda nwb: write_nwb(nwb, found, session, units, spike_times, title))
+
+    write_whole(truth_path(path), write)
     return path
 
 
@@ -110,9 +112,7 @@ def truth_path(path: str | Path) -> Path:
     return Path(path).with_suffix(".truth.h5")
 
 
-def true_rates(
-    path: str | Path, start_ms: NDArray[np.int64], n_bins: int, bin_ms: int
-) -> NDArray[np.float32]:
+def true_rates(path: str | Path, start_ms: Ints, n_bins: int, bin_ms: int) -> NDArray[np.float32]:
     """Expected counts of a simulated file's units in windows of bins.
 
     Args:
@@ -156,7 +156,7 @@ def _checked(dataset: str, part: str, seed: int) -> NlbDataset:
     return DATASETS[dataset]
 
 
-def _stream(dataset: str, seed: int, purpose: str) -> np.random.Generator:
+def _stream(dataset: str, seed: int, purpose: str) -> Rng:
     """One stream a purpose, so that parts share what they should share and nothing else."""
     return np.random.default_rng([seed, zlib.crc32(f"{dataset}: {purpose}".encode())])
 
@@ -168,9 +168,7 @@ def _count(name: str, given: int | None, published: int) -> int:
     return count
 
 
-def _splits(
-    dataset: NlbDataset, n_trials: int | None, part: Part, rng: np.random.Generator
-) -> NDArray[np.str_]:
+def _splits(dataset: NlbDataset, n_trials: int | None, part: Part, rng: Rng) -> NDArray[np.str_]:
     """The split of each trial, in order."""
     if part == "test":
         return np.full(_count("n_trials", n_trials, dataset.test), "test")
@@ -180,23 +178,23 @@ def _splits(
     return rng.permutation(np.repeat(["train", "val", "none"], [n - n_val, n_val, n_none]))
 
 
-def _session(
-    dataset: NlbDataset, split: NDArray[np.str_], name: str, seed: int, purpose: str
-) -> Session:
+def _session(dataset: NlbDataset, split: NDArray[np.str_], seed: int, purpose: str) -> Session:
     """A session with a stream for what all sessions of a seed share, and one of its own."""
-    world, own = _stream(name, seed, "world"), _stream(name, seed, f"session {purpose}")
+    world = _stream(dataset.name, seed, "world")
+    own = _stream(dataset.name, seed, f"session {purpose}")
+    lag_ms = dataset.benchmark.lag_ms or 0
     match dataset.task:
         case Maze() as task:
-            return maze_session(dataset, task, split, world, own)
+            return maze_session(task, lag_ms, split, world, own)
         case RandomTarget() as task:
-            return random_target_session(dataset, task, split, world, own)
+            return random_target_session(task, lag_ms, split, world, own)
         case Bump() as task:
-            return bump_session(dataset, task, split, world, own)
+            return bump_session(task, lag_ms, split, world, own)
         case ReadySetGo() as task:
             return interval_session(task, split, own)
 
 
-def _units(dataset: NlbDataset, n_units: int | None, name: str, seed: int) -> Units:
+def _units(dataset: NlbDataset, n_units: int | None, seed: int) -> Units:
     """Units with their tuning, the same for every session of a seed.
 
     Mean rates are lognormal. A short session, simulated for the purpose, tells which log rates
@@ -205,8 +203,8 @@ def _units(dataset: NlbDataset, n_units: int | None, name: str, seed: int) -> Un
     """
     published = dataset.held_in + dataset.held_out
     n = _count("n_units", n_units, published)
-    rng = _stream(name, seed, f"units {n}")
-    unit_id = _unit_ids(dataset.ids, n, rng)
+    rng = _stream(dataset.name, seed, f"units {n}")
+    unit_id, electrode = _unit_ids(dataset.ids, n, rng)
     held_out = np.zeros(n, bool)
     held_out[rng.permutation(n)[: n - round(n * dataset.held_in / published)]] = True
     loading = np.concatenate(
@@ -218,21 +216,17 @@ def _units(dataset: NlbDataset, n_units: int | None, name: str, seed: int) -> Un
 
     if isinstance(dataset.task, Maze):  # one trial a maze, so that all of them count
         dataset = replace(dataset, task=replace(dataset.task, trials_per_maze=1))
-    reference = _session(dataset, np.full(CALIBRATION_TRIALS, "train"), name, seed, "calibration")
+    reference = _session(dataset, np.full(CALIBRATION_TRIALS, "train"), seed, "calibration")
     latents = reference.latents[::5].astype(np.float64)
     modulation = latents @ loading
     above_mean = modulation.max(axis=0) - np.log(np.exp(modulation).mean(axis=0))
     loading = (loading * np.minimum(1, np.log(MAX_MODULATION) / above_mean)).astype(np.float32)
-    return Units(
-        unit_id=unit_id,
-        held_out=held_out,
-        loading=loading,
-        log_rate=np.log(mean_per_ms / np.exp(latents @ loading).mean(axis=0)),
-    )
+    log_rate = np.log(mean_per_ms / np.exp(latents @ loading).mean(axis=0))
+    return Units(unit_id, electrode, held_out, loading, log_rate)
 
 
-def _unit_ids(ids: UnitIds, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Ascending ids in the published style: (N,)."""
+def _unit_ids(ids: UnitIds, n: int, rng: Rng) -> tuple[Ints, Ints]:
+    """Ascending ids in the published style (N,), and their rows of the electrodes table (N,)."""
     n_electrodes = ids.n_arrays * ids.n_electrodes
     by_electrode = ids.per_electrode > 1
     most = n_electrodes * (9 if by_electrode else 1)
@@ -242,19 +236,14 @@ def _unit_ids(ids: UnitIds, n: int, rng: np.random.Generator) -> NDArray[np.int6
     slot = np.sort(rng.permutation(n_electrodes * per_electrode)[:n])
     electrode, unit = slot // per_electrode, slot % per_electrode + 1
     array, within = electrode // ids.n_electrodes, electrode % ids.n_electrodes + 1
-    return (array + 1) * ids.per_array + within * ids.per_electrode + (unit if by_electrode else 0)
-
-
-def _some(units: Units, kept: NDArray[np.bool_]) -> Units:
-    return Units(
-        units.unit_id[kept], units.held_out[kept], units.loading[:, kept], units.log_rate[kept]
-    )
+    unit_id = (array + 1) * ids.per_array + within * ids.per_electrode
+    return unit_id + (unit if by_electrode else 0), electrode
 
 
 def _windows_alone(dataset: NlbDataset, session: Session) -> Session:
     """The evaluated windows of all trials, on a clock of their own."""
-    low, high = dataset.window_ms
-    from_ms = session.trials[dataset.align].astype(np.int64) + low
+    align, (low, high) = dataset.benchmark.align, dataset.benchmark.window_ms
+    from_ms = session.trials[align].astype(np.int64) + low
     n, length = len(from_ms), high - low
     start = (length + TEST_GAP_MS) * np.arange(n)
     latents = np.zeros((start[-1] + length, session.latents.shape[1]), np.float32)
@@ -263,19 +252,13 @@ def _windows_alone(dataset: NlbDataset, session: Session) -> Session:
     trials = {
         "start_time": start,
         "stop_time": start + length,
-        dataset.align: start - low,
+        align: start - low,
         "split": session.trials["split"],
     }
-    return replace(
-        session,
-        latents=latents,
-        observed=np.stack([start, start + length], axis=1),
-        trials=trials,
-        signals={},
-    )
+    return Session(latents, np.stack([start, start + length], axis=1), trials, {})
 
 
-def _spikes(rng: np.random.Generator, session: Session, units: Units) -> list[NDArray[np.float64]]:
+def _spikes(rng: Rng, session: Session, units: Units) -> list[Floats]:
     """Spike times of each unit in seconds, ascending, within what is observed.
 
     By thinning (Lewis & Shedler 1979, Naval Research Logistics 26:403): candidates at each unit's
@@ -283,7 +266,12 @@ def _spikes(rng: np.random.Generator, session: Session, units: Units) -> list[ND
     its time has of the highest.
     """
     unit_parts, tick_parts = [], []
-    for start, stop in _pieces(session.observed):
+    pieces = [
+        (begin, min(begin + PIECE_MS, stop))
+        for start, stop in session.observed.tolist()
+        for begin in range(start, stop, PIECE_MS)
+    ]
+    for start, stop in pieces:
         modulation = session.latents[start:stop] @ units.loading
         highest = modulation.max(axis=0)
         count = rng.poisson(np.exp(highest + units.log_rate) * (stop - start))
@@ -297,30 +285,3 @@ def _spikes(rng: np.random.Generator, session: Session, units: Units) -> list[ND
     order = np.lexsort((tick, unit))
     ends = np.cumsum(np.bincount(unit, minlength=len(units.unit_id)))
     return np.split(tick[order] / (1000 * TICKS_PER_MS), ends[:-1])
-
-
-def _pieces(observed: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    for start, stop in observed.tolist():
-        for begin in range(start, stop, PIECE_MS):
-            yield begin, min(begin + PIECE_MS, stop)
-
-
-def _write_truth(path: Path, session: Session, units: Units, dataset: str, seed: int) -> None:
-    with h5py.File(path, "w") as file:
-        file["latents"] = session.latents
-        file["loading"] = units.loading
-        file["log_rate"] = units.log_rate
-        file["unit_id"] = units.unit_id
-        file.attrs["dataset"] = dataset
-        file.attrs["seed"] = seed
-
-
-@contextmanager
-def _replacing(path: Path, suffix: str) -> Iterator[Path]:
-    """A new file in the folder of ``path`` that takes its place once it is complete."""
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{suffix}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

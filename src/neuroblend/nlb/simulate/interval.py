@@ -10,19 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from neuroblend.nlb.simulate.session import Array, Flags, Session, Whole, laid_out, shared_latents
+from neuroblend.nlb.arrays import Bools, Floats, Ints, Rng
+from neuroblend.nlb.simulate.session import Session, known_if, laid_out, shared_latents
 from neuroblend.nlb.simulate.tables import ReadySetGo
 
 
-def interval_session(
-    task: ReadySetGo, split: NDArray[np.str_], rng: np.random.Generator
-) -> Session:
-    """Simulate one session.
+def interval_session(task: ReadySetGo, split: NDArray[np.str_], rng: Rng) -> Session:
+    """Simulate one session (:mod:`neuroblend.nlb.simulate.session`).
 
-    Args:
-        task: Its parameters.
-        split: (B,) of the trials, in order. Trials of split "none" were aborted.
-        rng: Stream of everything random.
+    Trials of split "none" were aborted. Sessions of a seed share nothing, and nothing lags.
     """
     n = len(split)
     aborted = split == "none"
@@ -40,12 +36,9 @@ def interval_session(
     go = set_time + produced
     acquired = go + np.where(eye, 5, 1)
     length = np.where(aborted, ready + rng.integers(0, 400, n), go + rng.integers(60, 500, n))
-    start, observed = laid_out(length, task.between_ms, task.n_blocks, task.gap_ms)
+    start, observed = laid_out(length, task)
 
-    def unless_aborted(times: Whole, where: Flags | bool = True) -> Array:
-        return np.where(~aborted & where, start + times, np.nan)
-
-    rewarded = np.abs(produced - ts) < 0.15 * ts
+    rewarded = ~aborted & (np.abs(produced - ts) < 0.15 * ts)
     missed = np.where(aborted, -rng.uniform(50, 2400, n), produced + rng.uniform(-0.5, 0.5, n))
     trials = {
         "start_time": start,
@@ -54,11 +47,11 @@ def interval_session(
         "fix_time": start + fixed,
         "target_on_time": start + target_on,
         "ready_time": start + ready,
-        "set_time": unless_aborted(set_time),
-        "go_time": unless_aborted(go),
-        "target_acq_time": unless_aborted(acquired),
-        "reward_time": unless_aborted(acquired + 20, rewarded),
-        "bad_time": np.where(aborted, start + length, np.nan),
+        "set_time": known_if(~aborted, start + set_time),
+        "go_time": known_if(~aborted, start + go),
+        "target_acq_time": known_if(~aborted, start + acquired),
+        "reward_time": known_if(rewarded, start + acquired + 20),
+        "bad_time": known_if(aborted, start + length),
         "is_short": short,
         "is_eye": eye,
         "theta": np.where(right, 0.0, 180.0),
@@ -67,7 +60,7 @@ def interval_session(
         "fix_time_dur": (target_on - fixed).astype(np.float64),
         "target_time_dur": (ready - target_on).astype(np.float64),
         "iti": np.where(short, 500.0, 1220.0),
-        "reward_dur": np.where(rewarded & ~aborted, 60.0, 0.0),
+        "reward_dur": np.where(rewarded, 60.0, 0.0),
         "is_outlier": outlier | aborted,
         "split": split,
     }
@@ -77,8 +70,8 @@ def interval_session(
 
 
 def _produced(
-    rng: np.random.Generator, task: ReadySetGo, ts: Whole, short: Flags, outlier: Flags
-) -> tuple[Array, Whole]:
+    rng: Rng, task: ReadySetGo, ts: Ints, short: Bools, outlier: Bools
+) -> tuple[Floats, Ints]:
     """The interval that is meant, ms (B,), and the one produced, whole ms (B,)."""
     prior = np.where(short, np.mean(task.short_ms), np.mean(task.long_ms))
     aim = ts + task.to_prior_mean * (prior - ts)
@@ -91,7 +84,7 @@ def _produced(
 
 
 def _interval_latents(
-    rng: np.random.Generator, trials: dict[str, Any], context: Whole, meant: Array, n_ms: int
+    rng: Rng, trials: dict[str, Any], context: Ints, meant: Floats, n_ms: int
 ) -> NDArray[np.float32]:
     """Context, cues and the trajectory from set to go: (n_ms, 12)."""
     latents = np.zeros((n_ms, 12), np.float32)
@@ -102,7 +95,8 @@ def _interval_latents(
         ready, begin = trials["ready_time"][i], trials["set_time"][i]
         held = expit((t - trials["fix_time"][i] - 100) / 30) * expit((stop + 100 - t) / 30)
         latents[lo:hi, :3] += held[:, None] * context[i]
-        latents[lo:hi, 3] += _burst(t - ready, 150.0)
+        # a burst at the ready cue, of smooth onset and exponential decay
+        latents[lo:hi, 3] += expit((t - ready) / 15) * np.exp(-np.maximum(t - ready, 0) / 150)
         if np.isnan(begin):
             continue
         latents[lo:hi, 4] += expit((t - ready) / 20) * expit((begin - t) / 20) * (t - ready) / 1000
@@ -113,8 +107,3 @@ def _interval_latents(
         latents[lo:hi, 5:9] += (over * np.stack(path)).T
         latents[lo:hi, 9] += over * 2 * np.clip(done, 0, 1.1) ** 2
     return latents
-
-
-def _burst(since_ms: Array, tau_ms: float) -> Array:
-    """Smooth onset at 0, exponential decay."""
-    return expit(since_ms / 15) * np.exp(-np.maximum(since_ms, 0) / tau_ms)

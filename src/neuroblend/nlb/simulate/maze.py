@@ -6,43 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.nlb.simulate.moves import (
-    TREMOR,
-    TREMOR_TAU_MS,
-    Moves,
-    drawn_moves,
-    reach_latents,
-    summed_velocity,
-)
-from neuroblend.nlb.simulate.session import (
-    Array,
-    Session,
-    Whole,
-    blanked,
-    gradient,
-    log_normal,
-    slow_noise,
-)
-from neuroblend.nlb.simulate.tables import Maze, NlbDataset
+from neuroblend.nlb.arrays import Floats, Ints, Rng
+from neuroblend.nlb.simulate.moves import drawn_moves, positions, reach_latents
+from neuroblend.nlb.simulate.session import Session, blanked, gradient, log_normal, slow_noise
+from neuroblend.nlb.simulate.tables import Maze
 from neuroblend.simulate.reaching import _minimum_jerk
 
 
-def maze_session(
-    dataset: NlbDataset,
-    task: Maze,
-    split: NDArray[np.str_],
-    world: np.random.Generator,
-    rng: np.random.Generator,
-) -> Session:
-    """Simulate one session.
-
-    Args:
-        dataset: For its lag.
-        task: Its parameters.
-        split: (B,) of the trials, in order.
-        world: Stream of what all sessions of a seed share.
-        rng: Stream of what is this session's own.
-    """
+def maze_session(task: Maze, lag_ms: int, split: NDArray[np.str_], world: Rng, rng: Rng) -> Session:
+    """Simulate one session (:mod:`neuroblend.nlb.simulate.session`)."""
     n = len(split)
     mazes = Mazes.drawn(task, world)
     n_mazes = int(np.clip(n // task.trials_per_maze, 1, task.n_mazes))
@@ -64,10 +36,8 @@ def maze_session(
     planned, executed = drawn_moves(
         rng, onset, target_on, goal, mazes.duration_s[maze], mazes.curvature[maze, version]
     )
-    latents = reach_latents(
-        world, rng, planned, n_ms, dataset.lag_ms, task.reach_mm, task.duration_s
-    )
-    hand = _trial_positions(rng, executed, observed, n_ms, task.reach_mm)
+    latents = reach_latents(world, rng, planned, n_ms, lag_ms, task.reach_mm, task.duration_s)
+    hand = positions(rng, executed, n_ms, task.reach_mm, observed)
     signals = {
         "cursor_pos": hand + [0.0, 35.0] + 0.4 * slow_noise(rng, n_ms, 2, 60.0),
         "eye_pos": _gaze(rng, observed, target_on + 200, goal, n_ms),
@@ -86,8 +56,9 @@ def maze_session(
         "move_onset_time": onset,
         "rt": reaction,
         "delay": delay,
+        **mazes.shown(maze, version),
         "split": split,
-    } | mazes.shown(maze, version)
+    }
     return Session(latents, observed, trials, blanked(signals, observed))
 
 
@@ -105,16 +76,16 @@ class Mazes:
         curvature: (mazes, 3), by version.
     """
 
-    number: Whole
-    target: Array
-    others: Array
-    active: Whole
-    barriers: list[Whole]
-    duration_s: Array
-    curvature: Array
+    number: Ints
+    target: Floats
+    others: Floats
+    active: Ints
+    barriers: list[Ints]
+    duration_s: Floats
+    curvature: Floats
 
     @classmethod
-    def drawn(cls, task: Maze, rng: np.random.Generator) -> "Mazes":
+    def drawn(cls, task: Maze, rng: Rng) -> "Mazes":
         """Mazes of targets all around the centre, on an ellipse as the screen is wide."""
         n = task.n_mazes
         angle = rng.permutation(n) / n + rng.uniform(0, 1 / n) + np.array([[0.0], [0.3], [0.62]])
@@ -132,7 +103,7 @@ class Mazes:
             curvature=np.clip(curvature, -0.6, 0.6),
         )
 
-    def shown(self, maze: Whole, version: Whole) -> dict[str, Any]:
+    def shown(self, maze: Ints, version: Ints) -> dict[str, Any]:
         """Columns that say what was on the screen of trials with these mazes and versions."""
         targets = [self._targets(m, v) for m, v in zip(maze, version, strict=True)]
         none = np.empty((0, 4), np.int64)
@@ -145,14 +116,14 @@ class Mazes:
             "active_target": np.where(version == 2, self.active[maze], 0),
         }
 
-    def _targets(self, maze: int, version: int) -> Whole:
+    def _targets(self, maze: int, version: int) -> Ints:
         rows = self.target[maze][None]
         if version == 2:
             rows = np.insert(self.others[maze], self.active[maze], self.target[maze], axis=0)
         return rows.astype(np.int64)
 
 
-def _barriers(rng: np.random.Generator) -> Whole:
+def _barriers(rng: Rng) -> Ints:
     """Between six and nine: centre x and y, half width, half height, mm; (barriers, 4)."""
     n = rng.integers(6, 10)
     return np.concatenate(
@@ -160,20 +131,7 @@ def _barriers(rng: np.random.Generator) -> Whole:
     )
 
 
-def _trial_positions(
-    rng: np.random.Generator, executed: Moves, observed: Whole, n_ms: int, reach: float
-) -> Array:
-    """The hand, at the centre at the start of every trial: (n_ms, 2)."""
-    position = np.cumsum(summed_velocity(executed, n_ms), axis=0) / 1000
-    for start, stop in observed:
-        position[start:stop] -= position[start].copy()
-    position += TREMOR * reach * slow_noise(rng, n_ms, 2, TREMOR_TAU_MS)
-    return position
-
-
-def _gaze(
-    rng: np.random.Generator, observed: Whole, saccade: Whole, goal: Array, n_ms: int
-) -> Array:
+def _gaze(rng: Rng, observed: Ints, saccade: Ints, goal: Floats, n_ms: int) -> Floats:
     """Gaze that jumps in 45 ms from the centre to the target: (n_ms, 2) mm."""
     gaze = 2.0 * slow_noise(rng, n_ms, 2, 40.0)
     for (start, stop), onset, place in zip(observed, saccade, goal, strict=True):

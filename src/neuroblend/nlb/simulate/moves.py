@@ -10,13 +10,15 @@ latents that hold plans elsewhere, so that active and passive tuning differ, as 
 (2013, J Neurophysiol 109:1505) find in area 2. Sizes are chosen.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from neuroblend.nlb.simulate.session import Array, Flags, Whole, shared_latents, slow_noise
+from neuroblend.nlb.arrays import Bools, Floats, Ints, Rng
+from neuroblend.nlb.simulate.session import shared_latents, slow_noise
 from neuroblend.simulate.reaching import _minimum_jerk
 
 ENDPOINT_SD = 0.06  # of the extent of a movement; half of the variance is planned
@@ -43,21 +45,22 @@ class Moves:
         imposed: (M,), True for a bump.
     """
 
-    onset: Whole
-    prepared: Whole
-    displacement: Array
-    duration_s: Array
-    curvature: Array
-    imposed: Flags
+    onset: Ints
+    prepared: Ints
+    displacement: Floats
+    duration_s: Floats
+    curvature: Floats
+    imposed: Bools
 
 
 def drawn_moves(
-    rng: np.random.Generator,
-    onset: Whole,
-    prepared: Whole,
-    goal: Array,
-    duration_s: Array,
-    curvature: Array,
+    rng: Rng,
+    onset: Ints,
+    prepared: Ints,
+    goal: Floats,
+    duration_s: Floats,
+    curvature: Floats,
+    imposed: Bools | None = None,
     *,
     chained: bool = False,
 ) -> tuple[Moves, Moves]:
@@ -70,6 +73,7 @@ def drawn_moves(
         goal: (M, 2).
         duration_s: (M,) on average.
         curvature: (M,) on average.
+        imposed: (M,), True for a bump; by default none is.
         chained: Whether each begins where the last one ended; else all begin at the origin.
     """
     n = len(onset)
@@ -85,7 +89,7 @@ def drawn_moves(
         displacement=goal + missed[0] - start,
         duration_s=duration_s * np.exp(DURATION_LOG_SD * noise[0, 2]),
         curvature=curvature + CURVATURE_SD * noise[0, 3],
-        imposed=np.zeros(n, bool),
+        imposed=np.zeros(n, bool) if imposed is None else imposed,
     )
     executed = replace(
         planned,
@@ -97,7 +101,7 @@ def drawn_moves(
     return planned, executed
 
 
-def summed_velocity(moves: Moves, n_ms: int) -> Array:
+def summed_velocity(moves: Moves, n_ms: int) -> Floats:
     """Sum of the velocities of all movements, per second: (n_ms, 2)."""
     velocity = np.zeros((n_ms, 2))
     rows = zip(moves.onset, moves.displacement, moves.duration_s, moves.curvature, strict=True)
@@ -111,30 +115,26 @@ def summed_velocity(moves: Moves, n_ms: int) -> Array:
     return velocity
 
 
-def positions(rng: np.random.Generator, executed: Moves, n_ms: int, reach: float) -> Array:
-    """Where a hand is that begins at the origin: (n_ms, 2)."""
+def positions(
+    rng: Rng, executed: Moves, n_ms: int, reach: float, trials: Iterable[Ints] = ()
+) -> Floats:
+    """Where a hand is that begins at the origin, anew in each of ``trials`` (2,) ms: (n_ms, 2)."""
     position = np.cumsum(summed_velocity(executed, n_ms), axis=0) / 1000
+    for start, stop in trials:
+        position[start:stop] -= position[start].copy()
     position += TREMOR * reach * slow_noise(rng, n_ms, 2, TREMOR_TAU_MS)
     return position
 
 
 def reach_latents(
-    world: np.random.Generator,
-    rng: np.random.Generator,
-    planned: Moves,
-    n_ms: int,
-    lag: int,
-    reach: float,
-    duration_s: float,
+    world: Rng, rng: Rng, planned: Moves, n_ms: int, lag: int, reach: float, duration_s: float
 ) -> NDArray[np.float32]:
     """Plan (3), rotation (4), trigger (1), velocity (2), shared (2), posture (2): (n_ms, 14)."""
     into_planes = [np.linalg.qr(world.standard_normal((3, 2)))[0] for _ in ROTATION_HZ]
     latents = np.zeros((n_ms, 14), np.float32)
-    velocity = summed_velocity(planned, n_ms)
-    shift = slice(lag, None), slice(None, n_ms - lag)
-    if lag < 0:
-        shift = slice(None, n_ms + lag), slice(-lag, None)
-    latents[shift[1], 8:10] = velocity[shift[0]] / (1.875 * reach / duration_s)
+    velocity = summed_velocity(planned, n_ms) / (1.875 * reach / duration_s)
+    ahead, behind = max(lag, 0), max(-lag, 0)
+    latents[behind : n_ms - ahead, 8:10] = velocity[ahead : n_ms - behind]
     del velocity
     latents[:, 10:12] = shared_latents(rng, n_ms)
 
@@ -145,18 +145,14 @@ def reach_latents(
         if lo >= hi:
             continue
         t = np.arange(lo, hi, dtype=np.float64)
-        latents[lo:hi, 12:] += _posture((t - onset + lag) / 1000, plan[i, :2])
-        latents[lo:hi, :8] += _movement_latents(
-            (t - onset + lag) / 1000,
-            t - planned.prepared[i],
-            plan[i],
-            [plan[i] @ plane for plane in into_planes],
-            imposed=bool(planned.imposed[i]),
-        )
+        since, held_ms = (t - onset + lag) / 1000, t - planned.prepared[i]
+        seeds, imposed = [plan[i] @ plane for plane in into_planes], bool(planned.imposed[i])
+        latents[lo:hi, 12:] += _posture(since, plan[i, :2])
+        latents[lo:hi, :8] += _movement_latents(since, held_ms, plan[i], seeds, imposed)
     return latents
 
 
-def _posture(since: Array, goal: Array) -> Array:
+def _posture(since: Floats, goal: Floats) -> Floats:
     """Where the limb is held after a movement, until it leaves again: (ms, 2).
 
     It is what is left to predict once a movement has ended.
@@ -166,16 +162,12 @@ def _posture(since: Array, goal: Array) -> Array:
 
 
 def _movement_latents(
-    since: Array, held_ms: Array, plan: Array, seeds: list[Array], *, imposed: bool
-) -> Array:
+    since: Floats, held_ms: Floats, plan: Floats, seeds: list[Floats], imposed: bool
+) -> Floats:
     """Plan, rotations and trigger of one movement: (ms, 8).
 
-    Args:
-        since: (ms,) seconds since the trigger.
-        held_ms: (ms,) since the plan was made.
-        plan: (3,).
-        seeds: Of each plane of rotation, (2,).
-        imposed: Whether it was not planned.
+    ``since`` (ms,) are seconds since the trigger and ``held_ms`` (ms,) those since the ``plan``
+    (3,) was made; ``seeds`` has (2,) of each plane of rotation.
     """
     moving = expit(since / 0.02)
     after = np.maximum(since, 0)

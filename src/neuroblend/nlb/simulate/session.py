@@ -1,6 +1,10 @@
 """What a simulated benchmark session is, and what all of its tasks need: blocks, noise, gradients.
 
 Sessions run on a clock of whole milliseconds from 0. ``B`` trials, ``K`` latents.
+
+A session is simulated by the function of its task, which takes the task's parameters, the ms by
+which neural activity leads behavior, the split (B,) of the trials in order, a stream of what all
+sessions of a seed share (``world``) and one of what is this session's own (``rng``).
 """
 
 from dataclasses import dataclass
@@ -11,12 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from neuroblend.nlb.arrays import Bools, Floats, Ints, Rng
+from neuroblend.nlb.simulate.tables import Blocks
 
 SHARED_TAU_MS = (300.0, 3000.0)
-BLOCK_MARGIN_MS = 400  # observed beyond the end of the last trial of a block
 
 
 @dataclass(frozen=True)
@@ -26,47 +28,45 @@ class Session:
     Attributes:
         latents: (n_ms, K) float32.
         observed: (intervals, 2), half-open, ascending.
-        trials: Columns of the trials table by name, each of B rows; times in ms, NaN for none.
-            Ragged columns are lists of arrays.
+        trials: Columns of the trials table by name and in order, each of B rows; times in ms, NaN
+            for none. Ragged columns are lists of arrays.
         signals: By name, (n_ms, channels), NaN where nothing was recorded.
     """
 
     latents: NDArray[np.float32]
-    observed: Whole
+    observed: Ints
     trials: dict[str, Any]
-    signals: dict[str, Array]
-
-    @property
-    def n_ms(self) -> int:
-        """Length of the session in ms."""
-        return len(self.latents)
+    signals: dict[str, Floats]
 
 
-def block_count(most: int, n_trials: int) -> int:
-    """Continuous stretches of a session: at least four trials each."""
-    return int(np.clip(n_trials // 4, 1, most))
-
-
-def log_normal(rng: np.random.Generator, median_and_log_sd: tuple[int, float], n: int) -> Whole:
+def log_normal(rng: Rng, median_and_log_sd: tuple[int, float], n: int) -> Ints:
     """Whole numbers (n,), lognormal up to 2.5 standard deviations."""
     median, log_sd = median_and_log_sd
     deviate = np.clip(rng.standard_normal(n), -2.5, 2.5)
     return np.rint(median * np.exp(log_sd * deviate)).astype(np.int64)
 
 
-def laid_out(length: Whole, between_ms: int, n_blocks: int, gap_ms: int) -> tuple[Whole, Whole]:
-    """Starts (B,) of trials of ``length`` (B,) ms, and what is observed of a session in blocks."""
+def laid_out(length: Ints, task: Blocks) -> tuple[Ints, Ints]:
+    """Starts (B,) of trials of ``length`` (B,) ms, and what is observed of a session in blocks.
+
+    Blocks have at least four trials each.
+    """
     starts, observed = [], []
     begin = 0
-    for block in np.array_split(length, block_count(n_blocks, len(length))):
-        ends = begin + np.cumsum(block + between_ms)
+    for block in np.array_split(length, np.clip(len(length) // 4, 1, task.n_blocks)):
+        ends = begin + np.cumsum(block + task.between_ms)
         starts.append(ends - block)
-        observed.append((begin, int(ends[-1]) + BLOCK_MARGIN_MS))
-        begin = observed[-1][1] + gap_ms
+        observed.append((begin, int(ends[-1]) + task.after_block_ms))
+        begin = observed[-1][1] + task.gap_ms
     return np.concatenate(starts), np.array(observed)
 
 
-def gradient(values: Array, observed: Whole) -> Array:
+def known_if(known: Bools, values: Ints | Floats) -> Floats:
+    """Values where they are known, else NaN."""
+    return np.where(known, values, np.nan)
+
+
+def gradient(values: Floats, observed: Ints) -> Floats:
     """Central differences per second within each interval, NaN outside: like ``values``."""
     slope = np.full_like(values, np.nan)
     for start, stop in observed:
@@ -74,7 +74,7 @@ def gradient(values: Array, observed: Whole) -> Array:
     return slope
 
 
-def blanked(signals: dict[str, Array], observed: Whole) -> dict[str, Array]:
+def blanked(signals: dict[str, Floats], observed: Ints) -> dict[str, Floats]:
     """Signals with NaN between the observed intervals."""
     for (_, stop), (start, _) in pairwise(observed):
         for values in signals.values():
@@ -82,7 +82,7 @@ def blanked(signals: dict[str, Array], observed: Whole) -> dict[str, Array]:
     return signals
 
 
-def slow_noise(rng: np.random.Generator, n_ms: int, n: int, tau_ms: float) -> Array:
+def slow_noise(rng: Rng, n_ms: int, n: int, tau_ms: float) -> Floats:
     """Smooth noise of unit variance: two leaky integrators in a row; (n_ms, n)."""
     decay = np.exp(-1 / tau_ms)
     gain = np.sqrt((1 - decay**2) ** 3 / (1 + decay**2))
@@ -94,6 +94,6 @@ def slow_noise(rng: np.random.Generator, n_ms: int, n: int, tau_ms: float) -> Ar
     return out
 
 
-def shared_latents(rng: np.random.Generator, n_ms: int) -> Array:
+def shared_latents(rng: Rng, n_ms: int) -> Floats:
     """Fluctuations that say nothing of the task: (n_ms, 2)."""
     return np.column_stack([slow_noise(rng, n_ms, 1, tau)[:, 0] for tau in SHARED_TAU_MS])

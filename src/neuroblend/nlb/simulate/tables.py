@@ -32,6 +32,8 @@ the signal that comes first by name is complete; beside it, the others are as pu
 
 from dataclasses import dataclass
 
+from neuroblend.nlb.datasets import NLBDataset, find_dataset
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -105,8 +107,9 @@ class RandomTarget:
     date: str = "2017-02-02"
     segment_ms: int = 600
     n_blocks: int = 4  # continuous stretches of the session
-    after_block_ms: int = 200  # observed beyond the last segment of a block
-    gap_ms: int = 100
+    gap_ms: int = 100  # between them
+    between_ms: int = 0  # from the end of a trial to the start of the next
+    after_block_ms: int = 200  # observed beyond the last trial of a block
     targets_per_side: int = 8
     spacing_mm: float = 15.0
     reaction_ms: tuple[int, int] = (180, 320)
@@ -124,7 +127,8 @@ class Bump:
     date: str = "2017-12-07"
     n_blocks: int = 4
     gap_ms: int = 100
-    between_ms: int = 503  # from the end of a trial to the start of the next
+    between_ms: int = 503
+    after_block_ms: int = 400
     reach_cm: float = 8.0
     duration_s: float = 0.42
     bump_cm: float = 2.2
@@ -144,6 +148,7 @@ class ReadySetGo:
     n_blocks: int = 6
     gap_ms: int = 100
     between_ms: int = 517
+    after_block_ms: int = 400
     short_ms: tuple[int, ...] = (480, 560, 640, 720, 800)
     long_ms: tuple[int, ...] = (800, 900, 1000, 1100, 1200)
     to_prior_mean: float = 0.2  # how far the produced interval is drawn to the mean of its prior
@@ -153,7 +158,8 @@ class ReadySetGo:
     block_trials: int = 20  # trials of one effector and prior in a row
 
 
-Task = Maze | RandomTarget | Bump | ReadySetGo
+Blocks = RandomTarget | Bump | ReadySetGo  # recorded in continuous stretches
+Task = Maze | Blocks
 
 
 @dataclass(frozen=True)
@@ -179,51 +185,46 @@ class NlbDataset:
     """One dataset of the benchmark.
 
     Attributes:
-        dandiset: Where the published files are.
+        name: As in the benchmark, whose own declaration says where the published files are, what
+            windows are aligned to, and by what lag neural activity leads behavior.
         held_in, held_out: Units.
         train, val, test: Trials of the splits.
-        none: Trials of no split, as a share of training and validation trials.
         mean_hz: Mean over units of the mean rate.
-        align: Column of the trials table that windows are aligned to.
-        window_ms: From where to where, around it; half-open.
-        lag_ms: Time by which neural activity leads behavior.
-        sampled: Whether signals carry a rate and not timestamps.
-        signals: Of the behavior module; none, no such module.
-        latents: What drives the units.
-        ids: Style of the unit ids.
         task: Parameters of the task.
-        columns: Of the trials table, beside id, start and stop.
-        test_columns: The same for the test file.
+        ids: Style of the unit ids.
+        latents: What drives the units.
+        signals: Of the behavior module; none, no such module.
+        none: Trials of no split, as a share of training and validation trials.
+        sampled: Whether signals carry a rate and not timestamps.
+        rate_log_sd: Standard deviation over units of the log of the mean rate.
     """
 
-    dandiset: str
+    name: str
     held_in: int
     held_out: int
     train: int
     val: int
     test: int
     mean_hz: float
-    align: str
-    window_ms: tuple[int, int]
-    lag_ms: int
-    latents: tuple[Latents, ...]
-    ids: UnitIds
     task: Task
-    columns: tuple[str, ...]
-    test_columns: tuple[str, ...]
+    ids: UnitIds
+    latents: tuple[Latents, ...]
     signals: tuple[Signal, ...] = ()
     none: float = 0.0
     sampled: bool = False
     rate_log_sd: float = 1.1
+
+    @property
+    def benchmark(self) -> NLBDataset:
+        """The benchmark's own declaration."""
+        return find_dataset(self.name)
 
 
 MM, CM = 1e-3, 1e-2
 XY = ("x", "y")
 
 MAZE_SIGNALS = (
-    Signal(
-        "cursor_pos", XY, "Position of the cursor in mm", "m", MM, spatial=True, throughout=True
-    ),
+    Signal("cursor_pos", XY, "Position of the cursor in mm", "m", MM, True, throughout=True),
     Signal("eye_pos", XY, "Point of gaze on the screen in mm", "m", MM, spatial=True),
     Signal("hand_pos", XY, "Position of the hand in mm", "m", MM, spatial=True),
     Signal("hand_vel", XY, "Velocity of the hand in mm/s, the gradient of hand_pos", "m/s", MM),
@@ -234,23 +235,12 @@ RANDOM_TARGET_SIGNALS = (
     Signal("finger_vel", XY, "Velocity of the finger in mm/s, its gradient", "m/s", MM),
     Signal("target_pos", XY, "Position of the target in mm", "m", MM, spatial=True),
 )
-JOINTS = (
-    "shoulder_adduction",
-    "shoulder_rotation",
-    "shoulder_flexion",
-    "elbow_flexion",
-    "radial_pronation",
-    "wrist_flexion",
-    "wrist_abduction",
-)
+FORCES = ("x", "y", "z", "xmo", "ymo", "zmo")
+SHOULDER = ("shoulder_adduction", "shoulder_rotation", "shoulder_flexion")
+JOINTS = (*SHOULDER, "elbow_flexion", "radial_pronation", "wrist_flexion", "wrist_abduction")
 MUSCLES = ("brachialis", "deltoid_ant", "lat_dorsi_sup", "tricep_lat")
 BUMP_SIGNALS = (
-    Signal(
-        "force",
-        ("x", "y", "z", "xmo", "ymo", "zmo"),
-        "Forces at the handle in N, and its moments in N m",
-        "N",
-    ),
+    Signal("force", FORCES, "Forces at the handle in N, and its moments in N m", "N"),
     Signal("hand_pos", XY, "Position of the hand in cm", "m", CM, spatial=True),
     Signal("hand_vel", XY, "Velocity of the hand in cm/s, the gradient of hand_pos", "m/s", CM),
     Signal("joint_ang", JOINTS, "Angles of the joints of the arm in degrees", "degrees"),
@@ -278,156 +268,28 @@ INTERVAL_LATENTS = (
     Latents("shared", 2, 0.15, 0.05),
 )
 
-MAZE_COLUMNS = (
-    "trial_type",
-    "trial_version",
-    "maze_id",
-    "success",
-    "target_on_time",
-    "go_cue_time",
-    "move_onset_time",
-    "rt",
-    "delay",
-    "num_targets",
-    "target_pos",
-    "num_barriers",
-    "barrier_pos",
-    "active_target",
-    "split",
-)
-BUMP_COLUMNS = (
-    "result",
-    "ctr_hold",
-    "ctr_hold_bump",
-    "bump_dir",
-    "target_on_time",
-    "target_dir",
-    "go_cue_time",
-    "bump_time",
-    "move_onset_time",
-    "cond_dir",
-    "split",
-)
-READY_SET_GO_COLUMNS = (
-    "fix_on_time",
-    "fix_time",
-    "target_on_time",
-    "ready_time",
-    "set_time",
-    "go_time",
-    "target_acq_time",
-    "reward_time",
-    "bad_time",
-    "is_short",
-    "is_eye",
-    "theta",
-    "ts",
-    "tp",
-    "fix_time_dur",
-    "target_time_dur",
-    "iti",
-    "reward_dur",
-    "is_outlier",
-    "split",
-)
-
-
-def _maze(
-    dandiset: str,
-    units: tuple[int, int],
-    trials: tuple[int, int, int],
-    mean_hz: float,
-    task: Maze,
-    lag_ms: int = 120,
-) -> NlbDataset:
-    return NlbDataset(
-        dandiset=dandiset,
-        held_in=units[0],
-        held_out=units[1],
-        train=trials[0],
-        val=trials[1],
-        test=trials[2],
-        none=0.02,
-        mean_hz=mean_hz,
-        align="move_onset_time",
-        window_ms=(-250, 450),
-        lag_ms=lag_ms,
-        signals=MAZE_SIGNALS,
-        latents=_reach_latents(1.4),
-        ids=UnitIds(n_arrays=2, n_electrodes=96, per_array=1000, per_electrode=10),
-        task=task,
-        columns=MAZE_COLUMNS,
-        test_columns=("move_onset_time", "split"),
-    )
-
+ONE_ARRAY = UnitIds(n_arrays=1, n_electrodes=96, per_array=0, per_electrode=100)
+TWO_ARRAYS = UnitIds(n_arrays=2, n_electrodes=96, per_array=1000, per_electrode=10)
+PROBES = UnitIds(n_arrays=3, n_electrodes=110, per_array=1000, per_electrode=1)
+OF_MAZES = (TWO_ARRAYS, _reach_latents(1.4), MAZE_SIGNALS, 0.02)
+OF_TARGETS = (ONE_ARRAY, _reach_latents(0.65), RANDOM_TARGET_SIGNALS, 0.0, True)
+OF_BUMPS = (ONE_ARRAY, _reach_latents(0.9), BUMP_SIGNALS, 462 / 364, True)
+OF_INTERVALS = (PROBES, INTERVAL_LATENTS, (), 154 / 1006)
 
 DATASETS = {
-    "mc_maze": _maze(
-        "000128", (137, 45), (1721, 574, 574), 2.9, Maze(36, "2009-09-25"), lag_ms=100
-    ),
-    "mc_maze_large": _maze("000138", (122, 40), (375, 125, 100), 3.8, Maze(9, "2009-10-06")),
-    "mc_maze_medium": _maze("000139", (114, 38), (188, 62, 100), 3.2, Maze(9, "2009-09-29")),
-    "mc_maze_small": _maze("000140", (107, 35), (75, 25, 100), 3.1, Maze(9, "2009-09-28")),
-    "mc_rtt": NlbDataset(
-        dandiset="000129",
-        held_in=98,
-        held_out=32,
-        train=810,
-        val=270,
-        test=272,
-        mean_hz=4.0,
-        align="start_time",
-        window_ms=(0, 600),
-        lag_ms=140,
-        sampled=True,
-        signals=RANDOM_TARGET_SIGNALS,
-        latents=_reach_latents(0.65),
-        ids=UnitIds(n_arrays=1, n_electrodes=96, per_array=0, per_electrode=100),
-        task=RandomTarget(),
-        columns=("split",),
-        test_columns=("split",),
-    ),
-    "area2_bump": NlbDataset(
-        dandiset="000127",
-        held_in=49,
-        held_out=16,
-        train=272,
-        val=92,
-        test=98,
-        none=462 / 364,
-        mean_hz=7.0,
-        align="move_onset_time",
-        window_ms=(-100, 500),
-        lag_ms=-20,
-        sampled=True,
-        signals=BUMP_SIGNALS,
-        latents=_reach_latents(0.9),
-        ids=UnitIds(n_arrays=1, n_electrodes=96, per_array=0, per_electrode=100),
-        task=Bump(),
-        columns=BUMP_COLUMNS,
-        test_columns=("move_onset_time", "split"),
-    ),
-    "dmfc_rsg": NlbDataset(
-        dandiset="000130",
-        held_in=40,
-        held_out=14,
-        train=748,
-        val=258,
-        test=283,
-        none=154 / 1006,
-        mean_hz=6.6,
-        align="go_time",
-        window_ms=(-1500, 0),
-        lag_ms=0,
-        latents=INTERVAL_LATENTS,
-        ids=UnitIds(n_arrays=3, n_electrodes=110, per_array=1000, per_electrode=1),
-        task=ReadySetGo(),
-        columns=READY_SET_GO_COLUMNS,
-        test_columns=("go_time", "split"),
-    ),
+    dataset.name: dataset
+    for dataset in (  # units held in and out; train, val and test trials; mean rate in Hz
+        NlbDataset("mc_maze", 137, 45, 1721, 574, 574, 2.9, Maze(36, "2009-09-25"), *OF_MAZES),
+        NlbDataset("mc_maze_large", 122, 40, 375, 125, 100, 3.8, Maze(9, "2009-10-06"), *OF_MAZES),
+        NlbDataset("mc_maze_medium", 114, 38, 188, 62, 100, 3.2, Maze(9, "2009-09-29"), *OF_MAZES),
+        NlbDataset("mc_maze_small", 107, 35, 75, 25, 100, 3.1, Maze(9, "2009-09-28"), *OF_MAZES),
+        NlbDataset("mc_rtt", 98, 32, 810, 270, 272, 4.0, RandomTarget(), *OF_TARGETS),
+        NlbDataset("area2_bump", 49, 16, 272, 92, 98, 7.0, Bump(), *OF_BUMPS),
+        NlbDataset("dmfc_rsg", 40, 14, 748, 258, 283, 6.6, ReadySetGo(), *OF_INTERVALS),
+    )
 }
 
-# Of the columns of the trials tables; start_time and stop_time are described by NWB itself.
+# Of the columns of the trials tables.
 DESCRIPTIONS = {
     "active_target": "Index into target_pos of the target that can be reached",
     "bad_time": "Time of failure, NaN if there was none",
@@ -458,6 +320,8 @@ DESCRIPTIONS = {
     "rt": "From go_cue_time to move_onset_time in ms",
     "set_time": "Time of the set cue",
     "split": "train, val, test or none",
+    "start_time": "Start of the trial in s",
+    "stop_time": "End of the trial in s",
     "success": "Whether the trial succeeded",
     "target_acq_time": "Time at which the target was acquired",
     "target_dir": "Direction of the target in degrees",
