@@ -4,13 +4,26 @@ import pytest
 from conftest import make_trials
 
 from neuroblend.data.arrays import read_arrays
-from neuroblend.data.tensor_files import save_tensors, write_tensors
+from neuroblend.data.tensor_files import KINDS, save_tensors
 from neuroblend.errors import InputError
 
 
 def trials():
     split = np.array(["train"] * 20 + ["valid"] * 8 + ["test"] * 12)
     return make_trials(split=split, held_out=np.arange(10) % 4 == 1)
+
+
+def write_tensors(trials, forward_bins, path) -> None:
+    t_in = trials.n_bins - forward_bins
+    tensors = {"bin_s": np.array(trials.bin_s)}
+    for part, of_part in (("train", trials.split != "test"), ("eval", trials.split == "test")):
+        for kind, neurons in zip(KINDS, (~trials.held_out, trials.held_out), strict=True):
+            counts = trials.spikes[of_part][:, :, neurons].astype(np.float32)
+            tensors[f"{part}_spikes_{kind}"] = counts[:, :t_in]
+            if forward_bins:
+                tensors[f"{part}_spikes_{kind}_forward"] = counts[:, t_in:]
+        tensors[f"{part}_behavior"] = trials.behavior[of_part][:, :t_in]
+    save_tensors(tensors, path)
 
 
 @pytest.mark.parametrize("forward_bins", [0, 3])

@@ -25,7 +25,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
 from neuroblend.files import write_whole
 
@@ -76,29 +75,6 @@ def from_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
     if notes:
         made["notes"] = np.array(notes)
     return made
-
-
-def write_tensors(trials: Trials, forward_bins: int, path: str | Path) -> None:
-    """Write trials in the benchmark's layout; the file appears whole or not at all.
-
-    Trials of split ``train`` and ``valid`` are written as ``train``, those of ``test`` as ``eval``.
-
-    Raises:
-        InputError: The trials have no split or no held-out neurons.
-    """
-    if trials.split is None or trials.held_out is None:
-        raise InputError("the benchmark's layout needs 'split' and 'held_out' of the trials")
-    t_in = trials.n_bins - forward_bins
-    tensors: dict[str, NDArray[Any]] = {}
-    for part, of_part in (("train", trials.split != "test"), ("eval", trials.split == "test")):
-        for kind, neurons in zip(KINDS, (~trials.held_out, trials.held_out), strict=True):
-            counts = trials.spikes[of_part][:, :, neurons].astype(np.float32)
-            tensors[f"{part}_spikes_{kind}"] = counts[:, :t_in]
-            if forward_bins:
-                tensors[f"{part}_spikes_{kind}_forward"] = counts[:, t_in:]
-        if trials.behavior is not None:
-            tensors[f"{part}_behavior"] = trials.behavior[of_part][:, :t_in]
-    save_tensors(tensors | {"bin_s": np.array(trials.bin_s)}, path)
 
 
 def save_tensors(tensors: Mapping[str, NDArray[Any]], path: str | Path) -> None:

@@ -17,6 +17,7 @@ from functools import reduce
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.signal import decimate
 
 from neuroblend.data.nwb import HELD_OUT, ID, OBSERVED
 from neuroblend.data.recording import Recording, Signal
@@ -80,33 +81,9 @@ class Grid:
             if gap.any() and not gap.all():
                 known = np.flatnonzero(~gap)
                 column[gap] = np.interp(np.flatnonzero(gap), known, column[known])
-        slow = np.stack([decimated(column, bin_ms) for column in grid.T], axis=1)
+        slow = decimate(grid, bin_ms, FILTER_ORDER, ftype="fir", axis=0)
         slow[missing] = np.nan
         return slow
-
-
-def decimated(values: Floats, step: int) -> Floats:
-    """Return every ``step``-th of (S,) values after a low-pass filter that shifts no phase.
-
-    The filter is that of ``scipy.signal.decimate`` with ``ftype="fir"`` (a Hamming window of
-    ``FILTER_ORDER`` + 1 taps, zeros beyond the ends), whose import would cost more than the
-    filtering of most sessions.
-    """
-    half = FILTER_ORDER // 2
-    taps = np.sinc((np.arange(FILTER_ORDER + 1) - half) / step) * np.hamming(FILTER_ORDER + 1)
-    taps /= taps.sum()
-    n_out = -(-values.size // step)
-    padded = np.zeros((n_out + 2 * -(-half // step) + 1) * step)
-    lead = -(-half // step) * step  # a multiple of the step, so that phases stay as they are
-    padded[lead : lead + values.size] = values
-    slow = np.zeros(n_out)
-    for phase in range(step):  # each tap meets one phase of the samples alone
-        of_phase = taps[(half - phase) % step :: step]
-        first = (half - (half - phase) % step - phase) // step  # samples ahead of its first tap
-        every = np.convolve(padded[phase::step], of_phase)
-        begin = lead // step + first
-        slow += every[begin : begin + n_out]
-    return slow
 
 
 def join_sessions(recordings: Sequence[Recording]) -> Grid:

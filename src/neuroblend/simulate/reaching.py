@@ -132,7 +132,7 @@ class _Reaches:
     def position(self, times: Array) -> Array:
         """Hand position in mm at ``times`` (M,) in seconds; returns (B, M, 2)."""
         phase = (times - self.onset[:, None]) / np.exp(self.log_duration)[:, None]
-        done = _minimum_jerk(phase)
+        done = minimum_jerk(phase)
         extent = self.extent[:, None]
         along, aside = extent * done, extent * self.curvature[:, None] * 4 * done * (1 - done)
         cos, sin = np.cos(self.direction)[:, None], np.sin(self.direction)[:, None]
@@ -245,7 +245,7 @@ def simulate_reaching(
     )
 
 
-def _minimum_jerk(phase: Array) -> Array:
+def minimum_jerk(phase: Array) -> Array:
     """Fraction of the way covered at a fraction ``phase`` of the duration (Flash & Hogan 1985)."""
     x = np.clip(phase, 0, 1)
     return x**3 * (10 - 15 * x + 6 * x**2)

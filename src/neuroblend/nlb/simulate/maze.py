@@ -10,7 +10,7 @@ from neuroblend.nlb.arrays import Floats, Ints, Rng
 from neuroblend.nlb.simulate.moves import drawn_moves, positions, reach_latents
 from neuroblend.nlb.simulate.session import Session, blanked, gradient, log_normal, slow_noise
 from neuroblend.nlb.simulate.tables import Maze
-from neuroblend.simulate.reaching import _minimum_jerk
+from neuroblend.simulate.reaching import minimum_jerk
 
 
 def maze_session(task: Maze, lag_ms: int, split: NDArray[np.str_], world: Rng, rng: Rng) -> Session:
@@ -135,6 +135,6 @@ def _gaze(rng: Rng, observed: Ints, saccade: Ints, goal: Floats, n_ms: int) -> F
     """Gaze that jumps in 45 ms from the centre to the target: (n_ms, 2) mm."""
     gaze = 2.0 * slow_noise(rng, n_ms, 2, 40.0)
     for (start, stop), onset, place in zip(observed, saccade, goal, strict=True):
-        done = _minimum_jerk((np.arange(start, stop) - onset) / 45)
+        done = minimum_jerk((np.arange(start, stop) - onset) / 45)
         gaze[start:stop] += done[:, None] * place
     return gaze

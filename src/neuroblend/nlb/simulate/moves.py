@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from neuroblend.nlb.arrays import Bools, Floats, Ints, Rng
 from neuroblend.nlb.simulate.session import shared_latents, slow_noise
-from neuroblend.simulate.reaching import _minimum_jerk
+from neuroblend.simulate.reaching import minimum_jerk
 
 ENDPOINT_SD = 0.06  # of the extent of a movement; half of the variance is planned
 DURATION_LOG_SD = 0.12
@@ -107,7 +107,7 @@ def summed_velocity(moves: Moves, n_ms: int) -> Floats:
     rows = zip(moves.onset, moves.displacement, moves.duration_s, moves.curvature, strict=True)
     for onset, displacement, duration_s, curvature in rows:
         lasts = int(np.ceil(1000 * duration_s))
-        done = _minimum_jerk(np.arange(lasts + 1) / (1000 * duration_s))[:, None]
+        done = minimum_jerk(np.arange(lasts + 1) / (1000 * duration_s))[:, None]
         aside = curvature * np.array([-displacement[1], displacement[0]])
         path = done * displacement + 4 * done * (1 - done) * aside
         part = velocity[onset : onset + lasts]
