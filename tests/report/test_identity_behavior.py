@@ -7,11 +7,11 @@ from neuroblend.report.identity.behavior import _of_gain
 
 def said(student: dict[str, float], baseline: dict[str, float], full: tuple[float, float]) -> str:
     without = {"hard": student, "baseline": baseline}
-    told = {
+    ablation = {
         arm: {"full": f, "without_all": sum(found.values()) / 10, "without": found}
         for (arm, found), f in zip(without.items(), full, strict=True)
     }
-    view = SimpleNamespace(results={"ablation": told}, selected="hard")
+    view = SimpleNamespace(results={"ablation": ablation}, selected="hard")
     return _of_gain(view)
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from neuroblend.engine.arm import BASELINE
-from neuroblend.report.style import COLORS, Picture, as_uri, new_figure
+from neuroblend.report.style import COLORS, Picture, as_uri, legend_above, new_figure
 from neuroblend.report.view import View
 
 COLUMNS = 4
+DARK = "#333333"  # in the legend, for the colour of each panel's arm
+STROKES: dict[str, dict[str, Any]] = {
+    "validation": {"color": DARK, "linewidth": 1.7},
+    "training": {"color": DARK, "linewidth": 1, "linestyle": (0, (2, 1.2))},
+    "validation of the baseline": {"color": "#999999", "linewidth": 1},
+    "best epoch": {"color": DARK, "linestyle": "none", "marker": "o"},
+}
 
 
 def curves(view: View) -> Picture:
@@ -23,13 +31,14 @@ def curves(view: View) -> Picture:
     histories = {arm: history for arm, history in histories.items() if len(history)}
     n_rows = -(-len(histories) // COLUMNS)
     figure = new_figure(0.6 + 1.75 * n_rows)
-    _legend(figure)
+    legend_above(figure, [Line2D([], [], label=n, **stroke) for n, stroke in STROKES.items()])
     axes = figure.subplots(n_rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
     baseline = _validated(histories[BASELINE])
     for ax, (arm, history) in zip(axes.flat, histories.items(), strict=False):
         _panel(ax, history, COLORS[view.role(arm)])
         if arm != BASELINE:
-            ax.plot(baseline["epoch"], baseline["valid"], color="#999999", linewidth=1, zorder=1.5)
+            stroke = STROKES["validation of the baseline"]
+            ax.plot(baseline["epoch"], baseline["valid"], **stroke, zorder=1.5)
         ax.set_title(f"{arm} (selected)" if arm == view.selected else arm)
     for i, ax in enumerate(axes.flat):
         if i >= len(histories):
@@ -59,34 +68,23 @@ def _validated(history: pd.DataFrame) -> pd.DataFrame:
     return history[history["valid"].notna()]
 
 
+def _trained(history: pd.DataFrame) -> pd.Series:
+    """Return the training loss, without what distillation adds to it."""
+    return history["task" if "task" in history else "loss"]
+
+
 def _panel(ax: Axes, history: pd.DataFrame, color: str) -> None:
     valid = _validated(history)
-    train = "task" if "task" in history else "loss"
-    ax.plot(history["epoch"], history[train], color=color, linewidth=1, linestyle=(0, (2, 1.2)))
-    ax.plot(valid["epoch"], valid["valid"], color=color, linewidth=1.7)
+    ax.plot(history["epoch"], _trained(history), **STROKES["training"] | {"color": color})
+    ax.plot(valid["epoch"], valid["valid"], **STROKES["validation"] | {"color": color})
     if len(valid):
-        best = valid.iloc[int(valid["valid"].to_numpy().argmin())]
+        best = valid.iloc[int(valid["valid"].argmin())]
         ax.plot(best["epoch"], best["valid"], "o", color=color, markersize=6, zorder=3)
-
-
-def _legend(figure: Figure) -> None:
-    dark = "#333333"
-    entries = {
-        "validation": Line2D([], [], color=dark, linewidth=1.7),
-        "training": Line2D([], [], color=dark, linewidth=1, linestyle=(0, (2, 1.2))),
-        "validation of the baseline": Line2D([], [], color="#999999", linewidth=1),
-        "best epoch": Line2D([], [], color=dark, marker="o", linestyle="none"),
-    }
-    figure.legend(
-        list(entries.values()), list(entries), loc="outside upper left", ncols=len(entries)
-    )
 
 
 def _limits(histories: list[pd.DataFrame]) -> tuple[float, float]:
     """Return a range that the first epochs, whose loss can be large, do not decide."""
-    valid = np.concatenate([_validated(h)["valid"].to_numpy() for h in histories])
-    train = np.concatenate([h["task" if "task" in h else "loss"].to_numpy() for h in histories])
-    every = np.concatenate([valid, train])
+    every = pd.concat([_validated(h)["valid"] for h in histories] + [*map(_trained, histories)])
     low, high = float(every.min()), float(np.quantile(every, 0.97))
     pad = 0.06 * max(high - low, 1e-6)
     return low - pad, high + pad

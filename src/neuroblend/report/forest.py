@@ -16,23 +16,19 @@ OVER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # hides the line
 
 
 def forest(view: View, title: str, scores: dict[str, str], what: str) -> Picture:
-    """Plot each arm minus the baseline.
+    """Plot each arm minus the baseline, a panel for each of two or three scores.
 
-    Args:
-        view: The run.
-        title: Heading.
-        scores: What each score is called, by its name, two or three of them.
-        what: What else to look for, for the caption.
+    ``scores`` is what these are called, by name, and ``what`` else to look for ends the caption.
     """
     roles = {arm: view.role(arm) for arm in view.arms if arm != BASELINE}
     figure = new_figure(0.3 * len(roles) + 0.95)
     axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
     for ax, (name, label) in zip(axes, scores.items(), strict=True):
         contrasts = {arm: view.results["contrasts"][f"{arm} - {BASELINE}"][name] for arm in roles}
-        draw_differences(ax, contrasts, roles)
+        _draw(ax, contrasts, roles)
         unit = " (bits/spike)" if name.endswith("bps") else ""
         ax.set_xlabel(f"difference to baseline, {label}{unit}")
-    name_rows(axes[0], roles, view.selected)
+    _name_rows(axes[0], roles, view.selected)
     seen = [arm for arm in view.results["sees_behavior"] if arm in roles]
     return Picture(
         title,
@@ -40,12 +36,12 @@ def forest(view: View, title: str, scores: dict[str, str], what: str) -> Picture
         "behavior; the bar is its 95 % interval. Filled dots: the interval excludes 0. Right of "
         f"the dashed line is better than the baseline. Given behavior when tested too, and so "
         f"references and not contenders: {', '.join(seen)}; where one is off the scale, its number "
-        f"stands at the edge. Look for the selected student (blue, bold): {what}",
+        f"is at the edge. Look for the selected student (blue, bold): {what}",
         as_uri(figure),
     )
 
 
-def name_rows(ax: Axes, roles: dict[str, str], selected: str) -> None:
+def _name_rows(ax: Axes, roles: dict[str, str], selected: str) -> None:
     """Write the arms at the vertical axis, from above, each in the colour of its role."""
     ax.set_yticks(range(len(roles)), [f"{a} (selected)" if a == selected else a for a in roles])
     for tick, (arm, role) in zip(ax.get_yticklabels(), roles.items(), strict=True):
@@ -54,16 +50,10 @@ def name_rows(ax: Axes, roles: dict[str, str], selected: str) -> None:
     ax.set_ylim(len(roles) - 0.5, -0.5)
 
 
-def draw_differences(
-    ax: Axes, differences: dict[str, dict[str, Any]], roles: dict[str, str]
-) -> None:
-    """Draw differences with their intervals, a row an arm.
+def _draw(ax: Axes, differences: dict[str, dict[str, Any]], roles: dict[str, str]) -> None:
+    """Draw the ``mean`` and ``ci95`` of each arm's difference, a row an arm.
 
-    Args:
-        ax: Where.
-        differences: By arm, ``mean`` and ``ci95``. That of the teacher does not decide the scale;
-            where it is off it, its number stands at the edge.
-        roles: What decides the colour of each arm.
+    That of the teacher does not decide the scale; where it is off it, its number is at the edge.
     """
     ends = [d["ci95"] + [d["mean"]] for arm, d in differences.items() if arm != TEACHER]
     low, high = min(0.0, np.min(ends)), max(0.0, np.max(ends))
@@ -73,10 +63,10 @@ def draw_differences(
         color = COLORS[roles[arm]]
         mean, interval = difference["mean"], difference["ci95"]
         if not low <= mean <= high:
-            edge, side = (high, "right") if mean > high else (low, "left")
             number = signed(f"{mean:+.3f}")
-            arrow = f"{number} →" if side == "right" else f"← {number}"
-            ax.text(edge, row, arrow, color=color, ha=side, va="center", fontsize=8.5, bbox=OVER)
+            right = (high, f"{number} →", "right")
+            edge, text, side = right if mean > high else (low, f"← {number}", "left")
+            ax.text(edge, row, text, color=color, ha=side, va="center", fontsize=8.5, bbox=OVER)
             continue
         is_clear = direction(interval) != "unclear"
         wide = 2.4 if roles[arm] == SELECTED else 1.6

@@ -6,13 +6,12 @@ import base64
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -35,10 +34,9 @@ LINES: dict[str, dict[str, Any]] = {
     BASELINE: {"color": COLORS[BASELINE], "linewidth": 1.3},
     SELECTED: {"color": COLORS[SELECTED], "linewidth": 1.9},
     TEACHER: {"color": COLORS[TEACHER], "linewidth": 1.3, "linestyle": (0, (4, 1.5))},
-    OTHER: {"color": COLORS[OTHER], "linewidth": 1.3},
 }
 # the thin line over the wide one, so that both are seen where they agree
-DRAW_ORDER = {TRUTH: 2.0, TEACHER: 2.1, SELECTED: 2.2, BASELINE: 2.3, OTHER: 2.2}
+DRAW_ORDER = {TRUTH: 2.0, TEACHER: 2.1, SELECTED: 2.2, BASELINE: 2.3}
 
 _SETTINGS: dict[Any, Any] = {
     "axes.edgecolor": "#555555",
@@ -104,21 +102,10 @@ def as_uri(figure: Figure) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def legend(figure: Figure, labels: dict[str, str]) -> None:
-    """Put one legend above all panels.
-
-    Args:
-        figure: Where.
-        labels: What each role is called here, in the order to show.
-    """
-    lines = [Line2D([], [], **LINES[role]) for role in labels]
-    figure.legend(lines, list(labels.values()), loc="outside upper left", ncols=len(labels))
-
-
-def shade_forward(ax: Axes, t_in: int, n_bins: int, bin_s: float) -> None:
-    """Shade the bins of a trial that no model sees."""
-    if t_in < n_bins:
-        ax.axvspan(t_in * bin_s, n_bins * bin_s, color="#000000", alpha=0.06, linewidth=0)
+def legend_above(figure: Figure, lines: Sequence[Line2D], columns: int | None = None) -> None:
+    """Put a legend above all panels, an entry for each line by its label."""
+    n_columns = min(len(lines), columns or len(lines))
+    figure.legend(handles=lines, loc="outside upper left", ncols=n_columns)
 
 
 def signed(text: str) -> str:

@@ -94,7 +94,7 @@ def test_a_class_that_is_too_small_is_left_out_and_said() -> None:
             r"found 1 classes of 30 or more cells \(Lamp5 40, .*, wanted 2",
         ),
         (lambda: usable_labels({}, 5), "found 0 classes .*no labelled cell.*wanted 2"),
-        (lambda: split_neurons(LABELS, EVERY, 0, share=1.0), "found 1, wanted between 0 and 1"),
+        (lambda: split_neurons(LABELS, EVERY, 0, fraction=1.0), "found 1, wanted between 0 and 1"),
         (lambda: split_neurons({}, ["x"], 0), "0.4 of 1 cells is 0, wanted at least one"),
         (
             lambda: split_animals(LABELS, EVERY, 0, dict.fromkeys(EVERY, "a")),

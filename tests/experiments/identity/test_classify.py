@@ -29,7 +29,7 @@ def quick(monkeypatch) -> None:
     monkeypatch.setattr(module, "CANDIDATES", QUICK)
 
 
-def test_separable_classes_are_told() -> None:
+def test_separable_classes_are_classified() -> None:
     vectors, labels, tested = make_cells(distance=8)
     done = classify(vectors, labels, tested, 0, n_folds=3, n_repeats=1)
     assert top1(done) > 0.95 and done.valid > 0.95
@@ -87,7 +87,7 @@ def test_one_fold_never_sees_labels_of_tested_cells() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_no_cell_learns_from_itself(monkeypatch) -> None:
-    """Each vector holds its own number, by which learning and predicted cells are told apart."""
+    """Each vector holds its own number, by which learning and predicted cells are known."""
     vectors, labels, tested = make_cells(n=60)
     vectors[:, 0] = np.arange(60)
     seen: list[tuple[set, set]] = []

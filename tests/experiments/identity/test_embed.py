@@ -1,4 +1,4 @@
-"""Embeddings fitted afresh: what they hang on, what they leave alone, and what they tell."""
+"""Embeddings fitted from scratch: what they depend on, leave alone, and tell."""
 
 from dataclasses import replace
 

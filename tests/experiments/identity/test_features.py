@@ -35,7 +35,7 @@ def test_hand_features_are_what_their_names_say(activity) -> None:
         expected = {
             "log1p_variation": np.log1p(x[:, i].std() / x[:, i].mean()),
             "arcsinh_skewness": np.arcsinh(skew(x[:, i])),
-            "share_of_zeros": (x[:, i] == 0).mean(),
+            "fraction_of_zeros": (x[:, i] == 0).mean(),
             "population_correlation": np.corrcoef(x[:, i], others)[0, 1],
             "population_change_correlation": np.corrcoef(x[1:, i], np.diff(others))[0, 1],
             "autocorrelation_0.23s": np.corrcoef(x[1:, i], x[:-1, i])[0, 1],

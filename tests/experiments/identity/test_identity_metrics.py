@@ -84,20 +84,13 @@ def test_ties_go_to_the_first_class_and_two_of_two_always_hold() -> None:
 
 
 def test_confusion_is_that_of_scikit_learn(data) -> None:
-    truth, probability, rng = data
+    truth, probability, _ = data
     expected = np.mean([confusion_matrix(truth, p.argmax(1)) for p in probability], axis=0)
-    share, counts = confusion(truth, probability)
+    counts = confusion(truth, probability)
     np.testing.assert_allclose(counts, expected)
-    np.testing.assert_allclose(share, expected / expected.sum(1, keepdims=True))
     np.testing.assert_array_equal(counts.sum(1), np.bincount(truth))
-    index = rng.integers(80, size=80)
-    drawn = confusion(truth[index], probability[:, index])[1]
-    np.testing.assert_allclose(
-        confusion(truth, probability, np.bincount(index, minlength=80))[1], drawn
-    )
-    assert np.isnan(confusion(truth, probability, truth != 2)[0][2]).all()
 
 
-def test_majority_rate_is_the_share_of_the_most_common() -> None:
+def test_majority_rate_is_the_fraction_of_the_most_common() -> None:
     assert majority_rate(np.array(["EC", "EC", "IN", "EC"])) == 0.75
     assert majority_rate([0, 1, 1, 2]) == 0.5

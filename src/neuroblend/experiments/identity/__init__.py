@@ -1,1 +1,1 @@
-"""Which type a neuron is of, told from vectors that describe its activity."""
+"""Which type a neuron is of, classified from vectors that describe its activity."""

@@ -63,7 +63,7 @@ class Cells:
         return tuple(self.labels)
 
     def prefix(self, kind: str) -> str:
-        """Return what stands before metrics of a kind of label: nothing for the deciding one."""
+        """Return the prefix of metrics of a kind of label: nothing for the deciding one."""
         return "" if kind == self.kinds[0] else f"{kind}/"
 
     def labelled(self, kind: str) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
@@ -76,9 +76,7 @@ class Cells:
 def chosen_sessions(config: IdentityConfig, again: bool = False) -> list[CalciumSession]:
     """Return the sessions and the channels that the settings ask for.
 
-    Args:
-        config: Settings.
-        again: Whether to read a source that was read before, as its files may have changed.
+    A source that was read before is read again where ``again``, as its files may have changed.
 
     Raises:
         InputError: They cannot be read, or a channel is not there.

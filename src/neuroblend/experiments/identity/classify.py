@@ -1,4 +1,4 @@
-"""Classifiers that tell a cell's class from its vector, chosen without a look at tested cells.
+"""Classifiers of cells by their vectors, chosen without a look at tested cells.
 
 Shape legend: ``n`` labelled cells, ``m`` tested ones of them, ``F`` features, ``C`` classes, ``R``
 repeats.
@@ -28,7 +28,7 @@ from neuroblend.experiments.identity.metrics import scores
 from neuroblend.files import write_whole
 
 N_INNER_FOLDS = 3
-PRIOR_WEIGHT = 1e-5  # of class shares in a prediction: enough to order classes that tie
+PRIOR_WEIGHT = 1e-5  # of class frequencies in a prediction: enough to order classes that tie
 
 Maker = Callable[[int, int], Any]  # from the number of cells to learn from and a seed
 
@@ -41,20 +41,20 @@ def _logistic(c: float, n_learning: int, seed: int) -> Any:
     return LogisticRegression(C=c, max_iter=200)
 
 
-def _mlp(alpha: float, n_learning: int, seed: int) -> Any:
-    return MLPClassifier((64,), alpha=alpha, max_iter=200, random_state=seed)
+def _mlp(n_learning: int, seed: int) -> Any:
+    return MLPClassifier((64,), alpha=1.0, max_iter=200, random_state=seed)
 
 
 CANDIDATES: dict[str, Maker] = {  # of equals the first is chosen
     **{f"logistic(C={c:g})": partial(_logistic, c) for c in (0.003, 0.03, 0.3, 3.0)},
     **{f"kNN(k={k})": partial(_knn, k) for k in (15, 5)},
-    **{f"MLP(alpha={alpha:g})": partial(_mlp, alpha) for alpha in (1.0,)},
+    "MLP(alpha=1)": _mlp,
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Classified:
-    """What classifiers say of tested cells: all that scores need.
+    """What classifiers predict for tested cells: all that scores need.
 
     Attributes:
         classes: (C,) names, sorted.
@@ -78,10 +78,9 @@ class Classified:
 
         def write(partial_path: Path) -> None:
             with h5py.File(partial_path, "w") as file:
-                for name in ("index", "truth", "probability"):
-                    file.create_dataset(name, data=getattr(self, name))
-                for name, words in (("classes", self.classes.tolist()), ("chosen", self.chosen)):
-                    file.create_dataset(name, data=words, dtype=h5py.string_dtype())
+                for name in ("index", "truth", "probability", "chosen"):
+                    file[name] = getattr(self, name)
+                file["classes"] = self.classes.tolist()
                 file.attrs["valid"] = self.valid
 
         write_whole(path, write)
@@ -96,7 +95,7 @@ class Classified:
         try:
             with h5py.File(path, "r") as file:
                 return cls(
-                    classes=np.array(file["classes"].asstr()[:].tolist(), dtype=np.str_),
+                    classes=file["classes"].asstr()[:].astype(np.str_),
                     index=file["index"][:],
                     truth=file["truth"][:],
                     probability=file["probability"][:],
@@ -151,28 +150,26 @@ def classify(
         raise InputError(f"tested cells: found none among {truth.size} labelled cells, wanted some")
     n_folds = min(n_folds, int(np.bincount(truth[index]).max()))
     probability = np.zeros((n_repeats, index.size, classes.size), dtype=np.float32)
-    chosen, valid = [], []
+    choices: list[tuple[str, float]] = []
     for repeat in range(n_repeats):
         rng = np.random.default_rng([seed, 41, repeat])
         fold = _deal(truth[index], n_folds, rng)
         once = np.unique(truth[untested]).size == classes.size
         if once:
-            name, score = _choose(candidates, every[untested], truth[untested], classes, rng)
-            chosen.append(name)
-            valid.append(score)
+            choices.append(_choose(candidates, every[untested], truth[untested], classes, rng))
         for k in range(n_folds):
             learning = np.concatenate([untested, index[fold != k]])
             x, y = every[learning], truth[learning]
             if not once:
                 _check_classes(classes[y])
-                name, score = _choose(candidates, x, y, classes, rng)
-                chosen.append(name)
-                valid.append(score)
-            state = int(rng.integers(2**31))
-            probability[repeat, fold == k] = _predict(
-                candidates[name], x, y, every[index[fold == k]], classes.size, state
-            )
-    return Classified(classes, index, truth[index], probability, chosen, float(np.mean(valid)))
+                choices.append(_choose(candidates, x, y, classes, rng))
+            state, make = int(rng.integers(2**31)), candidates[choices[-1][0]]
+            asked = every[index[fold == k]]
+            probability[repeat, fold == k] = _predict(make, x, y, asked, classes.size, state)
+    chosen, valid = zip(*choices, strict=True)
+    return Classified(
+        classes, index, truth[index], probability, list(chosen), float(np.mean(valid))
+    )
 
 
 def _check_classes(labels: NDArray[np.str_]) -> None:

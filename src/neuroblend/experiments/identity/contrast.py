@@ -18,7 +18,7 @@ from neuroblend.models.nuclr import NuCLR
 from neuroblend.seeds import mixed_seed
 
 TEMPERATURE = 0.2
-LEAVING = 0.3  # share of the population that is left out of a view
+LEAVING = 0.3  # fraction of the population that is left out of a view
 MOST_WINDOWS = 4  # encoded at a time
 
 
@@ -31,15 +31,11 @@ def contrastive_vectors(
 ) -> NDArray[np.float32]:
     """Return (C, E) vectors of all cells, means over windows and sessions.
 
-    The encoder is trained on cells that are not tested, whose activity alone stands for the
-    population afterwards too.
+    The encoder is trained on cells that are not tested, and these alone are the population that it
+    is given afterwards too.
 
-    Args:
-        task: The cells, with all their frames.
-        seed: Decides initial weights, windows and company.
-        steps: Of training, each on two windows of one session.
-        lr: Of AdamW; falls as a cosine.
-        progress: Called with (steps done, steps).
+    Each step is on two windows of one session; ``lr``, of AdamW, falls as a cosine. The seed
+    decides initial weights, windows and company. ``progress`` is called with (steps done, steps).
 
     Raises:
         InputError: No session has two cells to learn from.
@@ -51,9 +47,7 @@ def contrastive_vectors(
     known = [(frames, _known(task, frames)) for frames in task.sessions]
     sessions = [frames.of(columns) for frames, columns in known if columns.sum() > 1]
     if not sessions:
-        raise InputError(
-            "contrastive: no session has two cells that are not tested, to learn to tell apart"
-        )
+        raise InputError("contrastive: no session has two cells that are not tested, to learn from")
     optimiser = torch.optim.AdamW(net.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step in range(steps):
@@ -92,8 +86,7 @@ def _apart(n_frames: int, window: int, rng: np.random.Generator) -> tuple[int, i
 def _view(net: NuCLR, frames: Frames, start: int, window: int, rng: np.random.Generator) -> Tensor:
     """Return (N, E) vectors of one window, in the company of a part of the population."""
     company = torch.from_numpy(rng.random(frames.activity.shape[1]) >= LEAVING)
-    vectors: Tensor = net(frames.activity[None, start : start + window], company)[0]
-    return vectors
+    return net(frames.activity[None, start : start + window], company)[0]
 
 
 def _encoded(net: NuCLR, task: CellTask) -> NDArray[np.float32]:

@@ -5,8 +5,7 @@ Shape legend: ``C`` cells, ``F`` features, ``E`` features of an embedding, ``D``
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.linear_model import Ridge
 
 from neuroblend.data.calcium.session import CalciumSession
 from neuroblend.distill.objective import output_of
+from neuroblend.engine.experiment import Scene
 from neuroblend.experiments.identity.cells import Cells
 from neuroblend.experiments.identity.classify import classify
 from neuroblend.experiments.identity.contrast import contrastive_vectors
@@ -27,25 +27,20 @@ from neuroblend.experiments.identity.features import (
 )
 from neuroblend.experiments.identity.metrics import scores
 from neuroblend.experiments.identity.settings import IdentityConfig
-from neuroblend.experiments.identity.split import NeuronSplit
 from neuroblend.experiments.identity.task import CellTask
 from neuroblend.experiments.identity.tuning import ablation, tuning_of
 from neuroblend.privilege.roles import Student, Teacher
+from neuroblend.task.batch import Batch
 
 LAYER = "state"  # what is distilled and read out: features of the population's state
 N_COMPONENTS = 32  # of activity profiles
 
 
-def measured(
-    name: str,
-    sessions: list[CalciumSession],
-    task: CellTask,
-    seed: int,
-    progress: Callable[[int, int], None],
-) -> NDArray[np.float32]:
+def measured(scene: Scene, sessions: list[CalciumSession]) -> NDArray[np.float32]:
     """Return (C, F) numbers that describe each cell without embeddings."""
+    name, task = scene.fit.arm.name, scene.task
     if name == "contrastive":
-        return contrastive_vectors(task, seed, progress=progress)
+        return contrastive_vectors(task, scene.seed, progress=scene.progress)
     if name == "hand_features":
         each = [hand_features(session.activity, session.frame_s)[0] for session in sessions]
     else:
@@ -58,23 +53,20 @@ def measured(
 
 
 def classified(
-    vectors: NDArray[np.float32],
-    cells: Cells,
-    split: NeuronSplit,
-    config: IdentityConfig,
-    seed: int,
-    out: Path,
+    vectors: NDArray[np.float32], scene: Scene, config: IdentityConfig
 ) -> dict[str, Any]:
-    """Classify cells by each kind of label; store predictions in ``out`` and return scores."""
-    tested = split.is_tested(cells.names)
+    """Classify cells by each kind of label; store predictions of the fit and return its scores."""
+    cells: Cells = scene.data
+    tested = scene.split.is_tested(cells.names)
     test: dict[str, float] = {}
     valid: dict[str, float] = {}
     chosen: dict[str, list[str]] = {}
     repeats = 1 if config.data.animals else config.data.repeats
     for kind in cells.kinds:
         rows, labels = cells.labelled(kind)
-        found = classify(vectors[rows], labels, tested[rows], seed, config.n_test_folds, repeats)
-        found.save(out / f"{kind}.h5")
+        folds = config.n_test_folds
+        found = classify(vectors[rows], labels, tested[rows], scene.seed, folds, repeats)
+        found.save(scene.out / f"{kind}.h5")
         each = scores(found.truth, found.probability, found.classes)
         test |= {cells.prefix(kind) + name: float(value[0]) for name, value in each.items()}
         valid[kind], chosen[kind] = found.valid, found.chosen
@@ -82,19 +74,12 @@ def classified(
     return {"test": known, "valid": valid, "classifiers": chosen}
 
 
-def ablated(
-    vectors: NDArray[np.float32],
-    cells: Cells,
-    split: NeuronSplit,
-    config: IdentityConfig,
-    task: CellTask,
-) -> dict[str, Any]:
+def ablated(vectors: NDArray[np.float32], scene: Scene, config: IdentityConfig) -> dict[str, Any]:
     """Return macro-F1 of the deciding kind of label without what vectors share with behavior."""
+    cells, split, names = scene.data, scene.split, scene.task.behavior_names
     rows, labels = cells.labelled(cells.kinds[0])
-    tested = split.is_tested(cells.names)[rows]
-    tuning = tuning_of(task)[rows]
-    names, n_folds = task.behavior_names, config.n_test_folds
-    return ablation(vectors[rows], tuning, labels, tested, names, split.seed, n_folds)
+    tested, tuning = split.is_tested(cells.names)[rows], tuning_of(scene.task)[rows]
+    return ablation(vectors[rows], tuning, labels, tested, names, split.seed, config.n_test_folds)
 
 
 def state_r2(model: Student | Teacher, task: CellTask) -> dict[str, float]:
@@ -105,26 +90,27 @@ def state_r2(model: Student | Teacher, task: CellTask) -> dict[str, float]:
     """
     if not task.behavior_names:
         return {}
-    model.eval()
-    parts: dict[str, list[NDArray[np.float32]]] = {}
     device = torch.device("cpu")
-    model.to(device)
-    train_batches = list(task.train_batches(4, 0, device))
-    with torch.no_grad():
-        for part, batches in (("train", train_batches), ("valid", task.valid_batches())):
-            states, values, known = [], [], []
-            for batch in batches:
-                assert batch.behavior is not None
-                states.append(output_of(model, batch, [LAYER]).features[LAYER].flatten(0, 1))
-                values.append(batch.behavior.values.flatten(0, 1))
-                known.append(batch.behavior.present.flatten(0, 1))
-            parts[part] = [torch.cat(each).numpy() for each in (states, values, known)]
-    (x, y, there), (x_valid, y_valid, there_valid) = parts["train"], parts["valid"]
+    model.eval().to(device)
+    x, y, known = _states(model, task.train_batches(4, 0, device))
+    x_valid, y_valid, known_valid = _states(model, task.valid_batches())
     found = {}
     for i, name in enumerate(task.behavior_names):
-        use, judged = there[:, i].astype(bool), there_valid[:, i].astype(bool)
+        use, judged = known[:, i], known_valid[:, i]
         truth = y_valid[judged, i]
         if use.sum() > 1 and judged.sum() > 1 and truth.std() > 0:
             error = truth - Ridge(1.0).fit(x[use], y[use, i]).predict(x_valid[judged])
             found[name] = float(1 - np.square(error).sum() / np.square(truth - truth.mean()).sum())
     return found
+
+
+@torch.no_grad()
+def _states(model: Student | Teacher, batches: Iterable[Batch]) -> list[NDArray[Any]]:
+    """Return the population's state, behavior and whether that is known, a row a frame."""
+    rows = []
+    for batch in batches:
+        assert batch.behavior is not None
+        state = output_of(model, batch, [LAYER]).features[LAYER]
+        each = (state, batch.behavior.values, batch.behavior.present)
+        rows.append([part.flatten(0, 1) for part in each])
+    return [torch.cat(parts).numpy() for parts in zip(*rows, strict=True)]

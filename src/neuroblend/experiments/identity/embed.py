@@ -1,4 +1,4 @@
-"""Embeddings of cells fitted afresh, the network frozen (Mi et al., NeurIPS 2023).
+"""Embeddings of cells fitted from scratch, the network frozen (Mi et al., NeurIPS 2023).
 
 Shape legend: ``C`` cells, ``E`` features of an embedding, ``B`` windows, ``W`` frames, ``N``
 neurons.
@@ -40,13 +40,13 @@ def fresh_embeddings(
     All are fitted in the same way: each cell from a population that it is no part of, whether the
     network knew it or not. Else embeddings of cells that it knew would hold what tested ones cannot
     (their own frames in averages of the population), and classifiers would learn from embeddings
-    of another kind than they are tested on. (In a session that has tested cells alone, these stand
-    for the population, by fresh embeddings; there, that is a difference.) A student sees activity
+    of another kind than they are tested on. (In a session that has tested cells alone, these are
+    the population, by fresh embeddings; there, that is a difference.) A student sees activity
     alone here too. The public code takes 100 epochs at 1e-3; from 0, with a rate that falls to 0,
     fewer do.
 
     Args:
-        model: A trained model of :class:`~neuroblend.models.neuprint.NeuPRINT`.
+        model: A trained :class:`~neuroblend.models.neuprint.NeuPRINT`.
         task: The cells, with all their frames.
         seed: Decides windows and hidden entries.
         epochs: Passes through all frames.
@@ -116,7 +116,7 @@ class Fresh(nn.Module):
         self._folds: list[Tensor] = []
 
     def fold(self, reference: Tensor, seed: int) -> None:
-        """Draw the folds of the next batch, each with its share of (N,) ``reference`` cells."""
+        """Draw the folds of the next batch, each with as many of (N,) ``reference`` cells."""
         order = torch.randperm(len(reference), generator=torch.Generator().manual_seed(seed))
         order = order[reference[order].argsort(stable=True)]
         n_folds = min(N_FOLDS, len(order))

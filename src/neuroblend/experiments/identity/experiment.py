@@ -6,8 +6,10 @@ Shape legend: ``R`` replicates, ``C`` cells.
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,13 +29,7 @@ from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.experiments.identity.cells import Cells, cells_of, chosen_sessions, content_hash
 from neuroblend.experiments.identity.classify import Classified
-from neuroblend.experiments.identity.describe import (
-    LAYER,
-    ablated,
-    classified,
-    measured,
-    state_r2,
-)
+from neuroblend.experiments.identity.describe import LAYER, ablated, classified, measured, state_r2
 from neuroblend.experiments.identity.embed import fresh_embeddings
 from neuroblend.experiments.identity.metrics import majority_rate, scores
 from neuroblend.experiments.identity.notes import notes_on_behavior, notes_on_sessions
@@ -53,36 +49,28 @@ from neuroblend.training.masking import mask_for
 N_SHUFFLES = 200  # of labels among tested cells, whose mean score is chance
 PUBLISHED = {"n_pooled": 0, "context_frames": 0}  # the population's state as in the public code
 
+fraction = partial(Metric, bounds=(0, 1))
 METRICS = {
-    "macro_f1": Metric(
+    "macro_f1": fraction(
         "macro-F1",
         "F1, the harmonic mean of how many cells of a class are found and how many of those called "
         "that class are of it; mean over classes, so that a small class counts as much as a large "
         "one",
         deciding=True,
-        bounds=(0, 1),
     ),
-    "top1": Metric(
-        "top-1",
-        "share of tested cells whose class is the one called likeliest",
-        deciding=True,
-        bounds=(0, 1),
+    "top1": fraction(
+        "top-1", "fraction of tested cells whose class is the one called likeliest", deciding=True
     ),
-    "top2": Metric(
-        "top-2",
-        "share of tested cells whose class is one of the two called likeliest",
-        bounds=(0, 1),
+    "top2": fraction(
+        "top-2", "fraction of tested cells whose class is one of the two called likeliest"
     ),
-    "balanced_accuracy": Metric(
-        "balanced accuracy",
-        "share of a class's tested cells that are found; mean over classes",
-        bounds=(0, 1),
+    "balanced_accuracy": fraction(
+        "balanced accuracy", "fraction of a class's tested cells that are found; mean over classes"
     ),
-    "recall": Metric(
+    "recall": fraction(
         "recall",
-        "share of a class's tested cells that are found",
+        "fraction of a class's tested cells that are found",
         headline=False,
-        bounds=(0, 1),
         may_be_constant=False,  # of a class that is never found, or always
     ),
 }
@@ -182,12 +170,11 @@ class Identity(Experiment):
                 why = (str(error).splitlines() or [""])[0]
                 raise InputError(f"neuprint: {type(error).__name__}: {why}") from error
         for arm in arms.values():
-            if any(":" in term for term in arm.terms):
+            if any(":" in term for term in arm.terms):  # a strategy of the user's own
                 student, teacher = self.build(arm, task, 0), self.build(arms[TEACHER], task, 0)
                 assert isinstance(student, Student) and isinstance(teacher, Teacher)
-                objective = self.objective(
-                    arm, student, task, teacher if arm.needs_teacher else None
-                )
+                taught_by = teacher if arm.needs_teacher else None
+                objective = self.objective(arm, student, task, taught_by)
                 mask = mask_for(self.config.training, student.net)
                 check_objective(objective, student, mask(task.example().take(slice(2)), 0))
 
@@ -215,19 +202,18 @@ class Identity(Experiment):
         return Objective(terms, teacher, distill.alpha, weights, task_loss=squared_error)
 
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
-        config, cells, task = self.config, scene.data, scene.task
+        config, task = self.config, scene.task
         stored: dict[str, Any] = {}
         if model is None:
-            name = scene.fit.arm.name
-            vectors = measured(name, self.sessions(), task, scene.seed, scene.progress)
+            vectors = measured(scene, self.sessions())
         else:
             stored["state_r2"] = state_r2(model, task)
             model.to(own_device(as_device(config.training.accelerator)))
             mask, given = mask_for(config.training, model.net), config.embedding
             vectors = fresh_embeddings(model, task, scene.seed, given.epochs, given.lr, mask=mask)
-        stored["ablation"] = ablated(vectors, cells, scene.split, config, task)
+        stored["ablation"] = ablated(vectors, scene, config)
         write_whole(scene.out / "vectors.h5", lambda file: _save_vectors(file, vectors))
-        return stored | classified(vectors, cells, scene.split, config, scene.seed, scene.out)
+        return stored | classified(vectors, scene, config)
 
     def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
         cells: Cells = folder.data()
@@ -251,17 +237,24 @@ class Identity(Experiment):
         by_arm: dict[str, list[dict[str, Any]]] = {}
         for fit in folder.fits():
             by_arm.setdefault(fit.arm.name, []).append(folder.scores(fit))
+        labels = {kind: cells.labelled(kind)[1].tolist() for kind in cells.kinds}
         return {
             "animals": sorted({s.animal for s in folder.splits() if s.animal is not None}),
             "labels": {
                 kind: {
-                    "classes": _class_counts(cells, kind),
-                    "majority_rate": majority_rate(cells.labelled(kind)[1]),
+                    "classes": dict(sorted(Counter(found).items())),
+                    "majority_rate": majority_rate(found),
                 }
-                for kind in cells.kinds
+                for kind, found in labels.items()
             },
-            "state_r2": {arm: _mean_state(each) for arm, each in by_arm.items()},
-            "ablation": {arm: _mean_ablation(each) for arm, each in by_arm.items()},
+            "state_r2": {
+                arm: _means([stored.get("state_r2", {}) for stored in each])
+                for arm, each in by_arm.items()
+            },
+            "ablation": {
+                arm: _mean_ablation([stored["ablation"] for stored in each])
+                for arm, each in by_arm.items()
+            },
         }
 
 
@@ -297,24 +290,15 @@ def _samples(
     }
 
 
-def _class_counts(cells: Cells, kind: str) -> dict[str, int]:
-    names, counts = np.unique(cells.labelled(kind)[1], return_counts=True)
-    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+def _means(found: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each number over the fits that have it."""
+    names = dict.fromkeys(name for each in found for name in each)
+    return {name: float(np.mean([each[name] for each in found if name in each])) for name in names}
 
 
-def _mean_state(each: list[dict[str, Any]]) -> dict[str, float]:
-    found = [stored.get("state_r2", {}) for stored in each]
-    names = dict.fromkeys(name for state in found for name in state)
-    return {
-        name: float(np.mean([state[name] for state in found if name in state])) for name in names
-    }
-
-
-def _mean_ablation(each: list[dict[str, Any]]) -> dict[str, Any]:
-    found = [stored["ablation"] for stored in each]
-    mean = {key: float(np.mean([f[key] for f in found])) for key in ("full", "without_all")}
-    without = {n: float(np.mean([f["without"][n] for f in found])) for n in found[0]["without"]}
-    return {**mean, "without": without}
+def _mean_ablation(found: list[dict[str, Any]]) -> dict[str, Any]:
+    whole = _means([{key: each[key] for key in ("full", "without_all")} for each in found])
+    return {**whole, "without": _means([each["without"] for each in found])}
 
 
 def _save_vectors(file: Path, vectors: NDArray[np.float32]) -> None:

@@ -1,9 +1,10 @@
 """Scores of predicted classes as pure array functions, from counts that a bootstrap can weigh.
 
 Shape legend: ``m`` tested cells, ``C`` classes, ``R`` repeats of the prediction, ``B`` bootstrap
-replicates. ``weights`` is (B, m): how often each replicate draws each cell; ``None`` stands for
-every cell once, and every score then has shape (1,). Of classes that are equally probable the first
-counts as the likelier one.
+replicates. ``truth`` is (m,) the index of each cell's class, ``probability`` (R, m, C) what is
+predicted, of any scale, and ``weights`` (B, m) how often each replicate draws each cell. ``None``
+is every cell once, and every score then has shape (1,). Of classes that are equally probable the
+first counts as the likelier one.
 """
 
 from __future__ import annotations
@@ -26,24 +27,20 @@ def scores(
 ) -> dict[str, Floats]:
     """Return scores by name, each (B,), means over repeats.
 
-    ``top1`` and ``top2`` are shares of cells whose class is the likeliest, or one of the likeliest
-    two. ``recall/<class>`` is the share of a class's cells that are found, NaN in a replicate that
-    draws none. ``balanced_accuracy`` and ``macro_f1`` are means of recall and F1 over the classes
-    of which the replicate draws a cell. (scikit-learn has macro-F1 include classes that are
-    predicted and have no cell, as zeros; the number of classes would then hang on the predictions.)
-
-    Args:
-        truth: (m,) index of each cell's class.
-        probability: (R, m, C) predicted, of any scale.
-        classes: (C,) names.
-        weights: (B, m) how often each replicate draws each cell.
+    ``top1`` and ``top2`` are fractions of cells whose class is the likeliest, or one of the
+    likeliest two. ``recall/<class>`` is the fraction of a class's cells that are found, NaN in a
+    replicate that draws none. ``balanced_accuracy`` and ``macro_f1`` are means of recall and F1
+    over the classes of which the replicate draws a cell. (scikit-learn has macro-F1 include classes
+    that are predicted and have no cell, as zeros; the number of classes would then depend on the
+    predictions.) ``classes`` are (C,) names.
     """
     w = np.ones((1, truth.size)) if weights is None else np.asarray(weights, dtype=np.float64)
     n = w.sum(axis=1)
     counts = _counts(truth, probability, w)
     hits = np.diagonal(counts, axis1=2, axis2=3)  # (B, R, C)
     true, predicted = counts.sum(axis=3), counts.sum(axis=2)
-    in_two = (_ranked(probability)[:, :, :2] == truth[None, :, None]).any(axis=2).mean(axis=0)
+    likeliest = np.argsort(-probability, axis=2, kind="stable")[:, :, :2]
+    in_two = (likeliest == truth[None, :, None]).any(axis=2).mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = (hits / np.where(true > 0, true, np.nan)).mean(axis=1)
         f1 = np.where(true > 0, 2 * hits / (true + predicted), np.nan)
@@ -59,34 +56,15 @@ def scores(
     }
 
 
-def confusion(
-    truth: NDArray[np.integer], probability: NDArray[np.floating], weights: Floats | None = None
-) -> tuple[Floats, Floats]:
-    """Return (C, C) shares of a true class (row) that are taken for each class, and (C, C) counts.
-
-    Counts are means over repeats, so that a row sums to the class's cells; a class without cells
-    has NaN shares.
-
-    Args:
-        truth: (m,) index of each cell's class.
-        probability: (R, m, C) predicted.
-        weights: (m,) how often each cell counts; once where ``None``.
-    """
-    w = np.ones(truth.size) if weights is None else np.asarray(weights, dtype=np.float64)
-    counts: Floats = _counts(truth, probability, w[None])[0].mean(axis=0)
-    total = counts.sum(axis=1, keepdims=True)
-    return counts / np.where(total > 0, total, np.nan), counts
+def confusion(truth: NDArray[np.integer], probability: NDArray[np.floating]) -> Floats:
+    """Return (C, C) cells of a true class (row) that are called each class, means over repeats."""
+    return _counts(truth, probability, np.ones((1, truth.size)))[0].mean(axis=0)
 
 
 def majority_rate(labels: ArrayLike) -> float:
-    """Return the share of the most common of (n,) labels, or of class indices."""
+    """Return the fraction of the most common of (n,) labels, or of class indices."""
     counts = np.unique(np.asarray(labels), return_counts=True)[1]
     return float(counts.max() / counts.sum())
-
-
-def _ranked(probability: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return (R, m, C) classes, likeliest first."""
-    return np.argsort(-probability, axis=2, kind="stable")
 
 
 def _counts(
@@ -94,8 +72,8 @@ def _counts(
 ) -> Floats:
     """Return (B, R, C, C) weighed counts of true class (row) and predicted class (column)."""
     n_repeats, n_cells, n_classes = probability.shape
-    entry = truth * n_classes + _ranked(probability)[:, :, 0]  # (R, m)
+    entry = truth * n_classes + probability.argmax(axis=2)  # (R, m), of equals the first
     one_hot = np.zeros((n_cells, n_repeats, n_classes**2))
     one_hot[np.arange(n_cells)[:, None], np.arange(n_repeats), entry.T] = 1
-    counts: Floats = weights @ one_hot.reshape(n_cells, -1)
+    counts = weights @ one_hot.reshape(n_cells, -1)
     return counts.reshape(len(weights), n_repeats, n_classes, n_classes)

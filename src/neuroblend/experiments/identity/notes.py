@@ -17,16 +17,14 @@ MOST_ALIKE = 1.05  # ratio of frame periods that are taken as the same without a
 def notes_on_sessions(sessions: Sequence[CalciumSession], radius: float) -> list[str]:
     """Return notes on what neurons and sessions lack, or do not share.
 
-    Args:
-        sessions: All of an experiment.
-        radius: How far neighbours are, in the unit of positions.
+    ``radius`` is how far neighbours are, in the unit of positions.
     """
     notes = []
     for session in sessions:
         if n_silent := int((np.ptp(session.activity, axis=0) == 0).sum()):
             notes.append(
                 f"{session.name}: {n_silent} of {session.n_neurons} neurons have the same activity "
-                "in every frame, which tells nothing of them"
+                "in every frame, from which nothing can be inferred"
             )
     periods = [session.frame_s for session in sessions]
     if max(periods) > MOST_ALIKE * min(periods):
@@ -66,11 +64,12 @@ def _notes_on_positions(sessions: Sequence[CalciumSession], radius: float) -> li
             without += session.n_neurons
             continue
         known = np.isfinite(session.position).all(axis=1)
-        without += int((~known).sum())
-        if known.any():
+        n_known = int(known.sum())
+        without += session.n_neurons - n_known
+        if n_known:
             tree = KDTree(session.position[known])
-            near += int(tree.count_neighbors(tree, radius)) - int(known.sum())
-            pairs += int(known.sum()) * (int(known.sum()) - 1)
+            near += int(tree.count_neighbors(tree, radius)) - n_known
+            pairs += n_known * (n_known - 1)
         named = session.neuron_id[known].tolist()
         for cell, where in zip(named, session.position[known], strict=True):
             moved += bool(np.linalg.norm(first.setdefault(cell, where) - where) > radius)

@@ -32,13 +32,13 @@ REFERENCES = {
         has_network=True,
     ),
     "contrastive": Reference(
-        "no dynamics: a network that tells windows of one neuron from those of others"
+        "no dynamics: a network that matches windows of one neuron among those of others"
     ),
     "hand_features": Reference(
         "no network: mean, spread, autocorrelation and other statistics of each cell's activity"
     ),
     "activity_profile": Reference(
         "no network: principal components of each cell's power spectrum, distribution of activity, "
-        "and share in the population's leading components"
+        "and fraction of variance that the population's leading components explain"
     ),
 }

@@ -104,7 +104,7 @@ class IdentityConfig(ExperimentConfig):
         model: Which network.
         distill: How students follow a teacher.
         training: How any network is trained.
-        embedding: How embeddings are fitted afresh.
+        embedding: How embeddings are fitted from scratch.
         references: What to score beside the arms, of
             :data:`~neuroblend.experiments.identity.references.REFERENCES`.
         seeds: How many seeds; each redraws tested cells and initial weights.

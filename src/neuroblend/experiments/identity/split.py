@@ -1,14 +1,15 @@
 """Which cells the population network never trains on and classifiers are tested on.
 
 A cell is a unique neuron: it has one id in all the sessions in which it recurs, and a split is of
-ids, so that no cell is ever on both sides.
+ids, so that no cell is ever on both sides. ``labels`` are those of labelled cells, ``every_id`` the
+ids of all cells, labelled or not, and ``animals`` whose each cell is, by its id.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from neuroblend.errors import InputError, some
 
-TESTED_SHARE = 0.4
+TESTED = 0.4  # fraction of the cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,22 +42,12 @@ class NeuronSplit:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers, for a file."""
-        return {
-            "seed": self.seed,
-            "fold": self.fold,
-            "animal": self.animal,
-            "tested": sorted(self.tested),
-        }
+        return asdict(self) | {"tested": sorted(self.tested)}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> NeuronSplit:
+    def from_json(cls, stored: dict[str, Any]) -> NeuronSplit:
         """Return the split that :meth:`to_json` gave."""
-        return cls(
-            seed=stored["seed"],
-            fold=stored["fold"],
-            tested=frozenset(stored["tested"]),
-            animal=stored["animal"],
-        )
+        return cls(**stored | {"tested": frozenset(stored["tested"])})
 
 
 def usable_labels(labels: Mapping[str, str], fewest: int) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -89,26 +80,23 @@ def split_neurons(
     labels: Mapping[str, str],
     every_id: Iterable[str],
     seed: int,
-    share: float = TESTED_SHARE,
+    fraction: float = TESTED,
     animals: Mapping[str, str] | None = None,
 ) -> NeuronSplit:
-    """Draw ``share`` of the cells of each label; the same seed gives the same split.
+    """Draw a fraction of the cells of each label; the same seed gives the same split.
 
     Cells without a label are drawn from in the same proportion. A label of two or more cells has at
-    least one on either side. The order of what is given does not matter.
-
-    Args:
-        labels: The label of each labelled cell, by its id.
-        every_id: Ids of all cells, labelled or not; an id may stand there several times.
-        seed: Any non-negative integer.
-        share: Fraction of the cells to test on.
-        animals: Whose each cell is, by its id; draws are then spread over animals within a label.
+    least one on either side. The order of what is given does not matter, nor whether an id recurs.
+    Where ``animals`` are given, draws are spread over them within a label. The seed is any
+    non-negative integer.
 
     Raises:
-        InputError: ``share`` is not between 0 and 1, or it draws no cell or every one.
+        InputError: ``fraction`` is not between 0 and 1, or it draws no cell or every one.
     """
-    if not 0 < share < 1:
-        raise InputError(f"share of cells to test on: found {share:g}, wanted between 0 and 1")
+    if not 0 < fraction < 1:
+        raise InputError(
+            f"fraction of cells to test on: found {fraction:g}, wanted between 0 and 1"
+        )
     strata: dict[str | None, list[str]] = {}
     for neuron in sorted(set(every_id)):
         strata.setdefault(labels.get(neuron), []).append(neuron)
@@ -118,7 +106,7 @@ def split_neurons(
         cells = [strata[label][i] for i in rng.permutation(len(strata[label]))]
         if animals is not None:
             cells.sort(key=lambda neuron: animals[neuron])
-        n_tested = round(share * len(cells))
+        n_tested = round(fraction * len(cells))
         if len(cells) > 1:
             n_tested = min(max(n_tested, 1), len(cells) - 1)
         # evenly along the cells from a random start, which spreads the draw over animals
@@ -127,8 +115,8 @@ def split_neurons(
     n_cells = sum(map(len, strata.values()))
     if not 0 < len(tested) < n_cells:
         raise InputError(
-            f"share of cells to test on: {share:g} of {n_cells} cells is {len(tested)}, wanted at "
-            "least one to test on and one to learn from"
+            f"fraction of cells to test on: {fraction:g} of {n_cells} cells is {len(tested)}, "
+            "wanted at least one to test on and one to learn from"
         )
     return NeuronSplit(seed, None, frozenset(tested))
 
@@ -138,11 +126,7 @@ def split_animals(
 ) -> list[NeuronSplit]:
     """Return a split for each animal that has labelled cells, in which all its cells are tested.
 
-    Args:
-        labels: The label of each labelled cell, by its id.
-        every_id: Ids of all cells, labelled or not.
-        seed: Kept with the splits; nothing is drawn.
-        animals: Whose each cell is, by its id.
+    Nothing is drawn; the seed is kept with the splits.
 
     Raises:
         InputError: Fewer than two animals have labelled cells, or one alone has all but one class.

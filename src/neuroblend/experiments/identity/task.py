@@ -5,7 +5,7 @@ channels, ``C`` cells of all sessions.
 
 A batch holds windows of one session, with each of its neurons once, so that losses which compare
 neurons (soft, correlation) compare different ones. (The public code of NeuPRINT draws neurons with
-replacement, so that a neuron may stand in a batch twice.)
+replacement, so that a neuron may be in a batch twice.)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from neuroblend.models.neuprint import CellSpec
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.batch import Batch
 
-VALID_SHARE = 0.2  # of each session's frames, the last ones, which validate a training
+VALID_SHARE = 0.2  # fraction of each session's frames, the last ones, which validate a training
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,30 +166,27 @@ class CellTask:
                 yield frames.of(columns)
 
 
+@dataclass(eq=False)
 class Windows:
-    """Windows of several sessions in batches, cut anew and in a new order in each epoch.
+    """Windows of several sessions in batches, cut again and in a new order in each epoch.
 
-    Args:
+    Attributes:
         sessions: What windows are cut from.
         lengths: How many frames of each are used, from the first.
         window: Frames of a window.
         size: Most windows in a batch.
         seed: Decides cuts and order, together with the epoch.
         device: Where batches are put.
+        epoch: Which one comes next.
     """
 
-    def __init__(
-        self,
-        sessions: Sequence[Frames],
-        lengths: Sequence[int],
-        window: int,
-        size: int,
-        seed: int,
-        device: torch.device,
-    ) -> None:
-        self.sessions, self.lengths = sessions, lengths
-        self.window, self.size, self.seed, self.device = window, size, seed, device
-        self.epoch = 0
+    sessions: Sequence[Frames]
+    lengths: Sequence[int]
+    window: int
+    size: int
+    seed: int
+    device: torch.device
+    epoch: int = 0
 
     def __len__(self) -> int:
         return sum(-(-self._n_windows(length) // self.size) for length in self.lengths)
@@ -218,8 +215,7 @@ def _scaled_behavior(sessions: Sequence[CalciumSession]) -> list[Tensor | None]:
     if not sessions[0].behavior_names:
         return [None] * len(sessions)
     together = np.concatenate([s for s in signals if s is not None])
-    binary = np.isin(together, (0.0, 1.0)).astype(bool) | np.isnan(together)
-    is_binary = binary.all(axis=0)
+    is_binary = (np.isin(together, (0.0, 1.0)) | np.isnan(together)).all(axis=0)
     scaled: list[Tensor | None] = []
     for signal in signals:
         assert signal is not None

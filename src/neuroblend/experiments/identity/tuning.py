@@ -1,4 +1,4 @@
-"""Which behavior cells are told by: what embeddings hold of it, taken out again.
+"""Which behavior cells are classified by: what embeddings hold of it, taken out again.
 
 Shape legend: ``C`` cells, ``E`` features of an embedding, ``D`` behavior channels, ``T`` frames,
 ``N`` neurons.
@@ -32,7 +32,7 @@ def tuning_of(task: CellTask) -> NDArray[np.float64]:
         total[neurons] += np.nan_to_num(found)
         n_sessions[neurons] += ~np.isnan(found)
     known = n_sessions > 0
-    tuning: NDArray[np.float64] = total / np.maximum(n_sessions, 1)
+    tuning = total / np.maximum(n_sessions, 1)
     mean = tuning.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     return np.where(known, tuning, mean)
 
@@ -65,16 +65,10 @@ def ablation(
     """Return how well a linear classifier does with and without what is shared with behavior.
 
     What embeddings share with a channel is their linear regression on the tuning to it, over all
-    of these cells and blind to their labels.
-
-    Args:
-        vectors: (n, E) embedding of each labelled cell.
-        tuning: (n, D) of each, as :func:`tuning_of` gives it.
-        labels: (n,) class of each.
-        tested: (n,) which to predict.
-        names: (D,) of the channels.
-        seed: Any non-negative integer.
-        n_folds: Folds of tested cells, as ``classify`` has them.
+    of these cells and blind to their labels. ``vectors`` are (n, E) embeddings of the labelled
+    cells, ``tuning`` (n, D) that of each, as :func:`tuning_of` gives it, and ``names`` (D,) the
+    channels; the others are those of
+    :func:`~neuroblend.experiments.identity.classify.classify`.
 
     Returns:
         Macro-F1: ``full``, ``without_all`` channels, and ``without`` each.
@@ -97,5 +91,4 @@ def residual(vectors: NDArray[np.floating], known: NDArray[np.floating]) -> NDAr
     """Return (n, E) vectors less their linear regression on (n, K) ``known`` numbers."""
     design = np.column_stack([np.ones(len(known)), known])
     weights, *_ = np.linalg.lstsq(design, vectors, rcond=None)
-    left: NDArray[np.float64] = vectors - design @ weights
-    return left
+    return vectors - design @ weights

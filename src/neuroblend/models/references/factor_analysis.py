@@ -1,7 +1,8 @@
 """Factor analysis of smoothed spikes and a Poisson regression: a linear baseline with latents.
 
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons (``N_in`` seen), ``K``
-factors.
+factors. ``spikes`` are (B, T_in, N_in) and ``target`` (B, T, N) counts/bin; ``present`` is (B, T)
+bool, True for bins that exist, and ``None`` stands for all of them.
 
 The two-stage method that GPFA is compared with by Yu et al. (J Neurophysiol 2009): counts are
 smoothed by a Gaussian, then factor analysis finds what neurons share. Factors are posterior means,
@@ -17,6 +18,7 @@ neurons are predicted that were not among the analysed ones, rather than by the 
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -59,6 +61,11 @@ class FactorAnalysis(nn.Module):
         InputError: A number is out of range.
     """
 
+    kernel_s: Tensor
+    n_factors: Tensor
+    mean: Tensor
+    projection: Tensor
+
     def __init__(
         self,
         spec: TaskSpec,
@@ -76,10 +83,6 @@ class FactorAnalysis(nn.Module):
         self.given = (n_factors, kernel_s, penalty)
         self.candidates = [k for k in CANDIDATES if k < spec.n_in] or [max(1, spec.n_in // 2)]
         width = n_factors or self.candidates[-1]
-        self.kernel_s: Tensor
-        self.n_factors: Tensor
-        self.mean: Tensor
-        self.projection: Tensor
         self.register_buffer("kernel_s", torch.tensor(kernel_s or KERNELS_S[0]))
         self.register_buffer("n_factors", torch.tensor(width))
         self.register_buffer("mean", torch.zeros(spec.n_in))
@@ -93,10 +96,6 @@ class FactorAnalysis(nn.Module):
         The layer ``factors`` gives (B, T, K) factors, in forward bins those of the last bin that
         was seen. Where ``K`` was cross-validated, it is that of the largest candidate and factors
         that are not used are 0.
-
-        Args:
-            spikes: (B, T_in, N_in) counts/bin.
-            present: (B, T) bool, True for bins that exist; ``None`` for all.
         """
         smoothed = smooth(spikes, self.kernel_s, self.spec.bin_s, present)
         factors = self.factors(held((smoothed - self.mean) @ self.projection, self.spec))
@@ -105,11 +104,6 @@ class FactorAnalysis(nn.Module):
     @torch.no_grad()
     def fit_to(self, spikes: Tensor, target: Tensor, present: Tensor | None = None) -> Self:
         """Fit to training trials, the same way every time, and return the module.
-
-        Args:
-            spikes: (B, T_in, N_in) counts/bin.
-            target: (B, T, N) counts/bin.
-            present: (B, T) bool, True for bins that exist; ``None`` for all.
 
         Raises:
             InputError: Shapes do not fit the task, or there are too few trials to cross-validate.
@@ -122,14 +116,9 @@ class FactorAnalysis(nn.Module):
         mean, projection = analysed(smoothed, present, n_factors)
         self.mean.copy_(mean)
         self.projection.zero_()[:, :n_factors] = projection
-        self.readout.fit_to(
-            (smoothed - self.mean) @ self.projection,
-            target,
-            present,
-            penalty,
-            self.given[2],
-            lambda ahead: smooth(ahead, self.kernel_s, self.spec.bin_s),
-        )
+        features = (smoothed - self.mean) @ self.projection
+        smoother = partial(smooth, kernel_s=self.kernel_s, bin_s=self.spec.bin_s)
+        self.readout.fit_to(features, target, present, penalty, self.given[2], smoother)
         return self
 
     def _choose(
@@ -164,11 +153,6 @@ def analysed(smoothed: Tensor, present: Tensor | None, n_factors: int) -> tuple[
     Maximum likelihood by scikit-learn. It is given a few rows of the same mean and covariance as
     all bins, which give the same result in a fraction of the time. Neurons that do not vary have no
     part in it; where those that do are fewer than factors, the last factors are 0.
-
-    Args:
-        smoothed: (B, T, N) counts/bin.
-        present: (B, T) bool, True for bins that exist; ``None`` for all.
-        n_factors: Factors, ``K``.
     """
     counts = samples(smoothed, smoothed, present)[0]
     scale = counts.std(axis=0)

@@ -1,7 +1,8 @@
 """Poisson regression of many neurons on the same features, and a read-out of log rates made of it.
 
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen, ``F`` forward), ``N`` neurons, ``P``
-features, ``R`` samples (bins of all trials), ``Q`` outputs of a regression.
+features, ``R`` samples (bins of all trials), ``Q`` outputs of a regression. ``present`` is (B, T)
+bool, True for bins that exist; ``None`` stands for all of them.
 
 A generalised linear model with log link and ridge penalty (McCullagh & Nelder 1989), as the
 baselines of the Neural Latents Benchmark fit to each held-out neuron (Pei et al. 2021). Neurons
@@ -52,8 +53,7 @@ class PoissonGLM:
 
     def __call__(self, features: Array) -> Array:
         """Return (R, Q) log expected counts/bin from (R, P) features."""
-        log_rates: Array = features @ self.weights + self.offset
-        return log_rates
+        return features @ self.weights + self.offset
 
 
 def fit_poisson(
@@ -130,22 +130,18 @@ def choose(
 ) -> tuple[Setting, float]:
     """Return the setting and the penalty that predict trials left out best.
 
-    Args:
-        settings: Candidates.
-        features_of: Makes (B, T_in, P) features of a setting.
-        counts: (B, T_in, Q) counts/bin to predict.
-        present: (B, T) bool, True for bins that exist; ``None`` for all.
-        penalty: The penalty, where it is given.
+    ``features_of`` makes (B, T_in, P) features of a setting, to predict (B, T_in, Q) counts/bin;
+    a ``penalty`` that is given is kept.
 
     Raises:
         InputError: There are fewer than two trials.
     """
     penalties = PENALTIES if penalty is None else np.array([penalty])
-    found = []
-    for setting in settings:
-        score, best = choose_penalty(*samples(features_of(setting), counts, present), penalties)
-        found.append((score, setting, best))
-    _, setting, best = max(found, key=lambda each: each[0])
+    found = (
+        (setting, *choose_penalty(*samples(features_of(setting), counts, present), penalties))
+        for setting in settings
+    )
+    setting, _, best = max(found, key=lambda each: each[1])
     return setting, best
 
 
@@ -195,8 +191,7 @@ class _Problem:
             raise InputError(
                 f"Poisson regression: no convergence with a penalty of {penalty:g}; give a larger"
             )
-        solution: Array = found.x.reshape(scale.shape) / scale
-        return solution
+        return found.x.reshape(scale.shape) / scale
 
     def in_features(self, solution: Array) -> PoissonGLM:
         """Return the solution in the units of features and counts."""
@@ -228,16 +223,17 @@ class PoissonReadout(nn.Module):
         first: First neuron whose rate in seen bins is wanted; in forward bins, all are.
     """
 
+    weight: Tensor
+    bias: Tensor
+    forward_weight: Tensor
+    forward_bias: Tensor
+    ceiling: Tensor
+
     def __init__(self, spec: TaskSpec, n_features: int, first: int = 0) -> None:
         super().__init__()
         self.first = first
         n_forward = spec.t_out - spec.t_in
         log_rate = torch.tensor(spec.log_rate)
-        self.weight: Tensor
-        self.bias: Tensor
-        self.forward_weight: Tensor
-        self.forward_bias: Tensor
-        self.ceiling: Tensor
         self.register_buffer("weight", torch.zeros(n_features, spec.n_out - first))
         self.register_buffer("bias", log_rate[first:].clone())
         self.register_buffer("forward_weight", torch.zeros(n_features, n_forward, spec.n_out))
@@ -246,14 +242,10 @@ class PoissonReadout(nn.Module):
         self.register_buffer("ceiling", torch.full((spec.n_out,), torch.inf))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (B, T_in, N - first) and (B, F, N) log expected counts/bin.
-
-        Args:
-            features: (B, T_in, P).
-        """
+        """Return (B, T_in, N - first) and (B, F, N) log expected counts/bin, from (B, T_in, P)."""
         seen = features @ self.weight + self.bias
-        ahead = torch.einsum("bp,pfn->bfn", features[:, -1], self.forward_weight)
-        ahead = ahead + self.forward_bias
+        weighted = torch.einsum("bp,pfn->bfn", features[:, -1], self.forward_weight)
+        ahead = weighted + self.forward_bias
         return seen.minimum(self.ceiling[self.first :]), ahead.minimum(self.ceiling)
 
     def fit_to(
@@ -265,15 +257,10 @@ class PoissonReadout(nn.Module):
         forward_penalty: float | None,
         smoother: Callable[[Tensor], Tensor],
     ) -> None:
-        """Fit in float64.
+        """Fit in float64, from (B, T_in, P) features to (B, T, N) counts/bin.
 
-        Args:
-            features: (B, T_in, P).
-            target: (B, T, N) counts/bin.
-            present: (B, T) bool, True for bins that exist; ``None`` for all.
-            penalty: Of the weights of seen bins.
-            forward_penalty: Of the weights of forward bins; ``None`` to cross-validate.
-            smoother: What smooths (B, F, N) counts over forward bins.
+        ``penalty`` is of the weights of seen bins and ``forward_penalty`` of those of forward bins,
+        ``None`` to cross-validate it; ``smoother`` smooths (B, F, N) counts over forward bins.
         """
         rate, silent = mean_rate(target, present)
         target = torch.where(silent, rate, target.double())  # its mean in every bin
@@ -297,13 +284,9 @@ class PoissonReadout(nn.Module):
 
 
 def mean_rate(target: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return (N,) mean counts/bin in float64, and (N,) bool, True for neurons without spikes.
+    """Return (N,) means of (B, T, N) counts/bin in float64, and (N,) bool, True without spikes.
 
     Half a spike more than there is counts, as in ``TaskSpec.log_rate``.
-
-    Args:
-        target: (B, T, N) counts/bin.
-        present: (B, T) bool, True for bins that exist; ``None`` for all.
     """
     target = target.double()
     there = target.new_ones(target.shape[:2]) if present is None else present.to(target)
@@ -316,10 +299,7 @@ def samples(
 ) -> tuple[Array, Array, NDArray[np.int64]]:
     """Return the bins that exist as (R, P) features, (R, Q) counts/bin and (R,) their trials.
 
-    Args:
-        features: (B, T_in, P).
-        target: (B, T_in, Q) counts/bin.
-        present: (B, T) bool, True for bins that exist; ``None`` for all.
+    From (B, T_in, P) features and (B, T_in, Q) counts/bin.
     """
     there = torch.ones(target.shape[:2], dtype=torch.bool)
     if present is not None:

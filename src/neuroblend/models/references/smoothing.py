@@ -1,6 +1,8 @@
 """Smoothed spikes and a Poisson regression, the plainest baseline of the Neural Latents Benchmark.
 
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons (``N_in`` seen).
+``spikes`` are (B, T_in, N_in) and ``target`` (B, T, N) counts/bin; ``present`` is (B, T) bool, True
+for bins that exist, and ``None`` stands for all of them.
 
 Pei, Ye et al. (NeurIPS Datasets and Benchmarks 2021), "smoothing": counts of held-in neurons are
 smoothed by a Gaussian, which are their rates; the rates of each held-out neuron are a Poisson
@@ -16,6 +18,7 @@ cross-validated on training trials. Their baseline has no forward bins; see
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Self
 
 import torch
@@ -42,7 +45,7 @@ class Smoothing(nn.Module):
         kernel_s: Standard deviation of the Gaussian in seconds; ``None`` to cross-validate.
         penalty: Ridge penalty of the regressions, on standardised features, in nats/bin; ``None``
             to cross-validate, for forward bins apart.
-        offset: Added to a smoothed count before its log, as a share of the neuron's mean. The
+        offset: Added to a smoothed count before its log, as a fraction of the neuron's mean. The
             benchmark's code adds 1e-4 counts per 5 ms, about 0.005 for a neuron of 4 Hz: the
             largest difference is then between no spike nearby and one far away. With 1, held-out
             neurons are predicted better (0.078 against 0.064 bits/spike on the built-in recording).
@@ -50,6 +53,12 @@ class Smoothing(nn.Module):
     Raises:
         InputError: A number is out of range.
     """
+
+    kernel_s: Tensor
+    mean: Tensor
+    silent: Tensor
+    centre: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -63,11 +72,6 @@ class Smoothing(nn.Module):
         self.spec = spec
         self.offset = offset
         self.given = (kernel_s, penalty)
-        self.kernel_s: Tensor
-        self.mean: Tensor
-        self.silent: Tensor
-        self.centre: Tensor
-        self.scale: Tensor
         self.register_buffer("kernel_s", torch.tensor(kernel_s or KERNELS_S[0]))
         self.register_buffer("mean", torch.tensor(spec.log_rate[: spec.n_in]).exp())
         self.register_buffer("silent", torch.zeros(spec.n_in, dtype=torch.bool))
@@ -81,10 +85,6 @@ class Smoothing(nn.Module):
 
         The layer ``smoothed`` gives (B, T, N_in) counts/bin, in forward bins those of the last bin
         that was seen.
-
-        Args:
-            spikes: (B, T_in, N_in) counts/bin.
-            present: (B, T) bool, True for bins that exist; ``None`` for all.
         """
         smoothed = smooth(spikes, self.kernel_s, self.spec.bin_s, present)
         smoothed = self.smoothed(held(smoothed, self.spec))[:, : spikes.shape[1]]
@@ -96,11 +96,6 @@ class Smoothing(nn.Module):
     @torch.no_grad()
     def fit_to(self, spikes: Tensor, target: Tensor, present: Tensor | None = None) -> Self:
         """Fit to training trials, the same way every time, and return the module.
-
-        Args:
-            spikes: (B, T_in, N_in) counts/bin.
-            target: (B, T, N) counts/bin.
-            present: (B, T) bool, True for bins that exist; ``None`` for all.
 
         Raises:
             InputError: Shapes do not fit the task, ``spikes`` are not those of the first neurons
@@ -119,14 +114,8 @@ class Smoothing(nn.Module):
         self.kernel_s.fill_(kernel_s)
         smoothed = smooth(spikes, self.kernel_s, self.spec.bin_s, present)
         features, self.centre[:], self.scale[:] = standardised(self._logs(smoothed), present)
-        self.readout.fit_to(
-            features,
-            target,
-            present,
-            penalty,
-            self.given[1],
-            lambda ahead: smooth(ahead, self.kernel_s, self.spec.bin_s),
-        )
+        smoother = partial(smooth, kernel_s=self.kernel_s, bin_s=self.spec.bin_s)
+        self.readout.fit_to(features, target, present, penalty, self.given[1], smoother)
         return self
 
     def _logs(self, smoothed: Tensor) -> Tensor:
@@ -155,11 +144,7 @@ def smooth(
 ) -> Tensor:
     """Return (B, T, N) counts/bin, each a mean over bins that exist, weighted by a Gaussian.
 
-    Args:
-        counts: (B, T, N) counts/bin.
-        kernel_s: Standard deviation in seconds.
-        bin_s: Width of a bin in seconds.
-        present: (B, T) bool, True for bins that exist; ``None`` for all.
+    Its standard deviation is ``kernel_s``, the width of a bin ``bin_s``, both in seconds.
     """
     time = torch.arange(counts.shape[1], device=counts.device, dtype=counts.dtype) * bin_s
     kernel = (-0.5 * ((time[:, None] - time) / kernel_s).square()).exp()

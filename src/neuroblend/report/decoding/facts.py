@@ -13,23 +13,22 @@ from neuroblend.report.view import View
 def summary(view: View) -> str:
     """Return one paragraph on what was run."""
     trials, config = view.data, view.config
-    width = f"{trials.bin_s * 1000:g} ms"
     conditions = ""
     if trials.condition is not None:
         conditions = f" in {count(len(set(trials.condition)), 'condition')}"
-    n_channels = len(trials.behavior_names)
-    n_fits = len(view.folder.fits())
     strategies = [arm for arm in view.arms if arm in config.distill.strategies]
     return (
         f"The recording {trials.name} has {count(trials.n_trials, 'trial')}{conditions}, each of "
-        f"{count(trials.n_bins, 'bin')} of {width} ({trials.n_bins * trials.bin_s:.3g} s), "
+        f"{count(trials.n_bins, 'bin')} of {trials.bin_s * 1000:g} ms "
+        f"({trials.n_bins * trials.bin_s:.3g} s), "
         f"{count(trials.n_neurons, 'neuron')} (median {np.median(trials.rate_hz):.2g} Hz) and "
-        f"{count(n_channels, 'behavior channel')}: {', '.join(trials.behavior_names)}. "
+        f"{count(len(trials.behavior_names), 'behavior channel')}: "
+        f"{', '.join(trials.behavior_names)}. "
         f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
         f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
         f"control, and one for each strategy ({', '.join(strategies)}). "
         f"{_selection(view, len(strategies))}{_repeats(view)} All in all, "
-        f"{count(n_fits, 'training')}. Every model is scored on test trials that "
+        f"{count(len(view.folder.fits()), 'training')}. Every model is scored on test trials that "
         "nothing was trained or chosen on within its split."
     )
 
@@ -59,30 +58,19 @@ def _repeats(view: View) -> str:
     return text + "."
 
 
-def split_rows(view: View) -> list[tuple[str, str]]:
-    """Return how many trials and neurons take which part."""
-    splits = view.splits
-    parts = {
-        "training trials": [len(split.train) for split in splits],
-        "validation trials": [len(split.valid) for split in splits],
-        "test trials": [len(split.test) for split in splits],
-    }
-    rows = [(what, span(sizes)) for what, sizes in parts.items()]
-    held_out = span([int(split.held_out.sum()) for split in splits])
-    rows.append(("held-out neurons", f"{held_out} of {view.data.n_neurons}"))
-    rows.append(("forward bins", f"{view.config.data.forward_bins} of {view.data.n_bins}"))
-    return rows
-
-
 def data_rows(view: View) -> list[tuple[str, str]]:
-    """Return where the data come from and what was left out."""
-    trials, data = view.data, view.provenance["data"]
-    kept = f"{trials.n_neurons} of {trials.n_source_neurons} in the source"
+    """Return where the data come from, what takes which part, and what was left out."""
+    trials, data, splits = view.data, view.provenance["data"], view.splits
+    held_out = span([int(split.held_out.sum()) for split in splits])
     return [
         ("source", str(data["source"])),
         ("hash", str(view.provenance["data_hash"])),
-        ("neurons used", kept),
-        *split_rows(view),
+        ("neurons used", f"{trials.n_neurons} of {trials.n_source_neurons} in the source"),
+        ("training trials", span([len(split.train) for split in splits])),
+        ("validation trials", span([len(split.valid) for split in splits])),
+        ("test trials", span([len(split.test) for split in splits])),
+        ("held-out neurons", f"{held_out} of {trials.n_neurons}"),
+        ("forward bins", f"{view.config.data.forward_bins} of {trials.n_bins}"),
         *[("note", note) for note in data["notes"]],
     ]
 
@@ -90,14 +78,13 @@ def data_rows(view: View) -> list[tuple[str, str]]:
 def next_steps(view: View) -> list[Step]:
     """Return how to use this run and how to make the next one."""
     name = shlex.quote(view.folder.path.resolve().name)
-    more = max(5, view.config.seeds + 3)
     return [
         Step(
             "Predict rates and behavior from spikes alone, with the selected student (from the "
             "directory that holds the run's folder):",
             f"neuroblend predict {name} NEW_SPIKES.h5 --out rates.h5",
         ),
-        _more_seeds(view, more),
+        _more_seeds(view, max(5, view.config.seeds + 3)),
         Step("Build this page again:", f"neuroblend report {name}"),
     ]
 

@@ -37,8 +37,7 @@ def neurons(view: View) -> Picture | None:
     figure = new_figure(3.9)
     scatter, histogram = figure.subplots(1, 2)
     n_out = _scatter(scatter, x, y)
-    scatter.set_xlabel("baseline (bits/spike)")
-    scatter.set_ylabel(f"{view.selected} (bits/spike)")
+    scatter.set(xlabel="baseline (bits/spike)", ylabel=f"{view.selected} (bits/spike)")
     _histogram(histogram, y - x)
     histogram.set_xlabel(f"{view.selected} minus baseline (bits/spike)")
     seeds = f"pooled over {view.config.seeds} seeds" if view.config.seeds > 1 else "one seed"
@@ -95,9 +94,7 @@ def _scatter(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> int:
             clip_on=marker == "o",
             rasterized=x.size > RASTERIZE_ABOVE,
         )
-    ax.set_xlim(low, high)
-    ax.set_ylim(low, high)
-    ax.set_aspect("equal")
+    ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     ax.locator_params(nbins=6)
     return int((~inside).sum())
 

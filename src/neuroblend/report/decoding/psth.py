@@ -6,23 +6,12 @@ Shape legend: ``C`` conditions, ``T`` bins, ``N`` neurons.
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from neuroblend.evaluation.metrics import PSTH_SMOOTHING_S, psths
 from neuroblend.evaluation.score import condition_index
-from neuroblend.report.decoding.shown import labels, roles, scored, shown_split, t_in
-from neuroblend.report.style import (
-    DRAW_ORDER,
-    LINES,
-    TRUTH,
-    Picture,
-    as_uri,
-    legend,
-    new_figure,
-    shade_forward,
-    shortened,
-)
+from neuroblend.report.decoding.shown import draw_lines, legend, roles, scored, shown_split
+from neuroblend.report.style import TRUTH, Picture, as_uri, new_figure, shortened
 from neuroblend.report.view import View
 
 N_NEURONS, MOST_CONDITIONS = 3, 5
@@ -38,16 +27,17 @@ def psth(view: View) -> Picture | None:
     columns = _conditions(view, index, len(names))
     if columns.size == 0:
         return None
-    rows = np.unique(np.linspace(0, len(shown) - 1, N_NEURONS).round().astype(int))
+    rows = _spread(len(shown), N_NEURONS)
     lines = {role: _predicted(view, arm, index) for role, arm in roles(view).items()}
     spikes = view.data.counts_of(np.arange(view.data.n_trials))[:, :, shown]
     lines[TRUTH] = psths(spikes, index, len(names), view.data.bin_s)
     figure = new_figure(0.85 + 1.35 * len(rows))
-    legend(figure, labels(view, "recorded, smoothed"))
+    legend(figure, view, "recorded, smoothed")
     axes = figure.subplots(len(rows), len(columns), sharex=True, sharey="row", squeeze=False)
     for r, i in enumerate(rows):
         for c, condition in enumerate(columns):
-            _panel(axes[r, c], view, {role: psth[condition, :, i] for role, psth in lines.items()})
+            hz = {role: psth[condition, :, i] / view.data.bin_s for role, psth in lines.items()}
+            draw_lines(axes[r, c], view, hz)
         axes[r, 0].set_ylabel(f"neuron {view.data.unit_id[shown[i]]}\n(Hz)", fontsize=8.5)
         axes[r, 0].set_ylim(bottom=0)
     for c, condition in enumerate(columns):
@@ -72,19 +62,18 @@ def _conditions(view: View, index: NDArray[np.int64], n: int) -> NDArray[np.int6
     """Return up to five conditions, at even steps, of which there are test trials."""
     tested = _n_tested(view, index, n).sum(axis=0)
     there = np.flatnonzero(tested)
-    if there.size <= MOST_CONDITIONS:
-        return there
-    steps = np.linspace(0, there.size - 1, MOST_CONDITIONS).round().astype(int)
-    return np.asarray(there[steps], dtype=np.int64)
+    return there[_spread(there.size, MOST_CONDITIONS)]
+
+
+def _spread(n: int, most: int) -> NDArray[np.int64]:
+    """Return up to ``most`` of ``n`` indices, at even steps from the first to the last."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)
 
 
 def _n_tested(view: View, index: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Return (folds, C) test trials of each condition, in the folds of the seed that is shown."""
     splits = [split for split in view.splits if split.seed == shown_split(view).seed]
-    counts: NDArray[np.int64] = np.stack(
-        [np.bincount(index[split.test], minlength=n) for split in splits]
-    )
-    return counts
+    return np.stack([np.bincount(index[split.test], minlength=n) for split in splits])
 
 
 def _predicted(view: View, arm: str, index: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -95,14 +84,4 @@ def _predicted(view: View, arm: str, index: NDArray[np.int64]) -> NDArray[np.flo
     n = _n_tested(view, index, each.shape[1])[:, :, None, None]
     total = np.where(n > 0, each * n, 0.0).sum(axis=0)
     with np.errstate(invalid="ignore"):
-        mean: NDArray[np.float64] = total / n.sum(axis=0)
-    return mean
-
-
-def _panel(ax: Axes, view: View, lines: dict[str, NDArray[np.float64]]) -> None:
-    trials = view.data
-    time_s = (np.arange(trials.n_bins) + 0.5) * trials.bin_s
-    for role, rate in lines.items():
-        ax.plot(time_s, rate / trials.bin_s, zorder=DRAW_ORDER[role], **LINES[role])
-    shade_forward(ax, t_in(view), trials.n_bins, trials.bin_s)
-    ax.set_xlim(0, trials.n_bins * trials.bin_s)
+        return total / n.sum(axis=0)

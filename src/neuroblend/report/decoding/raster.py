@@ -8,17 +8,17 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from neuroblend.report.decoding.shown import labels, roles, scored, shown_split, t_in, true_rates
-from neuroblend.report.style import (
-    DRAW_ORDER,
-    LINES,
-    TRUTH,
-    Picture,
-    as_uri,
+from neuroblend.report.decoding.shown import (
+    bin_times,
+    draw_lines,
     legend,
-    new_figure,
+    on_shading,
+    roles,
+    scored,
     shade_forward,
+    shown_split,
 )
+from neuroblend.report.style import COLORS, SELECTED, TRUTH, Picture, as_uri, new_figure
 from neuroblend.report.view import View
 
 N_NEURONS = 6
@@ -30,8 +30,7 @@ def raster(view: View) -> Picture:
     which = _median_trial(view)
     neurons = scored(view, view.selected, split).shown[:N_NEURONS]
     figure = new_figure(4.6)
-    truth = "true rate" if trials.rates is not None else None
-    legend(figure, labels(view, truth))
+    legend(figure, view, "true rate" if trials.rates is not None else None)
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.9)))
     _raster(left.subplots(), view, which)
     n_rows = -(-len(neurons) // 2)
@@ -44,21 +43,17 @@ def raster(view: View) -> Picture:
     for ax in panels[-1]:
         ax.set_xlabel("time in trial (s)")
     right.supylabel("firing rate (Hz)", fontsize=9.5)
-    kind = "held-out neurons" if split.held_out.any() else "neurons"
-    unseen = " that no student saw spikes of" if split.held_out.any() else ""
-    forward = " Shaded: the last bins, which no model saw." if t_in(view) < trials.n_bins else ""
-    order = (
-        "held-in neurons below the line and held-out ones above it, each sorted by rate"
-        if split.held_out.any()
-        else "sorted by rate"
-    )
+    kind, order = "neurons", "sorted by rate"
+    if split.held_out.any():
+        kind = "held-out neurons that no student saw spikes of"
+        order = f"held-in neurons below the line and held-out ones above it, each {order}"
     return Picture(
         "One test trial",
         f"Test trial {trials.trial_id[split.test[which]]} (the one with the median number of "
         f"spikes). Left: spikes of all {trials.n_neurons} neurons, {order}; darker is more spikes "
-        f"in a bin. Right: {len(neurons)} {kind}{unseen}, picked by rate and not by fit: spikes as "
+        f"in a bin. Right: {len(neurons)} {kind}, picked by rate and not by fit: spikes as "
         "ticks (taller: more in one bin) and each model's firing rate. Look for rates that rise "
-        f"where the ticks are, rather than flat lines.{forward}",
+        f"where the ticks are, rather than flat lines.{on_shading(view)}",
         as_uri(figure),
     )
 
@@ -73,7 +68,6 @@ def _raster(ax: Axes, view: View, which: int) -> None:
     trials, held_out = view.data, shown_split(view).held_out
     order = np.lexsort((trials.rate_hz, held_out))
     counts = trials.spikes[shown_split(view).test[which]][:, order].T
-    span = (0, trials.n_bins * trials.bin_s, 0, trials.n_neurons)
     ax.imshow(
         counts,
         cmap="Greys",
@@ -82,32 +76,28 @@ def _raster(ax: Axes, view: View, which: int) -> None:
         aspect="auto",
         interpolation="nearest",
         origin="lower",
-        extent=span,
+        extent=(0, trials.n_bins * trials.bin_s, 0, trials.n_neurons),
     )
-    shade_forward(ax, t_in(view), trials.n_bins, trials.bin_s)
+    shade_forward(ax, view)
     if held_out.any():
-        ax.axhline(int((~held_out).sum()), color="#0072b2", linewidth=1.2)
-    ax.set_xlabel("time in trial (s)")
-    ax.set_ylabel("neuron" + (" (held out: above the line)" if held_out.any() else ""))
+        ax.axhline(int((~held_out).sum()), color=COLORS[SELECTED], linewidth=1.2)
+    above = " (held out: above the line)" if held_out.any() else ""
+    ax.set(xlabel="time in trial (s)", ylabel=f"neuron{above}")
 
 
 def _rates(ax: Axes, view: View, which: int, i: int) -> None:
     split, trials = shown_split(view), view.data
-    time_s = (np.arange(trials.n_bins) + 0.5) * trials.bin_s
-    neuron = int(scored(view, view.selected, split).shown[i])
+    trial, neuron = split.test[which], int(scored(view, view.selected, split).shown[i])
     lines = {role: scored(view, arm, split).rates[which, :, i] for role, arm in roles(view).items()}
-    true = true_rates(view, split, np.array([neuron]))
-    if true is not None:
-        lines[TRUTH] = true[which, :, 0]
-    for role, rate in lines.items():
-        ax.plot(time_s, rate / trials.bin_s, zorder=DRAW_ORDER[role], **LINES[role])
+    if trials.rates is not None:
+        lines[TRUTH] = trials.rates[trial, :, neuron]
+    draw_lines(ax, view, {role: rate / trials.bin_s for role, rate in lines.items()})
     top = 1.08 * max(float(np.nanmax(rate)) for rate in lines.values()) / trials.bin_s
-    counts = trials.spikes[split.test[which], :, neuron]
+    counts = trials.spikes[trial, :, neuron]
     at = np.flatnonzero(counts)
     tall = 0.08 * top * np.minimum(counts[at], 3)
-    ax.vlines(time_s[at], -0.28 * top, -0.28 * top + tall, color="#1a1a1a", linewidth=1.0)
-    shade_forward(ax, t_in(view), trials.n_bins, trials.bin_s)
-    ax.set_xlim(0, trials.n_bins * trials.bin_s)
+    ticks = bin_times(view)[at]
+    ax.vlines(ticks, -0.28 * top, -0.28 * top + tall, color=COLORS[TRUTH], linewidth=1.0)
     ax.set_ylim(-0.32 * top, top)
     ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])
     held = " (held out)" if split.held_out[neuron] else ""

@@ -9,18 +9,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from neuroblend.report.decoding.shown import labels, roles, scored, shown_split, t_in
-from neuroblend.report.style import (
-    DRAW_ORDER,
-    LINES,
-    TRUTH,
-    Picture,
-    as_uri,
+from neuroblend.report.decoding.shown import (
+    draw_lines,
     legend,
-    new_figure,
-    shade_forward,
-    shortened,
+    on_shading,
+    roles,
+    scored,
+    shown_split,
 )
+from neuroblend.report.style import TRUTH, Picture, as_uri, new_figure, shortened
 from neuroblend.report.view import View
 
 MOST_TRIALS, MOST_CHANNELS = 4, 8
@@ -32,7 +29,7 @@ def traces(view: View) -> Picture:
     which = _trials(view)
     channels = trials.behavior_names[:MOST_CHANNELS]
     figure = new_figure(0.75 + 1.35 * len(channels))
-    legend(figure, labels(view, "true behavior"))
+    legend(figure, view, "true behavior")
     axes = figure.subplots(len(channels), len(which), sharex=True, sharey="row", squeeze=False)
     for row, channel in enumerate(channels):
         for column, b in enumerate(which):
@@ -46,21 +43,18 @@ def traces(view: View) -> Picture:
     figure.align_ylabels(axes[:, 0])
     left_out = len(trials.behavior_names) - len(channels)
     more = f" {left_out} further channels are in the table above alone." if left_out > 0 else ""
-    forward = " Shaded: the last bins, which no model saw." if t_in(view) < trials.n_bins else ""
-    gaps = " Gaps in the dark line: samples that are missing." if _has_gaps(view, which) else ""
+    over_conditions = "" if trials.condition is None else " over the conditions"
+    has_gaps = np.isnan(trials.behavior[split.test[which]]).any()
+    gaps = " Gaps in the dark line: samples that are missing." if has_gaps else ""
     return Picture(
         "Behavior decoded from rates",
-        f"Test trials of seed {split.seed} at even steps{_over_conditions(view)}, not chosen by "
+        f"Test trials of seed {split.seed} at even steps{over_conditions}, not chosen by "
         "score; each channel in the units of the recording. The decoder is a ridge regression from "
         "a model's rates, fitted on training trials. Look for the selected student following the "
         "dark line where the baseline does not; the teacher was given this behavior, so that it "
-        f"follows proves only that the decoder works.{gaps}{forward}{more}",
+        f"follows proves only that the decoder works.{gaps}{on_shading(view)}{more}",
         as_uri(figure),
     )
-
-
-def _over_conditions(view: View) -> str:
-    return "" if view.data.condition is None else " over the conditions"
 
 
 def _trials(view: View) -> list[int]:
@@ -76,23 +70,14 @@ def _trials(view: View) -> list[int]:
     return [int(candidates[i]) for i in np.unique(steps.astype(int))]
 
 
-def _has_gaps(view: View, which: list[int]) -> bool:
-    assert view.data.behavior is not None
-    return bool(np.isnan(view.data.behavior[shown_split(view).test[which]]).any())
-
-
 def _panel(ax: Axes, view: View, b: int, channel: int) -> None:
     trials, split = view.data, shown_split(view)
     assert trials.behavior is not None
-    time_s = (np.arange(trials.n_bins) + 0.5) * trials.bin_s
-    lines: dict[str, NDArray[np.float32]] = {
+    lines: dict[str, NDArray[np.floating]] = {
         role: scored(view, arm, split).decoded[b, :, channel] for role, arm in roles(view).items()
     }
     lines[TRUTH] = trials.behavior[split.test[b], :, channel]
-    for role, values in lines.items():
-        ax.plot(time_s, values, zorder=DRAW_ORDER[role], **LINES[role])
-    shade_forward(ax, t_in(view), trials.n_bins, trials.bin_s)
-    ax.set_xlim(0, trials.n_bins * trials.bin_s)
+    draw_lines(ax, view, lines)
 
 
 def _two_lines(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from neuroblend.report.facts import Step, count, rerun, span
 from neuroblend.report.identity.shown import animals, classified
 from neuroblend.report.scores import PlainTable
@@ -54,19 +56,19 @@ def _tested(view: View) -> str:
 
 
 def data_rows(view: View) -> list[tuple[str, str]]:
-    """Return where the data come from, who the cells are, and what was left out."""
+    """Return where the data come from, which cells there are, and what was left out."""
     cells, data = view.data, view.provenance["data"]
-    sizes = {
-        "sessions": str(len(data["sessions"])),
-        "animals": ", ".join(
-            f"{name} ({cells.animals.count(name)} cells)" for name in animals(view)
-        ),
-        "cells": str(len(cells.names)),
-        "cells tested": span([len(split.tested) for split in view.splits])
-        + (" (an animal at a time)" if view.config.data.animals else " a seed"),
-    }
-    rows = [("source", str(data["source"])), ("hash", str(view.provenance["data_hash"]))]
-    rows += sizes.items()
+    n_tested = span([len(split.tested) for split in view.splits])
+    owners = [f"{name} ({cells.animals.count(name)} cells)" for name in animals(view)]
+    at_a_time = "(an animal at a time)" if view.config.data.animals else "a seed"
+    rows = [
+        ("source", str(data["source"])),
+        ("hash", str(view.provenance["data_hash"])),
+        ("sessions", str(len(data["sessions"]))),
+        ("animals", ", ".join(owners)),
+        ("cells", str(len(cells.names))),
+        ("cells tested", f"{n_tested} {at_a_time}"),
+    ]
     for kind, found in view.results["labels"].items():
         classes = ", ".join(f"{name} {n}" for name, n in found["classes"].items())
         rows.append((f"labelled by {kind}", f"{len(cells.labels[kind])} cells: {classes}"))
@@ -92,8 +94,8 @@ def chosen_table(view: View) -> PlainTable:
         row = [arm]
         for kind in view.data.kinds:
             names = [n for s in view.splits for n in classified(view, arm, s, kind).chosen]
-            ordered = sorted(set(names), key=lambda name: (-names.count(name), name))
-            row.append(", ".join(f"{name} ×{names.count(name)}" for name in ordered))
+            ordered = Counter(sorted(names)).most_common()  # of equals in order of their names
+            row.append(", ".join(f"{name} ×{n}" for name, n in ordered))
         rows.append(row)
     title = "Classifiers that were chosen, on cells that are not tested"
     return PlainTable(title, ["arm", *view.data.kinds], rows)

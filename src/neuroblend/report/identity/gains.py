@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
@@ -13,10 +12,11 @@ from neuroblend.engine.results import CHANCE
 from neuroblend.report.identity.marks import mark_rows
 from neuroblend.report.identity.shown import classes
 from neuroblend.report.scores import known
-from neuroblend.report.style import COLORS, Picture, as_uri, new_figure, shortened
+from neuroblend.report.style import COLORS, Picture, as_uri, legend_above, new_figure, shortened
 from neuroblend.report.view import View
 
-MARKERS = {BASELINE: "s", MULTITASK: "^", TEACHER: "D"}
+MARKERS = {BASELINE: "s", MULTITASK: "^", TEACHER: "D"}  # of all other arms a dot
+LUCK = "#999999"
 
 
 def recall_by_class(view: View, kind: str) -> Picture:
@@ -25,27 +25,32 @@ def recall_by_class(view: View, kind: str) -> Picture:
     figure = new_figure(1.0 + 0.2 * len(arms) * max(len(by_class), 2))
     ax = figure.subplots()
     step = 0.8 / len(arms)
+    entries = []
     for i, arm in enumerate(arms):
+        color, marker = COLORS[view.role(arm)], MARKERS.get(arm, "o")
+        look: dict[str, Any] = {"color": color, "marker": marker, "markersize": 6}
+        entries.append(Line2D([], [], **look, label=view.compared[arm]))
         for row, name in enumerate(by_class):
             metric = f"{view.data.prefix(kind)}recall/{name}"
             score = known(view.results["arms"][arm], metric)
-            if score is not None:
-                y = row + (i - (len(arms) - 1) / 2) * step
-                _dot(ax, arm, view.role(arm), score, y)
-                by_luck = known(view.results["contrasts"][f"{arm} - {CHANCE}"], metric)
-                if by_luck is not None:
-                    at = score["mean"] - by_luck["mean"]
-                    ax.plot([at, at], [y - 0.4 * step, y + 0.4 * step], color="#999999", zorder=1)
+            if score is None:
+                continue
+            y = row + (i - (len(arms) - 1) / 2) * step
+            ax.plot(np.clip(score["ci95"], 0, 1), [y, y], color=color, linewidth=1.6)
+            ax.plot(score["mean"], y, **look, linestyle="none", zorder=3, clip_on=False)
+            by_luck = known(view.results["contrasts"][f"{arm} - {CHANCE}"], metric)
+            if by_luck is not None:
+                at = score["mean"] - by_luck["mean"]
+                ax.plot([at, at], [y - 0.4 * step, y + 0.4 * step], color=LUCK, zorder=1)
+    luck = Line2D([], [], color=LUCK, marker="|", markersize=9, linestyle="none", label="by chance")
+    legend_above(figure, [*entries, luck])
     for row in range(1, len(by_class)):
         ax.axhline(row - 0.5, color="#e4e4e4", linewidth=0.8, zorder=0)
     counts = view.results["labels"][kind]["classes"]
     ax.set_yticks(range(len(by_class)), [f"{shortened(n)} ({counts[n]})" for n in by_class])
     mark_rows(ax, by_class.values())
-    ax.set_ylim(len(by_class) - 0.5, -0.5)
-    ax.set_xlim(-0.02, 1.02)
-    ax.set_xticks(np.linspace(0, 1, 6))
-    ax.set_xlabel("recall (share of the class's tested cells that are found)")
-    _legend(view, ax)
+    ax.set(xlim=(-0.02, 1.02), ylim=(len(by_class) - 0.5, -0.5), xticks=np.linspace(0, 1, 6))
+    ax.set_xlabel("recall (fraction of the class's tested cells that are found)")
     return Picture(
         f"Which classes gain ({kind})",
         "Recall of each class (in brackets: its cells, tested or not) with its 95 % interval. The "
@@ -55,29 +60,4 @@ def recall_by_class(view: View, kind: str) -> Picture:
         "class may gain what another loses, which macro-F1 weighs. Bars that overlap do not tell "
         "whether the paired difference is clear: the table of recalls has its interval.",
         as_uri(figure),
-    )
-
-
-def _dot(ax: Axes, arm: str, role: str, score: dict[str, Any], y: float) -> None:
-    color = COLORS[role]
-    ax.plot(np.clip(score["ci95"], 0, 1), [y, y], color=color, linewidth=1.6)
-    ax.plot(score["mean"], y, _marker(arm), color=color, markersize=6, zorder=3, clip_on=False)
-
-
-def _marker(arm: str) -> str:
-    return MARKERS.get(arm, "o")
-
-
-def _legend(view: View, ax: Axes) -> None:
-    lines = [
-        Line2D([], [], color=COLORS[view.role(arm)], marker=_marker(arm), markersize=6)
-        for arm in view.compared
-    ]
-    luck = Line2D([], [], color="#999999", marker="|", markersize=9, linestyle="none")
-    figure = ax.figure
-    figure.legend(
-        [*lines, luck],
-        [*view.compared.values(), "by chance"],
-        loc="outside upper left",
-        ncols=len(lines) + 1,
     )

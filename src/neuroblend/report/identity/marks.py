@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 MUTED = (
     "#332288", "#cc6677", "#117733", "#ddcc77", "#88ccee",
@@ -39,10 +36,10 @@ class Mark:
     color: str
     marker: str
 
-    def line(self, size: float = 7.0) -> Line2D:
+    def line(self, label: str | None = None) -> Line2D:
         """Return an entry of a legend."""
         return Line2D(
-            [], [], linestyle="none", marker=self.marker, markersize=size,
+            [], [], linestyle="none", marker=self.marker, markersize=7, label=label,
             markerfacecolor=self.color, markeredgecolor=EDGE, markeredgewidth=0.5,
         )  # fmt: skip
 

@@ -9,16 +9,10 @@ from neuroblend.engine.results import CHANCE
 from neuroblend.experiments.identity.references import REFERENCES
 from neuroblend.report.face import Block, Face, Words, headlines
 from neuroblend.report.forest import forest
+from neuroblend.report.identity import facts
 from neuroblend.report.identity.behavior import behavior_ablation
 from neuroblend.report.identity.caveats import caveats
 from neuroblend.report.identity.confusion import confusion_matrices
-from neuroblend.report.identity.facts import (
-    chosen_table,
-    data_rows,
-    next_steps,
-    session_table,
-    summary,
-)
 from neuroblend.report.identity.gains import recall_by_class
 from neuroblend.report.identity.map import embedding_map
 from neuroblend.report.identity.shown import classes
@@ -57,14 +51,14 @@ def page() -> Face:
         blocks=_blocks,
         meaning=ARMS.get,
         terms=TERMS,
-        summary=summary,
+        summary=facts.summary,
         overview=_overview,
         details=_details,
-        tables=lambda view, block: [chosen_table(view)] if _is_first(view, block) else [],
+        tables=lambda view, block: [facts.chosen_table(view)] if _is_first(view, block) else [],
         pictures=_pictures,
-        data_rows=data_rows,
-        data_tables=lambda view: [session_table(view)],
-        next_steps=next_steps,
+        data_rows=facts.data_rows,
+        data_tables=lambda view: [facts.session_table(view)],
+        next_steps=facts.next_steps,
     )
 
 

@@ -6,7 +6,6 @@ Shape legend: ``C`` cells, ``F`` features.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -44,10 +43,9 @@ def vectors(view: View, arm: str, split: NeuronSplit) -> NDArray[np.float32]:
     def read(file: Path) -> NDArray[np.float32]:
         try:
             with h5py.File(file, "r") as stored:
-                found: NDArray[np.float32] = stored["vectors"][:]
+                return stored["vectors"][:]
         except (OSError, KeyError) as error:
             raise InputError(f"{file}: missing or damaged ({error})") from None
-        return found
 
     return view.stored(arm, split, "vectors.h5", read)
 
@@ -60,10 +58,7 @@ def state_r2(view: View, arm: str, channel: str) -> list[float]:
 
 def lost_without(view: View, arm: str, channel: str | None) -> list[float]:
     """Return the macro-F1 that an arm loses without a channel, or all of them, one a fit."""
-
-    def left(found: dict[str, Any]) -> float:
-        return float(found["without_all"] if channel is None else found["without"][channel])
-
-    return [
-        found["full"] - left(found) for found in (scores["ablation"] for scores in view.scores(arm))
-    ]
+    found = [scores["ablation"] for scores in view.scores(arm)]
+    if channel is None:
+        return [each["full"] - each["without_all"] for each in found]
+    return [each["full"] - each["without"][channel] for each in found]
