@@ -298,7 +298,7 @@ def test_a_bad_file_is_refused_in_one_line_and_leaves_nothing(tmp_path, case) ->
     ("args", "message"),
     [
         (["--strategies", "fature"], "unknown strategy 'fature': did you mean 'feature'"),
-        (["--strategies", "hard+hard"], "strategy 'hard+hard': a name stands twice"),
+        (["--strategies", "hard+hard"], "strategy 'hard+hard': a name appears twice"),
         (["--strategies", ""], "strategies (none): wanted one or more"),
         (["--strategies", "hard,hard"], "strategies hard, hard: wanted each once"),
         (["--references", "stok"], "unknown reference 'stok': did you mean 'stock'"),

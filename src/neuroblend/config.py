@@ -95,7 +95,7 @@ class HideEntries(Settings):
 
 
 def _as_mask(given: Any) -> Any:
-    """Return a mask that was given by its kind alone as settings, and tell what lacks a kind."""
+    """Return a mask that was given by its kind alone as settings, and refuse one without a kind."""
     if isinstance(given, str):
         given = {"kind": given}
     if isinstance(given, dict) and given.get("kind") not in MASKS:
@@ -200,7 +200,7 @@ class ExperimentConfig(Settings):
 
 
 def once(what: str, names: tuple[str, ...] | None, may_be_empty: bool = False) -> None:
-    """Refuse names that stand twice, or none at all; ``None`` is a default and passes.
+    """Refuse names that appear twice, or none at all; ``None`` is a default and passes.
 
     Raises:
         ValueError: They do, or there are none.

@@ -14,7 +14,7 @@ from neuroblend.errors import InputError, nearest
 
 @dataclass(frozen=True)
 class Model:
-    """A network that a name stands for.
+    """A network that a name refers to.
 
     Attributes:
         target: ``module:attribute`` of its builder ``(spec, **settings) -> nn.Module``.
@@ -27,7 +27,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A loss term that a name stands for.
+    """A loss term that a name refers to.
 
     Attributes:
         target: ``module:attribute`` of its class.
@@ -42,7 +42,7 @@ class Strategy:
 
 @dataclass(frozen=True)
 class ExperimentEntry:
-    """An experiment that a name stands for.
+    """An experiment that a name refers to.
 
     Attributes:
         target: ``module:attribute`` of its class.
@@ -162,11 +162,11 @@ def find_strategies(
     """Return the strategies of ``arm``, names joined by ``+``, the user's own among them.
 
     Raises:
-        InputError: A name is unknown or stands twice.
+        InputError: A name is unknown or appears twice.
     """
     names = arm.split("+")
     if len(set(names)) != len(names):
-        raise InputError(f"strategy '{arm}': a name stands twice")
+        raise InputError(f"strategy '{arm}': a name appears twice")
     return {name: _find_strategy(name, known) for name in names}
 
 

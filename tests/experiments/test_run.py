@@ -210,7 +210,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path) -> None:
         ({}, {"model": {"settings": {"widht": 3}}}, "no setting 'widht': did you mean 'width'"),
         ({}, {"model": {"layer": "nrom"}}, "no layer 'nrom': did you mean 'norm'"),
         ({}, {"distill": {"strategies": ["fature"]}}, "did you mean 'feature'"),
-        ({}, {"distill": {"strategies": ["hard+hard"]}}, "stands twice"),
+        ({}, {"distill": {"strategies": ["hard+hard"]}}, "appears twice"),
     ],
 )
 def test_bad_input_leaves_no_folder(tmp_path, fields, changes, message) -> None:

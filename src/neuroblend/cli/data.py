@@ -134,7 +134,7 @@ def simulate(
 def download(
     dataset: Annotated[str, typer.Argument(help="Dataset of the benchmark, or a dandiset number.")],
     out: Annotated[Path | None, typer.Option(help="Folder.  [default: data/<dataset>]")] = None,
-    asset: Annotated[str, typer.Option(help="Which files; * stands for anything.")] = "*.nwb",
+    asset: Annotated[str, typer.Option(help="Which files; * matches anything.")] = "*.nwb",
     quiet: Quiet = False,
 ) -> None:
     """Download a dataset from the DANDI archive; goes on where it was cut off."""

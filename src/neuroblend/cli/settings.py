@@ -15,7 +15,7 @@ from neuroblend.experiments.decoding.settings import RunConfig
 def settings_of(
     kind: type[Kind], file: Path | None, given: dict[str, Any], assignments: list[str]
 ) -> Kind:
-    """Merge a YAML file, the options that were given and ``--set``; what comes later stands."""
+    """Merge a YAML file, the options that were given and ``--set``; later ones win."""
     content: Any = {}
     if file is not None:
         try:

@@ -57,10 +57,10 @@ def read_arrays(
             tensors (:mod:`neuroblend.data.tensor_files`). Keys that are not in the table are left
             alone, and a note says which.
         behavior: Names of the channels to keep, in order; all of them where ``None``.
-        bin_s: Width of a bin in seconds, for a file that does not tell.
+        bin_s: Width of a bin in seconds, for a file without one.
 
     Returns:
-        The trials, named after the file, trials and neurons numbered as they stand in it. Notes
+        The trials, named after the file, trials and neurons numbered as in it. Notes
         that ``Trials.save`` wrote are kept.
 
     Raises:
@@ -81,7 +81,7 @@ def read_arrays(
     with errors_of(path):
         trials = Trials.from_arrays(**known, name=path.stem)
     for note in map(str, np.atleast_1d(arrays.get("notes", []))):
-        if note not in trials.notes and not note.startswith("behavior '"):  # gaps: counted anew
+        if note not in trials.notes and not note.startswith("behavior '"):  # gaps: counted again
             trials = trials.with_note(note)
     if not unknown:
         return trials
@@ -95,7 +95,7 @@ def read_spikes(
 
     Args:
         path: A file as :func:`read_arrays` takes it; ``spikes`` and ``lengths`` alone are read.
-        bin_s: Width of a bin in seconds that is wanted, where the file tells its own.
+        bin_s: Width of a bin in seconds that is wanted, where the file has its own.
 
     Returns:
         The counts, and (trial,) bins of each trial where they differ.
@@ -113,7 +113,7 @@ def read_spikes(
 
 
 def _check_bins(arrays: dict[str, Any], bin_s: float, path: Path) -> None:
-    """Refuse bins of another width than ``bin_s``, where the file tells."""
+    """Refuse bins of another width than ``bin_s``, where the file has one."""
     if "bin_s" in arrays:
         found = checked_bin_width(arrays["bin_s"])
         if not np.isclose(found, bin_s, rtol=1e-6):

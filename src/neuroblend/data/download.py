@@ -1,6 +1,6 @@
 """Files of the DANDI archive: listed by its client, resumed where cut off, checked when whole.
 
-The client lists assets and tells their digests. Bytes are read here: what it offers for them
+The client lists assets and gives their digests. Bytes are read here: what it offers for them
 does not notice a server that answers a request for the rest with the whole.
 """
 
@@ -41,7 +41,7 @@ class _Order:
     pattern: str
 
     def failed(self, reason: str) -> InputError:
-        """Return an error that tells how to do without."""
+        """Return an error that says how to do without."""
         return InputError(
             f"dandiset {self.number} cannot be downloaded: {reason}. Run it again (it goes on "
             f"where it ended), or fetch the files by hand from {ARCHIVE_PAGE}/{self.number} and "
@@ -182,7 +182,7 @@ def _fetch(requests: Any, client: Any, file: _File, order: _Order, progress: Pro
 
 
 def _append(session: Any, file: _File, part: Path, progress: Progress) -> None:
-    """Ask for the bytes that ``part`` lacks; start it anew where the server sends all."""
+    """Ask for the bytes that ``part`` lacks; start over where the server sends all."""
     start = _size(part)
     headers = {"Accept-Encoding": "identity"}  # ranges are of the file, not of its compression
     if start:
@@ -200,7 +200,7 @@ def _append(session: Any, file: _File, part: Path, progress: Progress) -> None:
 
 
 def _difference(path: Path, file: _File) -> str:
-    """Return what tells ``path`` from the archive's file, or nothing."""
+    """Return how ``path`` differs from the archive's file, or nothing."""
     if _size(path) != file.size:
         return f"{_size(path)} bytes, wanted {file.size}"
     if file.sha256 is None:
@@ -220,7 +220,7 @@ def _say_nothing(_name: str, _done: int, _size: int) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the client from logging tracebacks of what is told in one line."""
+    """Keep the client from logging tracebacks of what is said in one line."""
     logger = logging.getLogger("dandi")
     before, logger.disabled = logger.disabled, True
     try:

@@ -106,7 +106,7 @@ def read_nwb(
 def find_series(file: NWBFile) -> dict[str, TimeSeries]:
     """Return every numeric time series of the file by name.
 
-    Two of one name are told apart by their parents' names.
+    Two of one name are distinguished by their parents' names.
     """
     found: dict[str, TimeSeries] = {}
     for item in file.objects.values():
@@ -151,7 +151,7 @@ def series_times(series: TimeSeries) -> NDArray[np.float64]:
 
 
 def channel_suffixes(series: TimeSeries) -> list[str]:
-    """Return what tells a series' channels apart: ``_x``, ``_y``, numbers, or nothing for one."""
+    """Return the suffixes of a series' channels: ``_x``, ``_y``, numbers, or nothing for one."""
     n_channels = 1 if series.data.ndim == 1 else series.data.shape[1]
     comment = series.comments or ""
     if "columns=" in comment:
@@ -230,7 +230,7 @@ def _is_container(item: Any) -> bool:
 
 
 def _observed(units: pd.DataFrame) -> NDArray[np.float64] | None:
-    """Return the (n, 2) seconds in which every unit was observed, if the file tells."""
+    """Return the (n, 2) seconds in which every unit was observed, if the file says so."""
     if OBSERVED not in units:
         return None
     different = {intervals.tobytes(): intervals for intervals in units[OBSERVED]}  # often just one

@@ -24,7 +24,7 @@ class Signal:
     """A signal sampled on its own clock.
 
     Attributes:
-        times: (S,) seconds, ascending; repeats and gaps may stand as recorded.
+        times: (S,) seconds, ascending; repeats and gaps are kept as recorded.
         values: (S, D) samples, NaN where missing.
         names: D channel names.
     """
@@ -35,7 +35,7 @@ class Signal:
 
     @classmethod
     def of(cls, times: ArrayLike, values: ArrayLike, names: Sequence[str]) -> Signal:
-        """Check arrays and make a signal of them; (S,) values stand for one channel.
+        """Check arrays and make a signal of them; (S,) values are one channel.
 
         Raises:
             InputError: Shapes do not fit, or times go backwards or are not finite.

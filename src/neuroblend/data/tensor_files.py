@@ -11,8 +11,8 @@ key                                    shape                 here
 ``train_behavior``, ``eval_behavior``  (B, T, D)             behavior; missing in forward bins
 =====================================  ====================  ===================================
 
-Neurons stand held-in first. Evaluated trials without ``eval_spikes_heldout`` cannot be scored and
-are left out.
+Neurons are ordered held-in first. Evaluated trials without ``eval_spikes_heldout`` cannot be scored
+and are left out.
 """
 
 from __future__ import annotations

@@ -85,10 +85,10 @@ class Trials:
     ) -> Trials:
         """Check arrays and make trials of them.
 
-        Arguments are the attributes of the same names. Beyond that, (B, T) ``behavior`` stands for
-        one channel, channels without names are ``behavior_0``, ..., and labels may be numbers.
+        Arguments are the attributes of the same names. Beyond that, (B, T) ``behavior`` is one
+        channel, channels without names are ``behavior_0``, ..., and labels may be numbers.
         Trials of different length come padded to one, with their bins in ``lengths``: spikes in
-        padding must be 0 or NaN, and whatever else stands there is left out. A neuron that never
+        padding must be 0 or NaN, and whatever else is there is left out. A neuron that never
         fires is kept out, and a note says so.
 
         Raises:
@@ -386,7 +386,7 @@ def channel_names(names: ArrayLike | None, n_channels: int) -> tuple[str, ...]:
     """Return the names of behavior channels, ``behavior_0``, ... where none are given.
 
     Raises:
-        InputError: There are not as many, or one stands twice.
+        InputError: There are not as many, or one appears twice.
     """
     if names is None:
         return tuple(f"behavior_{i}" for i in range(n_channels))
@@ -470,10 +470,10 @@ def _rates(
 
 
 def channel_index(names: Sequence[str], known: Sequence[str]) -> list[int]:
-    """Return where each of ``names`` stands in ``known``.
+    """Return the index of each of ``names`` in ``known``.
 
     Raises:
-        InputError: One is not there, or stands twice, or there is none.
+        InputError: One is not there, or appears twice, or there is none.
     """
     for name in names:
         if name not in known:

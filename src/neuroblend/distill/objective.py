@@ -125,7 +125,7 @@ class Objective(nn.Module):
 
     Attributes:
         progress: Share of training that is done, 0 to 1, which a training loop may set; networks
-            with loss terms of their own are told.
+            with loss terms of their own are given it.
 
     Raises:
         InputError: ``alpha`` is out of range, or teacher and terms do not go together.

@@ -36,5 +36,5 @@ def variance_over(values: Tensor, where: Tensor | None = None) -> Tensor:
 
 
 def bins(present: Tensor | None) -> Tensor | None:
-    """Return (B, T) as (B, T, 1), to stand beside what has a third axis."""
+    """Return (B, T) as (B, T, 1), to go with what has a third axis."""
     return None if present is None else present[:, :, None]

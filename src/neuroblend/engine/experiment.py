@@ -112,7 +112,7 @@ class Experiment(Protocol):
         """Return the data of a run."""
 
     def data_hash(self, data: Any) -> str:
-        """Return what tells these data from others."""
+        """Return a hash that differs for other data."""
 
     def data_facts(self, data: Any) -> dict[str, Any]:
         """Return sizes and notes of the data for ``provenance.json``."""

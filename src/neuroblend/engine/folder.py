@@ -70,7 +70,7 @@ class RunFolder:
             write_json(partial / "splits.json", [split.to_json() for split in splits])
             write_json(partial / "provenance.json", origin)
             if path.is_dir():
-                path.rmdir()  # an empty one may stand there
+                path.rmdir()  # there may be an empty one
             os.replace(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -14,7 +14,7 @@ class Metric:
     Attributes:
         label: Short name.
         meaning: What it is, in a sentence without a full stop.
-        headline: Whether it stands in the first table.
+        headline: Whether it is in the first table.
         deciding: Whether the verdict looks at it.
         bounds: Smallest and largest value that it can have.
         may_be_constant: Whether a score that is the same in every replicate is trusted. One that

@@ -54,7 +54,7 @@ def fits_progress(fits: list[Fit], quiet: bool) -> Iterator[Tell]:
 def bytes_progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar for each file that is downloaded; nothing if quiet.
 
-    What is yielded is told (file, bytes done, bytes in all).
+    What is yielded is called with (file, bytes done, bytes in all).
     """
     if quiet:
         yield lambda file, done, most: None

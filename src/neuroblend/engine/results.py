@@ -22,7 +22,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
     """Score a run whose fits have ended: per arm and metric a mean, an interval, each seed's score.
 
     Contrasts are paired: each arm minus those that it is compared with, and minus its own chance
-    level where the experiment tells one.
+    level where the experiment has one.
     """
     experiment, data = folder.experiment, folder.data()
     seeds = experiment.config.all_seeds

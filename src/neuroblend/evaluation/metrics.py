@@ -2,7 +2,7 @@
 
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels, ``C`` conditions,
 ``R`` bootstrap replicates. ``weights`` is (R, B): how often each replicate draws each trial;
-``None`` stands for every trial once, and every score then has shape (1,).
+``None`` means every trial once, and every score then has shape (1,).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from scipy.special import xlogy
 
 Floats = NDArray[np.float64]
 
-SMALLEST_RATE = 1e-9  # counts/bin that stand for a rate of 0, as in nlb_tools
+SMALLEST_RATE = 1e-9  # counts/bin used for a rate of 0, as in nlb_tools
 PSTH_SMOOTHING_S = 0.05
-FLAT = 1e-12  # share of the sum of squares under which a spread is rounding
+FLAT = 1e-12  # fraction of the sum of squares under which a spread is rounding
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ def run(
         jobs: Worker processes; ``None`` for one a core. With more than one, a script needs the
             usual ``if __name__ == "__main__":``.
         quiet: Whether to do without progress bars.
-        say: Is told what a user should know, a line at a time.
+        say: Called with what a user should know, a line at a time.
 
     Returns:
         The run's folder; ``.results()`` is what it found.

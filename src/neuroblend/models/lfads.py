@@ -151,7 +151,7 @@ class LFADS(nn.Module):
         if not (prior_tau_s > 0 and 0 <= kl_ramp <= 1):
             raise InputError(
                 f"lfads: found prior_tau_s {prior_tau_s:g} and kl_ramp {kl_ramp:g}, wanted a time "
-                "above 0 and a share of training from 0 to 1"
+                "above 0 and a fraction of training from 0 to 1"
             )
         super().__init__()
         self.n_forward = spec.t_out - spec.t_in

@@ -46,7 +46,7 @@ class CellSpec:
     Attributes:
         n_cells: Rows of the table of embeddings, ``C``.
         n_behavior: Behavior channels that the network sees, ``D``; 0 for a student.
-        reference: (C,) whether a cell is one of those that stand for the population. Cells that are
+        reference: (C,) whether a cell is one of those that represent the population. Cells that are
             not are predicted, and nothing is predicted from them.
         position: (C, 2 or 3) where each cell is, NaN for one without neighbours; ``None`` where
             none is known.
@@ -136,7 +136,7 @@ class NeuPRINT(nn.Module):
             behavior: (B, T, D) standardised behavior; ``None`` for a student.
             fresh: (N, E) embeddings to use instead of the table's. Those of reference cells, from
                 which averages of the population are made, stay the table's; where no neuron is a
-                reference cell, all of them stand for the population, with fresh embeddings (which
+                reference cell, all of them represent the population, with new embeddings (which
                 get no gradient from that).
             asked: (M,) which of the neurons to predict, as (B, T, M), population and neighbours
                 being of the others alone; all of them, and of all of them, where ``None``.
@@ -194,7 +194,7 @@ class Bilinear(nn.Module):
     """A cell's embedding is what it takes of the population's state, its past and its neighbours.
 
     Linear in the state and in the embedding; all of it is products of matrices. (The public code's
-    linear form adds the embedding up with the rest, so that it can tell no more than a mean.)
+    linear form adds the embedding up with the rest, so that it can use no more than a mean.)
 
     Args:
         n_own: Signals of a cell: its past, and statistics of its neighbours.
@@ -267,7 +267,7 @@ class Attention(nn.Module):
     """One transformer layer in which each frame attends to itself and the one before.
 
     With two frames to choose from, a softmax is a sigmoid of the difference of two scores, and what
-    is mixed is one value and a share of the step to the other.
+    is mixed is one value and a fraction of the step to the other.
 
     Args:
         n_own: Signals of a cell.

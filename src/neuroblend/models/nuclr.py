@@ -46,7 +46,7 @@ class NuCLR(nn.Module):
 
         Args:
             activity: (B, W, N) standardised activity.
-            company: (N,) bool, the neurons that stand for the population; none of them for itself.
+            company: (N,) bool, the neurons that represent the population; none of them for itself.
         """
         n_windows, _, n_neurons = activity.shape
         single = activity.transpose(1, 2).flatten(0, 1)[:, None]  # (B N, 1, W)

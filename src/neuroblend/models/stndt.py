@@ -3,7 +3,7 @@
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons, ``W`` slots, one for
 each neuron (or feature) and as many more as make a round number.
 
-As :mod:`neuroblend.models.ndt`, but a token's features stand for neurons, and each layer also
+As :mod:`neuroblend.models.ndt`, but a token's features are neurons, and each layer also
 attends over neurons: a neuron's token is its time course, the weights (mean over heads) mix the
 neurons of every bin's token, and a second perceptron follows. In training, a contrastive term pulls
 together the embeddings, over time and over neurons, of two corrupted views of a trial and pushes
@@ -99,7 +99,7 @@ class STNDT(nn.Module):
             raise InputError(
                 f"stndt: found contrast_weight {contrast_weight:g}, contrast_temperature "
                 f"{contrast_temperature:g} and contrast_ratio {contrast_ratio:g}, wanted 0 or "
-                "more, above 0, and a share between 0 and 1"
+                "more, above 0, and a fraction between 0 and 1"
             )
         super().__init__()
         self.t_out = spec.t_out
@@ -175,7 +175,7 @@ class STNDT(nn.Module):
         return self.embed_course(courses)
 
     def _corrupted(self, spikes: Tensor, present: Tensor | None) -> Tensor:
-        """Return a view of (B, T, N_in) counts with a share of its entries changed."""
+        """Return a view of (B, T, N_in) counts with a fraction of its entries changed."""
         draw = torch.rand_like(spikes)
         swapped = (draw >= self.contrast_ratio / 2) & (draw < self.contrast_ratio * 3 / 4)
         view = spikes.masked_fill(draw < self.contrast_ratio / 2, 0.0)

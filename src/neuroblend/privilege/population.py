@@ -18,7 +18,7 @@ def on_cells(net: nn.Module, batch: Batch) -> Tensor:
 
 
 class PopulationState:
-    """Give the network behavior beside activity; where samples may be missing, it is told.
+    """Give the network behavior beside activity; where samples may be missing, it is given which.
 
     Args:
         n_behavior: Behavior channels.

@@ -11,7 +11,7 @@ class Caveat:
     """Something to keep in mind.
 
     Attributes:
-        kind: What it is about; other programs and tests tell caveats by it.
+        kind: What it is about; other programs and tests recognise caveats by it.
         text: A sentence or two.
         numbers: What the text speaks of.
     """

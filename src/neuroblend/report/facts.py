@@ -1,4 +1,4 @@
-"""What all pages tell of a run in words and pairs: machine, cost, how to go on."""
+"""What all pages say about a run, in words and pairs: machine, cost, how to go on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neuroblend.report.view import View
 
 
 def summary(view: View) -> str:
-    """Return a paragraph on what was run, for an experiment that tells nothing of its own."""
+    """Return a paragraph on what was run, for an experiment without words of its own."""
     return f"{view.data!r}. All in all, {count(len(view.folder.fits()), 'fit')}."
 
 
@@ -120,7 +120,7 @@ class Step:
 
 
 def next_steps(view: View) -> list[Step]:
-    """Return how to go on, for an experiment that tells nothing of its own."""
+    """Return how to go on, for an experiment without words of its own."""
     return [
         Step(
             "Build this page again:",

@@ -22,7 +22,7 @@ NOTHING = "No conclusion"
 
 @dataclass(frozen=True)
 class Section:
-    """A table of scores and what stands with it.
+    """A table of scores and what goes with it.
 
     Attributes:
         block: Which scores.

@@ -12,7 +12,7 @@ from neuroblend.report.face import Face, Results, face_of, metrics_of
 from neuroblend.report.scores import direction
 from neuroblend.report.style import signed
 
-FEW_SEEDS = 5  # below which seeds tell little of how much they vary
+FEW_SEEDS = 5  # below which seeds say little about how much they vary
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def _of_seeds(results: Results, face: Face) -> Caveat | None:
     if n_seeds >= FEW_SEEDS:
         return None
     text = (
-        f"{n_seeds} seeds: the interval draws seeds with replacement, and so few tell little about "
+        f"{n_seeds} seeds: the interval draws seeds with replacement, and so few say little about "
         "how much they vary."
     )
     if n_seeds == 1:

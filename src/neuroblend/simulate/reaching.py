@@ -312,7 +312,7 @@ def _preparation_and_rotation(
 
 
 def _trigger(rng: Rng, since: Array, n_neurons: int) -> Array:
-    """A transient that tells when the movement starts and not which one it is: (B, T, N)."""
+    """A transient at the start of the movement, the same for all movements: (B, T, N)."""
     transient = _logistic(since / 0.02) * (0.3 + 0.7 * np.exp(-np.maximum(since, 0) / 0.2))
     return transient[..., None] * (TRIGGER_MEAN + TRIGGER_SD * rng.standard_normal(n_neurons))
 

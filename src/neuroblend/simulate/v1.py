@@ -6,7 +6,7 @@ with blinks; classes of cells differ as the preset says:
 =============  ===================================================================================
 ``realistic``   in what behavior does to them, in rate, in time course, and in what they share
 ``state-only``  in what behavior does to them and in nothing else: a model that has no idea of
-                behavior has little to tell them apart by
+                behavior adds little to classify them by
 ``null``        in all of it as for ``realistic``, but types are shuffled among cells: nothing may
                 beat chance
 =============  ===================================================================================
@@ -156,7 +156,7 @@ def _write_mouse(folder: Path, preset: str, size: Size, rng: Rng) -> None:
 
 
 def _draw_types(n: int, rng: Rng) -> list[str]:
-    """Draw types, of each subclass as many as its share, within one."""
+    """Draw types, of each subclass as many as its fraction, within one."""
     n_subclass = round(n * (1 - SHARE_EXCITATORY - SHARE_INHIBITORY))
     share = np.array(list(SHARES.values())) / sum(SHARES.values())
     counts = np.floor(n_subclass * share + rng.random()).astype(int)

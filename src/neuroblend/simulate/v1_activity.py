@@ -158,7 +158,7 @@ class CellTraits:
 
 
 def simulate_activity(traits: CellTraits, behavior: MouseBehavior, rng: Rng) -> Floats:
-    """Return (T, N) activity of cells under behavior and fluctuations drawn anew."""
+    """Return (T, N) activity of cells under behavior and fluctuations drawn again."""
     drives = behavior.drives()
     n_frames = len(drives)
     shared = np.concatenate(

@@ -1,7 +1,7 @@
 """Some trials as tensors, and how they are divided into smaller batches.
 
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons (``N_in`` of them
-seen), ``D`` behavior channels. Neurons stand held-in first, then held-out.
+seen), ``D`` behavior channels. Neurons are ordered held-in first, then held-out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
         scored: (B, T, N) bool, the entries that enter a loss; ``None`` for a student.
         present: (B, T) bool, False for bins after the end of a shorter trial; ``None`` where all
             trials have all bins.
-        trial: (B,) where each trial stands among those of its part; ``None`` for a student.
+        trial: (B,) index of each trial among those of its part; ``None`` for a student.
         neurons: (N_in,) which of a model's cells the neurons are, for models that know cells from
             several sessions; ``None`` for all others.
     """
@@ -66,7 +66,7 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """The trials of a batch in smaller ones, in an order drawn anew for each epoch.
+    """The trials of a batch in smaller ones, in an order drawn again for each epoch.
 
     Args:
         whole: All trials.

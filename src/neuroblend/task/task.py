@@ -1,7 +1,7 @@
 """Trials as tensors: what models see and what losses compare with.
 
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons (``N_in`` of them
-seen), ``D`` behavior channels. Neurons stand held-in first, then held-out.
+seen), ``D`` behavior channels. Neurons are ordered held-in first, then held-out.
 """
 
 from __future__ import annotations

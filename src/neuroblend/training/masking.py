@@ -21,7 +21,7 @@ class TimeMask:
     """Set whole bins of the seen spikes to zero and add them to what is scored.
 
     In a batch that expands, each drawn bin hides a span of bins around it, and as many fewer are
-    drawn, so that the expected share of hidden bins stays below ``ratio`` and close to it.
+    drawn, so that the expected fraction of hidden bins stays below ``ratio`` and close to it.
 
     Attributes:
         ratio: Fraction of bins to hide.

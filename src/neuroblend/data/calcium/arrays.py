@@ -14,8 +14,8 @@ key                 shape                meaning
 ``neuron_id``       (neuron,)            strings, or whole numbers that count within the animal: the
                                          same for one cell in several sessions; cells of a session
                                          without it recur in no other
-``animal``          ()                   whose session it is; the file's name where it does not tell
-``name``            ()                   of the session; the file's name where it does not tell
+``animal``          ()                   whose session it is; the file's name where there is none
+``name``            ()                   of the session; the file's name where there is none
 ==================  ===================  =========================================================
 
 A file of several sessions has these keys for each, as ``"<session>/activity"`` in ``.npz`` and in a

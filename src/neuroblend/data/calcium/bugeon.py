@@ -30,7 +30,7 @@ EXCITATORY, INHIBITORY, OTHER = "EC", "IN", "other"
 EI = {EXCITATORY: EXCITATORY} | dict.fromkeys((INHIBITORY, *SUBCLASSES), INHIBITORY)
 STATES = ("running", "desynchronized", "synchronized")
 BEHAVIOR = ("speed", "pupil", *STATES)
-MOST_STEP = 1.5  # from one frame to the next, in units of the usual one, before it is told
+MOST_STEP = 1.5  # from one frame to the next, in units of the usual one, before it is noted
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RUN = re.compile(r"\d{2}")
 

@@ -133,7 +133,7 @@ def _read(
         )
     table = series.rois.table
     columns = _columns(table)
-    # rows of the table that have no id are told apart by their numbers
+    # rows of the table that have no id are distinguished by their numbers
     ids = next((columns[key] for key in IDS if key in columns), np.full(len(table), ABSENT))
     signals, names, left_out = _behavior(behavior, frames, path)
     return CalciumSession(

@@ -75,7 +75,7 @@ def one_cell_an_id(sessions: list[CalciumSession]) -> list[CalciumSession]:
             if animal != session.animal:
                 raise InputError(
                     f"{session.name}: neuron '{neuron}' is of {session.animal} here and of "
-                    f"{animal} in {where}; wanted ids that no two animals share"
+                    f"{animal} in {where}; wanted ids that belong to one animal each"
                 )
     seen: dict[tuple[str, str], tuple[str, str]] = {}
     for session in sessions:

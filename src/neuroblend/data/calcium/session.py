@@ -77,8 +77,8 @@ class CalciumSession:
         names, counts = np.unique(self.neuron_id, return_counts=True)
         if counts.max() > 1:
             raise InputError(
-                f"neuron_id '{names[counts.argmax()]}' stands {counts.max()} times in one session, "
-                "wanted once"
+                f"neuron_id '{names[counts.argmax()]}' appears {counts.max()} times in one "
+                "session, wanted once"
             )
         bad = ~np.isfinite(self.activity).all(axis=1)
         if bad.any():

@@ -85,7 +85,7 @@ def predict_run(
         arm: A student's arm, ``"baseline"``, or ``"selected"`` for the strategy that was selected.
         seed: One of the run's seeds (they hold out different neurons); its first where ``None``.
             Of a run with folds, the student of the first fold predicts.
-        lengths: (B,) bins of each trial, where they differ; a file tells its own. Rates and
+        lengths: (B,) bins of each trial, where they differ; a file has its own. Rates and
             behavior are NaN after the end of a trial.
 
     Raises:

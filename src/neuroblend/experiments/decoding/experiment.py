@@ -40,8 +40,8 @@ CO_BPS_TOLERANCE = 0.02  # fraction of the baseline's co-bps on validation trial
 METRICS = {
     "behavior_r2": Metric(
         "behavior R²",
-        "share of the variance of behavior, mean over channels, that a ridge regression fitted on "
-        "training trials decodes from a model's rates on test trials",
+        "fraction of the variance of behavior, mean over channels, that a ridge regression fitted "
+        "on training trials decodes from a model's rates on test trials",
         deciding=True,
     ),
     "co_bps": Metric(
@@ -60,7 +60,7 @@ METRICS = {
     ),
     "rate_r2": Metric(
         "R² to true rates",
-        "share of the variance of the true rates, mean over neurons; simulated data alone have it",
+        "fraction of the variance of the true rates, mean over neurons; only simulated data have it",
     ),
 }
 

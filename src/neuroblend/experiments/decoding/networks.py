@@ -76,8 +76,8 @@ def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
 def feature_layer(config: ModelConfig, net: nn.Module) -> str:
     """Return the layer to distil: the one asked for, the model's own, or what the read-out takes.
 
-    For a module of the user's own, the last layer with weights and without children stands for its
-    read-out, and features are what that layer is given.
+    For a module of the user's own, the last layer with weights and without children is taken for
+    its read-out, and features are what that layer is given.
 
     Raises:
         InputError: The layer asked for does not exist, or the module has no weights.

@@ -1,4 +1,4 @@
-"""Published settings by name, which stand beside each model in its file."""
+"""Published settings by name, which are beside each model in its file."""
 
 from __future__ import annotations
 

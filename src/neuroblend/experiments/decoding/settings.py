@@ -20,7 +20,7 @@ class ModelConfig(Settings):
 
     Attributes:
         name: A registered model, or ``package.module:builder`` of the user's own.
-        preset: Published settings of that name, which stand where others are not given.
+        preset: Published settings of that name, used where others are not given.
         settings: Keyword arguments of its builder.
         fusion: How behavior reaches the teacher: ``concat``, or ``package.module:attribute``.
         layer: Layer whose output is distilled and read out; the model's own default where ``None``.
@@ -58,9 +58,9 @@ class DataConfig(Settings):
 
     Attributes:
         source: A file, a folder of NWB files, or ``simulated`` for the built-in reaching recording.
-        dataset: A dataset of the Neural Latents Benchmark '21, which tells how NWB files are cut
+        dataset: A dataset of the Neural Latents Benchmark '21, which says how NWB files are cut
             into trials; its forward period, split and held-out units are then used.
-        bin_ms: Width of a bin of that dataset, 5 or 20 ms; of tensor files that do not tell theirs,
+        bin_ms: Width of a bin of that dataset, 5 or 20 ms; of tensor files that do not have one,
             any.
         behavior: Channels to use; all of them where ``None``.
         units: How many neurons to draw; all of them where ``None``.

@@ -156,7 +156,7 @@ def scored_submission(
 
 
 def _check_order(targets: Mapping[str, Any], predictions: Mapping[str, Any], name: str) -> None:
-    """Refuse predictions of other neurons, or in another order, where both sides tell."""
+    """Refuse predictions of other neurons, or in another order, where both have ids."""
     if UNIT_ID not in targets or UNIT_ID not in predictions:
         return
     wanted, found = (np.asarray(side[UNIT_ID]) for side in (targets, predictions))

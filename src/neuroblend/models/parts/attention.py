@@ -45,7 +45,7 @@ class EncoderLayer(nn.Module):
             nn.init.zeros_(self.qkv.bias)
 
     def forward(self, tokens: Tensor, reach: Reach) -> Tensor:
-        """Return (B, T, W) tokens from (B, T, W) ones; ``reach`` tells who may attend to whom."""
+        """Return (B, T, W) tokens from (B, T, W) ones; ``reach`` says who may attend to whom."""
         qkv = self.qkv(self.norm_attention(tokens)).unflatten(2, (3, self.n_heads, -1))
         mixed = attended(qkv, reach).flatten(2)
         return self.perceptron(tokens + self.drop(self.project(mixed)))

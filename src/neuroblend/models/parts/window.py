@@ -81,7 +81,7 @@ class Window(nn.Module):
         for side, seconds in (("forward", forward_s), ("backward", backward_s)):
             if seconds is not None and not (0 <= seconds < math.inf):
                 raise InputError(
-                    f"{name}: context_{side}_s {seconds}, wanted seconds, 0 or more; null stands "
+                    f"{name}: context_{side}_s {seconds}, wanted seconds, 0 or more; null is "
                     "for all"
                 )
             # at least one bin where it is not 0
