@@ -3,8 +3,6 @@
 Each experiment adds its own; see ``experiments/<kind>/settings.py``.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 

@@ -4,8 +4,6 @@ Gradients are averaged over processes. What each computes must therefore be such
 the gradient of the whole batch, however unequal the parts are.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, distributed
 

@@ -1,7 +1,5 @@
 """The one error that a user's input can raise, and the help that it gives."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

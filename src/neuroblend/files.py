@@ -1,7 +1,5 @@
 """Files that appear whole or not at all, and errors that say which file they are about."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator

@@ -1,13 +1,11 @@
 """Names -> builders, for the command line and config files; nothing else looks up by name."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from neuroblend.errors import InputError, nearest
 
@@ -94,6 +92,9 @@ STRATEGIES = {
 CELL_STRATEGIES = STRATEGIES | {"embedding": Strategy("neuroblend.distill.embedding:Embedding")}
 """Strategies for models that have an embedding of each cell."""
 
+OWN = "; or package.module:attribute"
+Entry = TypeVar("Entry")
+
 TERM_SETTINGS = ("layer", "layers", "normalisation")
 """What the class of a strategy may be given, by name."""
 
@@ -104,11 +105,7 @@ def find_experiment(kind: str) -> ExperimentEntry:
     Raises:
         InputError: There is no such experiment.
     """
-    if ":" in kind:
-        return ExperimentEntry(kind)
-    if kind not in EXPERIMENTS:
-        raise InputError(f"unknown kind of experiment '{kind}': {nearest(kind, EXPERIMENTS)}")
-    return EXPERIMENTS[kind]
+    return ExperimentEntry(kind) if ":" in kind else _known("kind of experiment", kind, EXPERIMENTS)
 
 
 def find_model(name: str) -> Model:
@@ -125,11 +122,7 @@ def find_model(name: str) -> Model:
             f"model '{name}' is fitted without gradients, so that nothing can be distilled into "
             f"it; --references {name} scores it beside the arms of a run"
         )
-    if name not in MODELS:
-        raise InputError(
-            f"unknown model '{name}': {nearest(name, MODELS)}; or package.module:builder"
-        )
-    return MODELS[name]
+    return _known("model", name, MODELS, "; or package.module:builder")
 
 
 def find_reference(name: str) -> Model:
@@ -138,22 +131,22 @@ def find_reference(name: str) -> Model:
     Raises:
         InputError: There is no such model.
     """
-    if name not in REFERENCES:
-        raise InputError(f"unknown reference '{name}': {nearest(name, REFERENCES)}")
-    return REFERENCES[name]
+    return _known("reference", name, REFERENCES)
 
 
 def find_fusion(name: str) -> str:
-    """Return the target of the fusion called ``name``.
+    """Return the target of the fusion called ``name``, or the user's own.
 
     Raises:
         InputError: There is no such fusion.
     """
-    if ":" not in name and name not in FUSIONS:
-        raise InputError(
-            f"unknown fusion '{name}': {nearest(name, FUSIONS)}; or package.module:attribute"
-        )
-    return FUSIONS.get(name, name)
+    return name if ":" in name else _known("fusion", name, FUSIONS, OWN)
+
+
+def _known(what: str, name: str, known: Mapping[str, Entry], own: str = "") -> Entry:
+    if name not in known:
+        raise InputError(f"unknown {what} '{name}': {nearest(name, known)}{own}")
+    return known[name]
 
 
 def find_strategies(
@@ -172,11 +165,7 @@ def find_strategies(
 
 def _find_strategy(name: str, known: Mapping[str, Strategy]) -> Strategy:
     if ":" not in name:
-        if name not in known:
-            raise InputError(
-                f"unknown strategy '{name}': {nearest(name, known)}; or package.module:attribute"
-            )
-        return known[name]
+        return _known("strategy", name, known, OWN)
     target = load(name)
     wants = getattr(target, "wants_teacher", None)
     if not isinstance(wants, bool):
@@ -207,8 +196,9 @@ def load(target: str) -> Callable[..., Any]:
         raise InputError(f"'{target}': wanted package.module:attribute")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(f"{target}: cannot import '{module_name}' ({error})") from None
+    except Exception as error:  # a user's module may raise anything
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{target}: cannot import '{module_name}' ({why})") from error
     if not callable(found := getattr(module, attribute, None)):
         names = [name for name in vars(module) if not name.startswith("_")]
         raise InputError(f"{target}: no '{attribute}' to call; {nearest(attribute, names)}")

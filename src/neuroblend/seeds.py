@@ -1,7 +1,5 @@
 """Seeds made of several numbers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

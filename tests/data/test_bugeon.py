@@ -210,7 +210,7 @@ RUN = "Blank/01"
         (save("neuron.stackPosCorrected.npy", np.ones(5)), r"has shape \(5,\), wanted \(N, 2\)"),
         (save("neuron.UniqueID.npy", np.array(list("abcde"))), "UniqueID.npy: holds <U1, wanted n"),
         (save("neuron.UniqueID.npy", np.array([1, 2, 3, 4, 4.5])), r"UniqueID.npy as .* found 4.5"),
-        (save("neuron.UniqueID.npy", np.array([1, 2, 3, 4, 4])), "'SB025/4' stands 2 times"),
+        (save("neuron.UniqueID.npy", np.array([1, 2, 3, 4, 4])), "'SB025/4' appears 2 times"),
         (
             save(f"{RUN}/frame.times.npy", np.arange(39.0)),
             "40 frames of activity and 39 of frame",

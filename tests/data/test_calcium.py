@@ -54,7 +54,7 @@ def not_finite() -> np.ndarray:
         ),
         ({"neuron_id": np.array(["x"])}, "a: activity has 3 neurons and neuron_id has 1"),
         ({"position": np.ones((4, 2))}, "a: activity has 3 neurons and position has 4"),
-        ({"neuron_id": np.array(["x", "y", "y"])}, "a: neuron_id 'y' stands 2 times in one"),
+        ({"neuron_id": np.array(["x", "y", "y"])}, "a: neuron_id 'y' appears 2 times in one"),
         ({"behavior": np.ones((19, 2))}, r"a: behavior has shape \(19, 2\), wanted \(20 frames, 2"),
         ({"behavior_names": ("speed",)}, r"wanted \(20 frames, 1 channels\)"),
         ({"frame_s": 0.0}, "a: frame_s 0, wanted seconds above 0"),

@@ -156,7 +156,7 @@ BAD = [
     ({"behavior": None}, "behavior_names: found names, wanted 'behavior' beside them"),
     ({"position": np.ones((4, 5))}, r"position: found shape \(4, 5\), wanted \(neuron, 2 or 3\)"),
     ({"position": np.ones((3, 2))}, "activity has 4 neurons and position has 3"),
-    ({"neuron_id": [1, 2, 2, 3]}, "neuron_id 'm1/2' stands 2 times in one session"),
+    ({"neuron_id": [1, 2, 2, 3]}, "neuron_id 'm1/2' appears 2 times in one session"),
     ({"neuron_id": [1, 2, 3]}, "activity has 4 neurons and neuron_id has 3"),
     ({"neuron_id": [1, 2, 3, 4.5]}, "neuron_id: found 4.5, wanted whole numbers or strings"),
     ({"animal": ["a", "b"]}, r"animal: found shape \(2,\) of .*, wanted one string"),

@@ -262,7 +262,7 @@ def behavior_backwards():
             "table 'cells' has no column of labels, .* columns: celltype, type",
         ),
         (lambda: plain({"label": ["", "nan", "", "NaN", ""]}), "no neuron has a label: .* label"),
-        (lambda: plain(CELLS | {"unique_id": [1, 2, 3, 3, 4]}), "neuron_id 'm1/3' stands 2 times"),
+        (lambda: plain(CELLS | {"unique_id": [1, 2, 3, 3, 4]}), "neuron_id 'm1/3' appears 2 times"),
         (lambda: plain(CELLS | {"unique_id": np.ones(5) / 2}), "neuron_id: found 0.5, wanted"),
         (lambda: plain(CELLS | {"centroid": np.ones((5, 4))}), r"positions of cells have shape"),
         (backwards, "responses has 40 frames and 40 timestamps, .* ascending"),

@@ -182,7 +182,7 @@ def test_inferred_inputs_do_not_see_their_own_bin() -> None:
         ({"factors": 0}, "factors 0, wanted 1 or more"),
         ({"inputs": -1}, "inputs -1, wanted 0 or more"),
         ({"kl_initial": -0.5}, "kl_initial -0.5"),
-        ({"kl_ramp": 2.0}, "a share of training"),
+        ({"kl_ramp": 2.0}, "a fraction of training"),
         ({"prior_tau_s": 0.0}, "a time above 0"),
         ({"dropout": 1.0}, "dropout"),
     ],

@@ -74,8 +74,8 @@ def test_a_neuron_is_heard_in_every_bin_through_attention_over_neurons() -> None
     ("changes", "message"),
     [
         ({"n_layers": 0}, "wanted 1 or more"),
-        ({"context_forward_s": -1.0}, "null stands for all"),
-        ({"contrast_ratio": 1.0}, "a share between 0 and 1"),
+        ({"context_forward_s": -1.0}, "null is for all"),
+        ({"contrast_ratio": 1.0}, "a fraction between 0 and 1"),
         ({"contrast_temperature": 0.0}, "contrast_temperature 0"),
     ],
 )

@@ -1,7 +1,5 @@
 """What behavior is to a model: values, and which of them are there."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, Self
 

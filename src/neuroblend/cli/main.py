@@ -3,8 +3,6 @@
 Nothing heavy is imported until a verb needs it, so that ``--help`` answers at once.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn

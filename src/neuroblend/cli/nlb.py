@@ -1,7 +1,5 @@
 """The commands of the Neural Latents Benchmark: submit, evaluate."""
 
-from __future__ import annotations
-
 from math import isfinite
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Settings from a YAML file, options and ``--set``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

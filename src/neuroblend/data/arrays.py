@@ -17,8 +17,6 @@ key                 shape                  meaning
 ==================  =====================  =====================================================
 """
 
-from __future__ import annotations
-
 import inspect
 import zipfile
 import zlib

@@ -3,8 +3,6 @@
 Shape legend: ``T`` frames, ``S`` samples.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """From NWB files to trials, by a window of the user's own."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ The client lists assets and gives their digests. Bytes are read here: what it of
 does not notice a server that answers a request for the rest with the whole.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import logging

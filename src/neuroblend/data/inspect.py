@@ -1,7 +1,5 @@
 """What an NWB file holds, before anything is cut from it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

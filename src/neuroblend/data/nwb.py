@@ -8,8 +8,6 @@ called ``<container>_<series>``. Channels are named by a comment ``columns=[x,y]
 one, and numbered otherwise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce

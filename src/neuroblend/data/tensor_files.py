@@ -15,8 +15,6 @@ Neurons are ordered held-in first. Evaluated trials without ``eval_spikes_heldou
 and are left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Correlation distillation (Guo et al., ICLR 2025): match how neurons move together."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

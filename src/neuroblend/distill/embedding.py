@@ -3,8 +3,6 @@
 Shape legend: ``N`` neurons, ``E`` features of an embedding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

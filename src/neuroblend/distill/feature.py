@@ -1,7 +1,5 @@
 """Feature distillation (Guo et al., ICLR 2025): match intermediate representations."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

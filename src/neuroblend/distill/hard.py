@@ -1,7 +1,5 @@
 """Hard distillation (Guo et al., ICLR 2025): match the teacher's log rates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

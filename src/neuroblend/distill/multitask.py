@@ -1,7 +1,5 @@
 """Multitask learning (Caruana 1997): behavior as a further output, the control to distillation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

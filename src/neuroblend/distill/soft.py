@@ -1,7 +1,5 @@
 """Soft distillation (Guo et al., ICLR 2025, after Hinton et al. 2015)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

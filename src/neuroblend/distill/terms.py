@@ -1,7 +1,5 @@
 """Loss terms from the names of strategies."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

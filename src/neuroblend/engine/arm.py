@@ -1,7 +1,5 @@
 """The arms of a run: who is trained, and on what."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 

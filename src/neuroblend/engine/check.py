@@ -1,7 +1,5 @@
 """A student's objective, tried on a little of a task before anything is trained or written."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -1,7 +1,5 @@
 """What an experiment is to the engine, which knows no metric and no experiment by name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

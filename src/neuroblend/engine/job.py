@@ -1,7 +1,5 @@
 """One fit of a run, from its folder to its folder: build, train, score."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """How a score is called, explained and judged."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf

@@ -1,7 +1,5 @@
 """Where results come from: versions, data, machine, time."""
 
-from __future__ import annotations
-
 import os
 import platform
 import sys
@@ -35,7 +33,12 @@ def provenance_of(
         "seeds": config.all_seeds,
         "command": [Path(command[0]).name, *command[1:]] if command else [],
         "versions": _versions(),
-        "machine": _machine(config.training.accelerator),
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "cores": os.cpu_count(),
+            "accelerator": config.training.accelerator,
+        },
         "wall_s": round(wall_s, 1),
         "cpu_s": round(sum(cost["cpu_s"] for cost in costs.values()), 1),
         "jobs": jobs,
@@ -47,16 +50,6 @@ def provenance_of(
 def _versions() -> dict[str, str | None]:
     """Return the versions of Python and of what scores depend on; ``None`` where not installed."""
     return {"python": platform.python_version()} | {p: _version(p) for p in PACKAGES}
-
-
-def _machine(accelerator: str) -> dict[str, Any]:
-    """Return what kind of machine this is, and what device was asked for."""
-    return {
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "accelerator": accelerator,
-    }
 
 
 def _version(package: str) -> str | None:

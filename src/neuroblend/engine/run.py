@@ -1,7 +1,5 @@
 """The whole way of any experiment: data in, every arm trained and scored, a run folder out."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Which code runs: the version, and the commit where it is a checkout."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -28,15 +26,10 @@ def source_state() -> dict[str, Any]:
 
 def _git(*arguments: str) -> str | None:
     """Return what git answers about the folder of the package; ``None`` where it does not."""
+    here = Path(__file__).parent
     try:
-        answer = subprocess.run(
-            ["git", *arguments],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
+        return subprocess.check_output(
+            ["git", *arguments], cwd=here, stderr=subprocess.DEVNULL, text=True, timeout=5
+        ).strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()

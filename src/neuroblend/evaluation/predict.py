@@ -3,8 +3,6 @@
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

@@ -3,8 +3,6 @@
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
 """
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Run an experiment: the one call for every kind."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons, ``W`` width.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

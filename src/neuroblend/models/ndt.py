@@ -20,8 +20,6 @@ for counts, which the published settings for area2_bump use, post-norm layers, a
 counts in the place of the Poisson loss, and rates that are not logs.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -24,8 +24,6 @@ offered are its masking (of hidden entries a tenth is left and a tenth drawn at 
 neuron is always hidden), its uniform initial embeddings, and its linear and recurrent forms.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

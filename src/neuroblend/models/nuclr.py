@@ -12,8 +12,6 @@ over the other neurons' features that of attention over neurons, so that a sessi
 fraction of a second on a CPU, which is where it is trained.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

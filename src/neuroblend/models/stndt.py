@@ -18,8 +18,6 @@ so that no hidden count leaks through them; attention over the values of neurons
 result that code throws away, is not computed.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

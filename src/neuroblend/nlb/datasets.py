@@ -4,8 +4,6 @@ Alignments, windows, lags, conditions and kernels are those of ``nlb_tools`` 0.0
 tensors of :mod:`neuroblend.nlb.tensors` agree; ``docs/nlb.md`` tells where it is left.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from neuroblend.errors import InputError, nearest

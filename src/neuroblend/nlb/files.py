@@ -8,8 +8,6 @@ file is written whole or not at all, and conditions may have equally many trials
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``C`` conditions. Rates are counts/bin.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

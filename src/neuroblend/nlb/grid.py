@@ -8,8 +8,6 @@ NaN: as ``nlb_tools`` 0.0.4 has it. Held-in and held-out neurons were each obser
 of the first of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce

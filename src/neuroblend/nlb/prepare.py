@@ -1,7 +1,5 @@
 """NWB files -> a file of trials: by a window of the user's own, or as the benchmark cuts them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

@@ -15,8 +15,6 @@ Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels, 
 ``M`` decode masks. Rates and spikes are counts/bin.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """NWB files of one dataset of the Neural Latents Benchmark '21 -> one session on its clock."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

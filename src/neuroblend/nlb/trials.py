@@ -5,8 +5,6 @@ split are the test: they are scored once. Each trial is followed by its forward 
 no model sees.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

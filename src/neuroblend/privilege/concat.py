@@ -1,7 +1,5 @@
 """Behavior as further input features of a teacher (the fusion of Guo et al., ICLR 2025)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

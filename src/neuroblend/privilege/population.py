@@ -3,8 +3,6 @@
 Shape legend: ``B`` windows, ``T`` frames, ``N`` neurons, ``D`` behavior channels.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

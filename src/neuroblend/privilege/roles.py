@@ -3,8 +3,6 @@
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Self
 

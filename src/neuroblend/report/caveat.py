@@ -1,7 +1,5 @@
 """What to keep in mind of a result, as a value."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tables on the terminal: what a file holds, and scores of the benchmark."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """How training went: losses by epoch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What an experiment's page has beside the parts that all pages share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,8 +78,7 @@ class Face:
         blocks: Its tables of scores.
         meaning: What an arm is, in a sentence without a full stop; ``None`` for the usual words.
         terms: What a student does by each strategy.
-        is_simulated: Whether the data are known to be simulated.
-        simulated_note: What to keep in mind of simulated data.
+        simulated_note: What to keep in mind of data that are known to be simulated; else nothing.
         summary: One paragraph on what was run.
         overview: The figure beside a table of scores.
         details: Further tables of scores, folded.
@@ -98,7 +95,6 @@ class Face:
     blocks: Callable[[Results], list[Block]] = plain_blocks
     meaning: Callable[[str], str | None] = lambda arm: None
     terms: dict[str, str] = field(default_factory=dict)
-    is_simulated: Callable[[View], bool] = lambda view: False
     simulated_note: Callable[[View], list[Caveat]] = lambda view: []
     summary: Callable[[View], str] = summary
     overview: Callable[[View, Block], Picture | None] = lambda view, block: None

@@ -17,6 +17,12 @@ def summary(view: View) -> str:
     return f"{view.data!r}. All in all, {count(len(view.folder.fits()), 'fit')}."
 
 
+def selection(view: View, by: str) -> str:
+    """Return a sentence on what selected an arm; nothing where there was no choice."""
+    n = len(view.results["candidates"])
+    return "" if n == 1 else f"Of the {n} candidates, {by} selected {view.selected}. "
+
+
 def data_rows(view: View) -> list[tuple[str, str]]:
     """Return where the data come from."""
     facts = view.provenance["data"]

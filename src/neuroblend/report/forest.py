@@ -1,7 +1,5 @@
 """Each arm's difference to the baseline with its interval."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

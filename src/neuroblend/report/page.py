@@ -1,9 +1,9 @@
 """The self-contained page of a run: what happened, and whether to believe it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from neuroblend.engine.arm import BASELINE
 from neuroblend.engine.folder import RunFolder
@@ -12,12 +12,15 @@ from neuroblend.report.face import Block, Face, face_of, metrics_of
 from neuroblend.report.facts import caveat_of_training, explained_arms, fit_table, machine_rows
 from neuroblend.report.scores import PlainTable, ScoreTable, misses_mean, score_table
 from neuroblend.report.style import COLORS, Picture, style
-from neuroblend.report.template import OUTCOMES, fill
 from neuroblend.report.verdict import is_above_chance, verdict
 from neuroblend.report.view import View
 
-TEMPLATE = "page.html.j2"
 NOTHING = "No conclusion"
+OUTCOMES = {
+    "better": ("▲", "Better than the baseline"),
+    "unclear": ("?", "No clear difference"),
+    "worse": ("▼", "Worse than the baseline"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,23 +67,30 @@ def write_report(folder: RunFolder) -> Path:
 def render(view: View) -> str:
     """Return the page as HTML. Every name of the user's is escaped."""
     face, found = face_of(view.results["kind"]), verdict(view.results)
+    simulated = face.simulated_note(view)
     mark, headline = OUTCOMES[found.outcome]
     blocks = face.blocks(view.results)
     shown = {name.rpartition("/")[2] for block in blocks for name in block.columns}
     metrics = metrics_of(view.results).items()
     with style():
         sections = [_section(view, face, block) for block in blocks]
-    return fill(
-        TEMPLATE,
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
         verb=view.results["kind"],
         name=view.results["dataset"],
-        simulated=face.is_simulated(view),
+        simulated=bool(simulated),
         summary=face.summary(view),
         outcome=found.outcome,
         mark=mark,
         headline=headline if is_above_chance(view.results) else NOTHING,
         sentence=found.sentence,
-        caveats=[*face.simulated_note(view), *found.caveats, *caveat_of_training(view)],
+        caveats=[*simulated, *found.caveats, *caveat_of_training(view)],
         unit=face.words.unit,
         sections=sections,
         metrics=[(metric.label, metric.meaning) for name, metric in metrics if name in shown],

@@ -1,7 +1,5 @@
 """Scores as the tables of the page."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any

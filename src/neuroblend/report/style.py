@@ -1,7 +1,5 @@
 """How figures look: one colour and one line a role, and SVG that is the same at every call."""
 
-from __future__ import annotations
-
 import base64
 import io
 import re

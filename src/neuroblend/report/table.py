@@ -1,7 +1,5 @@
 """Arms x metrics as a table on the screen."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """What a run found, in words that its intervals allow."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

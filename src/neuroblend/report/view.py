@@ -1,7 +1,5 @@
 """A finished run as its page sees it: all of it from the folder, each file read once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property

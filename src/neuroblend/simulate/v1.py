@@ -14,8 +14,6 @@ with blinks; classes of cells differ as the preset says:
 :mod:`neuroblend.simulate.v1_activity` has the numbers and where they come from.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from dataclasses import dataclass

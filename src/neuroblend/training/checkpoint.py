@@ -1,7 +1,5 @@
 """Weights and training states as safetensors plus JSON: nothing that is read is unpickled."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What there is to train on, checked before training begins."""
 
-from __future__ import annotations
-
 import os
 
 import torch

@@ -1,7 +1,5 @@
 """One training loop for teacher, student and baseline alike, on Lightning."""
 
-from __future__ import annotations
-
 import logging
 import math
 import signal

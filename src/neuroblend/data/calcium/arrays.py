@@ -24,8 +24,6 @@ group for each session in HDF5.
 Shape legend: ``T`` frames, ``N`` neurons, ``D`` behavior channels.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import fields, replace

@@ -9,8 +9,6 @@ names of states and the position of the eye.
 Shape legend: ``T`` frames, ``N`` neurons.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable

@@ -8,8 +8,6 @@ each on its own clock and called as :mod:`neuroblend.data.nwb` calls it.
 Shape legend: ``T`` frames, ``N`` neurons.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

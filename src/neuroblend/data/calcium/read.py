@@ -1,7 +1,5 @@
 """Where sessions of labelled cells are read from."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path

@@ -3,8 +3,6 @@
 Shape legend: ``T`` frames, ``N`` neurons, ``D`` behavior channels, ``P`` coordinates.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

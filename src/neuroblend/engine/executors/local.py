@@ -4,8 +4,6 @@ Two fits on a core each end sooner than one after the other on both, and one thr
 numbers the same wherever they run.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import multiprocessing

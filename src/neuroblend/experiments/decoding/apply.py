@@ -3,8 +3,6 @@
 Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons, ``D`` channels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Decoding: rates and behavior from spikes alone, by students that learned from behavior."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,7 +58,7 @@ METRICS = {
     ),
     "rate_r2": Metric(
         "R² to true rates",
-        "fraction of the variance of the true rates, mean over neurons; only simulated data have it",
+        "fraction of the variance of the true rates, mean over neurons; for simulated data alone",
     ),
 }
 

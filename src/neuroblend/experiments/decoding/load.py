@@ -1,7 +1,5 @@
 """Where the trials of a run come from, and which of their neurons and channels are used."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import fields
 from functools import partial

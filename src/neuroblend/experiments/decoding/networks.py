@@ -1,7 +1,5 @@
 """The networks of a run, built from its settings and tried before anything is trained."""
 
-from __future__ import annotations
-
 import inspect
 
 import torch

@@ -1,7 +1,5 @@
 """Published settings by name, which are beside each model in its file."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

@@ -3,8 +3,6 @@
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons. Rates are counts/bin.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

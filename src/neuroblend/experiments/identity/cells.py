@@ -6,7 +6,7 @@ Shape legend: ``n`` labelled cells.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -49,13 +49,9 @@ class Cells:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Cells:
-        """Return the cells that :meth:`to_json` gave."""
+        """Return cells that were stored as plain lists and mappings."""
         lists = {key: tuple(stored[key]) for key in ("names", "animals", "notes")}
         return cls(**(stored | lists))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists and mappings, for a file."""
-        return asdict(self)
 
     @property
     def kinds(self) -> tuple[str, ...]:

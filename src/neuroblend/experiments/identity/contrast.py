@@ -3,8 +3,6 @@
 Shape legend: ``C`` cells, ``E`` features of an embedding, ``N`` neurons of a session.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -3,8 +3,6 @@
 Shape legend: ``C`` cells, ``F`` features, ``E`` features of an embedding, ``D`` behavior channels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

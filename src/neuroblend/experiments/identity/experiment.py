@@ -3,12 +3,10 @@
 Shape legend: ``R`` replicates, ``C`` cells.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -106,7 +104,7 @@ class Identity(Experiment):
         return chosen_sessions(self.config)
 
     def save(self, data: Cells, folder: Path) -> None:
-        write_json(folder / "cells.json", data.to_json())
+        write_json(folder / "cells.json", asdict(data))
 
     def reload(self, folder: Path) -> Cells:
         return Cells.from_json(read_json(folder / "cells.json"))

@@ -14,8 +14,6 @@ profiles over cells (:func:`principal_components`), fitted on cells that are not
 baseline. What is computed within a session takes all its neurons and no labels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

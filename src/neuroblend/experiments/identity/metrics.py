@@ -7,8 +7,6 @@ is every cell once, and every score then has shape (1,). Of classes that are equ
 first counts as the likelier one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

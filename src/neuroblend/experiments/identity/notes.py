@@ -1,7 +1,5 @@
 """What a user should know of the sessions of an experiment before it is believed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is scored beside the arms of a run on cells: the one list of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -4,8 +4,6 @@ Shape legend: ``C`` cells, ``E`` features of an embedding, ``D`` behavior channe
 ``N`` neurons.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

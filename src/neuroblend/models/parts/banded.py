@@ -9,8 +9,6 @@ the columns that it may attend to. What that saves on a CPU is a row of
 ``benchmarks/step_time.py``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ step of a small transformer (``benchmarks/training.py``). The probability is rou
 1/256, and kept elements are scaled by exactly what that leaves, so that expectations stay the same.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -3,8 +3,6 @@
 Shape legend: ``T`` bins or frames, ``W`` width.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -3,8 +3,6 @@
 Shape legend: ``B`` trials, ``T`` bins, ``H`` states of all directions.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 

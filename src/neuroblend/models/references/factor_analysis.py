@@ -15,8 +15,6 @@ Differences from Yu et al.: counts are not square-rooted first, since in short b
 neurons are predicted that were not among the analysed ones, rather than by the Gaussian likelihood.
 """
 
-from __future__ import annotations
-
 import warnings
 from functools import partial
 from typing import Self

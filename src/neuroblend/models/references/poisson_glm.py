@@ -10,8 +10,6 @@ share their features, so all are fitted at once by L-BFGS (scipy), in coordinate
 curvature at each neuron's mean rate is 1: features along their principal axes, scaled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar

@@ -16,8 +16,6 @@ cross-validated on training trials. Their baseline has no forward bins; see
 :class:`~neuroblend.models.references.poisson_glm.PoissonReadout` for ours.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Self
 

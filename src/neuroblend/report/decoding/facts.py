@@ -1,12 +1,10 @@
 """What was run, on what, and how to go on, in words and pairs for the page of decoding."""
 
-from __future__ import annotations
-
 import shlex
 
 import numpy as np
 
-from neuroblend.report.facts import Step, count, rerun, span
+from neuroblend.report.facts import Step, count, rerun, selection, span
 from neuroblend.report.view import View
 
 
@@ -27,18 +25,9 @@ def summary(view: View) -> str:
         f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
         f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
         f"control, and one for each strategy ({', '.join(strategies)}). "
-        f"{_selection(view, len(strategies))}{_repeats(view)} All in all, "
+        f"{selection(view, 'validation scores')}{_repeats(view)} All in all, "
         f"{count(len(view.folder.fits()), 'training')}. Every model is scored on test trials that "
         "nothing was trained or chosen on within its split."
-    )
-
-
-def _selection(view: View, n_strategies: int) -> str:
-    if n_strategies == 1:
-        return ""
-    return (
-        f"Of the {n_strategies} strategies, validation scores selected one, {view.selected}, for "
-        "the verdict. "
     )
 
 

@@ -3,8 +3,6 @@
 Shape legend: ``B`` trials, ``N`` neurons.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator

@@ -1,7 +1,5 @@
 """What the page of decoding has of its own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
@@ -46,7 +44,6 @@ def page() -> Face:
         blocks=lambda results: [Block("Scores on test trials", headlines(results))],
         meaning=ARMS.get,
         terms=TERMS,
-        is_simulated=lambda view: bool(view.provenance["data"]["simulated"]),
         simulated_note=_simulated_note,
         summary=summary,
         overview=_overview,

@@ -3,8 +3,6 @@
 Shape legend: ``C`` conditions, ``T`` bins, ``N`` neurons.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -3,8 +3,6 @@
 Shape legend: ``B`` test trials, ``T`` bins, ``N`` neurons.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 

@@ -3,8 +3,6 @@
 Shape legend: ``T`` bins.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -3,8 +3,6 @@
 Shape legend: ``B`` test trials, ``T`` bins, ``D`` behavior channels.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray

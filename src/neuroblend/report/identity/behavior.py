@@ -1,7 +1,5 @@
 """Which behavior the gain comes from: what networks know of it, and what is lost without it."""
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D

@@ -1,7 +1,5 @@
 """What to keep in mind of the identity of cells, beside what holds of every run."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neuroblend.errors import some

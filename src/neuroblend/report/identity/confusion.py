@@ -3,8 +3,6 @@
 Shape legend: ``C`` classes.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,10 +1,8 @@
 """What an experiment on identity was run on, and how to go on, in words and pairs for the page."""
 
-from __future__ import annotations
-
 from collections import Counter
 
-from neuroblend.report.facts import Step, count, rerun, span
+from neuroblend.report.facts import Step, count, rerun, selection, span
 from neuroblend.report.identity.shown import animals, classified
 from neuroblend.report.scores import PlainTable
 from neuroblend.report.view import View
@@ -23,18 +21,9 @@ def summary(view: View) -> str:
         f"{config.model.dynamics} dynamics) was trained on activity and behavior. Students of the "
         "same architecture were trained on activity alone: a baseline without a teacher, a "
         f"multitask control, and one for each strategy ({', '.join(strategies)}). "
-        f"{_selection(view, len(strategies))}With each network frozen, an embedding of every cell "
-        "was then fitted to its activity, and classifiers were trained on embeddings: "
+        f"{selection(view, 'scores on cells that are not tested')}With each network frozen, an "
+        "embedding of every cell was then fitted to its activity, and classified by "
         f"{kinds}. {_tested(view)} All in all, {count(len(view.folder.fits()), 'fit')}."
-    )
-
-
-def _selection(view: View, n_strategies: int) -> str:
-    if n_strategies == 1:
-        return ""
-    return (
-        f"Of the {n_strategies} strategies, scores on cells that are not tested selected one, "
-        f"{view.selected}, for the verdict. "
     )
 
 

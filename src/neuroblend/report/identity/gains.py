@@ -1,7 +1,5 @@
 """What is gained class by class: recall, with intervals."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

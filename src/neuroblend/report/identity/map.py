@@ -3,8 +3,6 @@
 Shape legend: ``n`` tested cells with a label, ``F`` features.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray

@@ -4,8 +4,6 @@ Colours are those of Tol 2021, "muted" and "bright", which stay apart for colour
 from the colours of arms; markers differ too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import cycle

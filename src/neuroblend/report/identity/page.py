@@ -1,7 +1,5 @@
 """What the page of identity has of its own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER

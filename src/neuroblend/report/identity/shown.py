@@ -3,8 +3,6 @@
 Shape legend: ``C`` cells, ``F`` features.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import h5py
