@@ -2,19 +2,27 @@
 
 import os
 import random
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 import neuroblend
 from neuroblend.config import parse_settings
+from neuroblend.data.calcium.session import CalciumSession
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
+from neuroblend.engine.arm import Fit
+from neuroblend.engine.job import run_fit
+from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.task.task import Task
 
 for _name in neuroblend.__all__:  # libraries set environment variables when they are imported
@@ -42,6 +50,14 @@ def _seeded_and_unchanged() -> Iterator[None]:
     }
     assert not [c for c in changed if not isinstance(c, dict)]
     assert not environment
+
+
+def refuses(message: str, call: Callable[..., object], *args: object, **given: object) -> None:
+    """Require that a call is refused in one line that ``message`` matches."""
+    __tracebackhide__ = True
+    with pytest.raises(InputError, match=message) as error:
+        call(*args, **given)
+    assert "\n" not in str(error.value)
 
 
 def make_trials(
@@ -72,28 +88,90 @@ def make_task(trials: Trials | None = None, forward_bins: int = 0, **split: obje
     return Task.of(trials, split_trials(trials, 0, forward_bins=forward_bins, **split))  # type: ignore[arg-type]
 
 
+def make_session(
+    name: str = "a",
+    n_frames: int = 20,
+    ids: Sequence[str] = ("x", "y", "z"),
+    seed: int = 0,
+    **fields: object,
+) -> CalciumSession:
+    """A calcium session of noise."""
+    rng = np.random.default_rng(seed)
+    given = {
+        "name": name,
+        "animal": "m",
+        "activity": rng.random((n_frames, len(ids)), dtype=np.float32),
+        "frame_s": 0.25,
+        "labels": {},
+        "neuron_id": np.array(ids),
+        "behavior": rng.random((n_frames, 2), dtype=np.float32),
+        "behavior_names": ("speed", "pupil"),
+    }
+    return CalciumSession(**(given | fields))  # type: ignore[arg-type]
+
+
+def write_arrays(path: Path, arrays: Mapping[str, object]) -> Path:
+    """An .npz or HDF5 file of arrays."""
+    if path.suffix == ".npz":
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+        return path
+    with h5py.File(path, "w") as file:
+        for key, value in arrays.items():
+            array = np.asarray(value)
+            file[key] = array.astype(object) if array.dtype.kind == "U" else array
+    return path
+
+
+def edited(path: Path, to: Path, edit: Callable[[h5py.File], None]) -> Path:
+    """A copy of an HDF5 file, edited."""
+    shutil.copy(path, to)
+    with h5py.File(to, "r+") as file:
+        edit(file)
+    return to
+
+
+def merged(content: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with some changed, section by section."""
+    sections = {k: content.get(k, {}) | v for k, v in changes.items() if isinstance(v, dict)}
+    return content | changes | sections
+
+
+def watch_fits(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list[str]:
+    """Name the fits of runs as they begin, and interrupt the one of that number."""
+    begun: list[str] = []
+
+    def watched(path: Path, fit: Fit, progress: Callable[[int, int], None]) -> None:
+        begun.append(fit.label)
+        if len(begun) == stop_at:
+            raise KeyboardInterrupt
+        run_fit(path, fit, progress)
+
+    monkeypatch.setattr("neuroblend.engine.run.run_fit", watched)
+    return begun
+
+
 def tiny_config(**changes: object) -> RunConfig:
     """Settings of a run that takes seconds."""
-    content: dict[str, dict[str, object] | object] = {
+    content = {
         "model": {"name": "gru", "settings": {"width": 6}},
         "training": {"epochs": 2, "batch_size": 16, "valid_every": 1, "accelerator": "cpu"},
         "distill": {"strategies": ["hard"]},
         "seeds": 1,
     }
-    for key, value in changes.items():
-        held = content.get(key)
-        content[key] = held | value if isinstance(held, dict) and isinstance(value, dict) else value
-    return parse_settings(RunConfig, content)
+    return parse_settings(RunConfig, merged(content, changes))
 
 
-@pytest.fixture
-def trials() -> Trials:
-    return make_trials()
-
-
-@pytest.fixture
-def task() -> Task:
-    return make_task()
+def tiny_identity(**changes: object) -> IdentityConfig:
+    """Settings of an experiment on identity that takes seconds."""
+    content = {
+        "data": {"window": 20, "folds": 4, "repeats": 2},
+        "training": {"epochs": 2, "valid_every": 1, "accelerator": "cpu"},
+        "embedding": {"epochs": 2},
+        "distill": {"strategies": ["hard"]},
+        "references": [],
+        "seeds": 1,
+    }
+    return parse_settings(IdentityConfig, merged(content, changes))
 
 
 @pytest.fixture

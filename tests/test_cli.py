@@ -1,26 +1,27 @@
 """The command line as a user meets it."""
 
-import io
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import yaml
+from commands import refused, succeeds
 from conftest import make_trials
 
-from neuroblend.cli.main import main
 from neuroblend.cli.settings import settings_of
 from neuroblend.experiments.decoding.settings import RunConfig
 
 SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
 BEHAVIOR = np.random.default_rng(1).normal(size=(30, 8, 2)).astype(np.float32)
+ONE_SILENT = np.where(np.arange(6) == 2, 0, SPIKES)
+WITH_GAPS = np.where(np.arange(30)[:, None, None] < [0, 4], np.nan, BEHAVIOR)
 GOOD = {"spikes": SPIKES, "behavior": BEHAVIOR, "behavior_names": ["vx", "vy"], "bin_s": 0.02}
 QUICK = [
     "--model", "gru", "--epochs", "1", "--seeds", "1", "--strategies", "hard", "--jobs", "1",
@@ -28,36 +29,11 @@ QUICK = [
 ]  # fmt: skip
 
 
-def neuroblend(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line in this process, which saves an import of torch a call."""
-    out, err = io.StringIO(), io.StringIO()
-    command = ["neuroblend", *map(str, args)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(cwd)
-        patch.setattr(sys, "argv", command)
-        patch.setattr(sys, "path", [*sys.path])
-        patch.setenv("COLUMNS", "160")
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-            main()
-    return subprocess.CompletedProcess(command, end.value.code or 0, out.getvalue(), err.getvalue())
-
-
-def refused(*args: object, cwd: Path) -> str:
-    """Run a command that must fail, and return its one line."""
-    done = neuroblend(*args, cwd=cwd)
-    assert done.returncode == 2, done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("cli")
     np.savez(folder / "mine.npz", **GOOD, condition=np.arange(30) % 2)
-    done = neuroblend("run", "mine.npz", *QUICK, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    done = succeeds("run", "mine.npz", *QUICK, cwd=folder)
     return folder, done
 
 
@@ -85,15 +61,14 @@ def test_a_run_prints_its_table_and_writes_its_page(finished) -> None:
     page = (out / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     (out / "report.html").unlink()
-    assert neuroblend("report", out, cwd=folder).returncode == 0
+    succeeds("report", out, cwd=folder)
     assert (out / "report.html").read_text() == page
 
 
 def test_predict_needs_spikes_alone(finished) -> None:
     folder, _ = finished
     np.savez(folder / "sleep.npz", spikes=SPIKES[:7])
-    done = neuroblend("predict", "runs/mine", "sleep.npz", "--out", "rates.h5", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    succeeds("predict", "runs/mine", "sleep.npz", "--out", "rates.h5", cwd=folder)
     with h5py.File(folder / "rates.h5") as file:
         assert file["rates"].shape == (7, 8, 6)
         assert (file["rates"][()] > 0).all()
@@ -102,8 +77,7 @@ def test_predict_needs_spikes_alone(finished) -> None:
 def test_the_same_command_again_does_nothing_new(finished) -> None:
     folder, first = finished
     before = (folder / "runs/mine/results.json").stat().st_mtime_ns
-    again = neuroblend("run", "mine.npz", *QUICK, cwd=folder)
-    assert again.returncode == 0
+    again = succeeds("run", "mine.npz", *QUICK, cwd=folder)
     assert again.stdout == first.stdout
     assert (folder / "runs/mine/results.json").stat().st_mtime_ns == before
 
@@ -114,12 +88,9 @@ def test_another_run_in_the_same_folder_is_refused(finished) -> None:
     assert "holds another run (distill.alpha is 0.2 there and 0.3 here)" in line
 
 
-def test_a_run_can_be_given_as_a_file_ofsettings_of(finished) -> None:
+def test_a_run_can_be_given_as_a_file_of_settings(finished) -> None:
     folder, _ = finished
-    done = neuroblend(
-        "run", "mine.npz", "--config", "runs/mine/config.yaml", "--jobs", 1, "-q", cwd=folder
-    )
-    assert done.returncode == 0, done.stderr
+    succeeds("run", "mine.npz", "--config", "runs/mine/config.yaml", "--jobs", 1, "-q", cwd=folder)
     (folder / "bad.yaml").write_text("training: {epoch: 3}")
     line = refused("run", "mine.npz", "--config", "bad.yaml", cwd=folder)
     assert "bad.yaml: unknown setting 'training.epoch': did you mean 'epochs'" in line
@@ -139,12 +110,11 @@ def test_a_preset_of_the_command_line_stands_over_a_file(tmp_path) -> None:
 
 def test_settings_keep_their_source_and_types(finished) -> None:
     folder, _ = finished
-    done = neuroblend(
+    succeeds(
         "run", "--config", "runs/mine/config.yaml", "--out", "runs/again", "--jobs", 1, "-q",
         "--set", "model.settings.bidirectional=false", "--set", "distill.strategies=[feature]",
         "--set", "training.lr=2e-3", "--set", "data.behavior=null", cwd=folder,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
     config = yaml.safe_load((folder / "runs/again/config.yaml").read_text())
     assert config["data"]["source"].endswith("mine.npz")
     assert config["model"]["settings"] == {"bidirectional": False}
@@ -180,30 +150,17 @@ def test_an_interrupted_run_says_so_and_leaves_no_process(tmp_path, jobs) -> Non
     assert not (folder / "results.json").exists()
 
 
-def with_silent_neuron() -> dict:
-    spikes = SPIKES.copy()
-    spikes[:, :, 2] = 0
-    return GOOD | {"spikes": spikes}
-
-
-def with_gaps() -> dict:
-    behavior = BEHAVIOR.copy()
-    behavior[:4, :, 1] = np.nan
-    return GOOD | {"behavior": behavior}
-
-
 @pytest.mark.parametrize(
-    ("arrays", "note"),
+    ("changes", "note"),
     [
-        (with_silent_neuron(), "1 of 6 neurons never fire: kept out (2)"),
-        (with_gaps(), "behavior 'vy': 32 of 240 samples are missing"),
+        ({"spikes": ONE_SILENT}, "1 of 6 neurons never fire: kept out (2)"),
+        ({"behavior": WITH_GAPS}, "behavior 'vy': 32 of 240 samples are missing"),
     ],
 )
-def test_what_is_left_out_is_said(tmp_path, arrays, note) -> None:
-    np.savez(tmp_path / "a.npz", **arrays)
+def test_what_is_left_out_is_said(tmp_path, changes, note) -> None:
+    np.savez(tmp_path / "a.npz", **(GOOD | changes))
     quiet = [option for option in QUICK if option != "--quiet"]
-    done = neuroblend("run", "a.npz", *quiet, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = succeeds("run", "a.npz", *quiet, cwd=tmp_path)
     assert note in done.stderr
     assert note.replace("'", "&#39;") in (tmp_path / "runs/a/report.html").read_text()
 
@@ -287,8 +244,7 @@ def test_a_module_of_the_users_own(tmp_path) -> None:
     np.savez(tmp_path / "a.npz", **GOOD)
     options = [*QUICK, "--model", "mymodels:build", "--set", "model.settings.hidden=7"]
     options[options.index("hard")] = "feature+multitask"
-    done = neuroblend("run", "a.npz", *options, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    succeeds("run", "a.npz", *options, cwd=tmp_path)
     line = refused("run", "a.npz", *options, "--out", "b", "--layer", "9", cwd=tmp_path)
     assert "no layer '9'" in line
     line = refused("run", "a.npz", "--model", "mymodels:biuld", cwd=tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,10 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 import yaml
-from test_cli import neuroblend, refused
+from commands import neuroblend, refused, succeeds
+from conftest import watch_fits
+from layouts import edit, with_few, with_types
+from pages import Page, check_nothing_is_fetched
 
 from neuroblend.experiments.identity.classify import CANDIDATES
 
@@ -25,13 +27,13 @@ TINY = [
 QUIET = [*TINY, "-q"]
 DAY = "SB025/2019-10-07"
 RUN = f"{DAY}/Blank/01"
+ACTIVITY = "frame.neuralActivity.npy"
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cli_source")
-    done = neuroblend("simulate", "v1", *SIZE, "-q", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    done = succeeds("simulate", "v1", *SIZE, "-q", cwd=folder)
     assert done.stdout == "v1: simulated sessions, realistic\n"
     return folder / "v1"
 
@@ -39,8 +41,7 @@ def source(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def finished(source, tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("cli_identity")
-    done = neuroblend("identity", source, *QUIET, "--references", "stock", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    done = succeeds("identity", source, *QUIET, "--references", "stock", cwd=folder)
     assert done.stderr == ""
     return folder, done
 
@@ -55,33 +56,6 @@ def v1(source, tmp_path) -> Path:
 def names_in(folder: Path) -> list[str]:
     """Return everything there, hidden files and folders too."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-def cells_of_types(folder: Path, change: Callable[[list[str]], list[str]]) -> None:
-    for file in folder.rglob("neuron.ttype.txt"):
-        types = file.read_text().split()
-        file.write_text("".join(f"{name}\n" for name in change(types)))
-
-
-def with_few(root: Path, subclass: str, n: int) -> None:
-    """Leave ``n`` cells of a subclass, the others excitatory."""
-    left = n
-
-    def change(types: list[str]) -> list[str]:
-        nonlocal left
-        kept = []
-        for name in types:
-            is_one = name.startswith(subclass)
-            kept.append("EC" if is_one and left == 0 else name)
-            left -= is_one and left > 0
-        return kept
-
-    cells_of_types(root, change)
-    assert left == 0
-
-
-def edit(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    np.save(path, change(np.load(path)))
 
 
 def test_the_whole_way_leaves_scores_and_a_page(finished) -> None:
@@ -103,10 +77,8 @@ def test_the_whole_way_leaves_scores_and_a_page(finished) -> None:
     assert f"{results['arms']['stock']['top1']['mean']:.3f}" in done.stdout
     page = (out / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
-    fetched = re.findall(r"\b(?:src|href|srcset|data|action)\s*=\s*[\"']?([^\"'\s>]*)", page)
-    fetched += re.findall(r"url\(['\"]?([^)'\"]*)|@import", re.sub(r"base64,[^\"]*", "", page))
-    assert fetched
-    assert all(reference.startswith(("data:", "#")) for reference in fetched)
+    assert Page(page).references
+    check_nothing_is_fetched(page)
     assert "<script" not in page
 
 
@@ -125,10 +97,15 @@ def test_the_page_is_built_anew(finished) -> None:
     page = folder / "runs/identity-v1/report.html"
     before = page.read_bytes()
     page.unlink()
-    done = neuroblend("report", "runs/identity-v1", "-q", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    done = succeeds("report", "runs/identity-v1", "-q", cwd=folder)
     assert done.stdout == "page: runs/identity-v1/report.html\n"
     assert page.read_bytes() == before
+
+
+def unknown_twice(types: list[str]) -> list[str]:
+    for name in ("EC", "IN"):
+        types[types.index(name)] = "Astro-1"
+    return types
 
 
 def test_what_is_left_out_is_said_and_goes_on(v1, tmp_path, monkeypatch) -> None:
@@ -136,15 +113,10 @@ def test_what_is_left_out_is_said_and_goes_on(v1, tmp_path, monkeypatch) -> None
     quick = {"kNN(k=5)": CANDIDATES["kNN(k=5)"]}
     monkeypatch.setattr("neuroblend.experiments.identity.classify.CANDIDATES", quick)
     other = shutil.copytree(v1 / RUN, v1 / DAY / "Blank" / "02")
-    edit(other / "frame.neuralActivity.npy", lambda old: old[:, :-3])
+    edit(other / ACTIVITY, lambda old: old[:, :-3])
     with_few(v1, "Sncg", 2)
-    file = v1 / DAY / "neuron.ttype.txt"
-    types = file.read_text().split()
-    for name in ("EC", "IN"):
-        types[types.index(name)] = "Astro-1"
-    file.write_text("\n".join(types))
-    done = neuroblend("identity", "v1", *TINY, "--out", "out", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    with_types(v1 / DAY, unknown_twice)
+    done = succeeds("identity", "v1", *TINY, "--out", "out", cwd=tmp_path)
     notes = [
         f"{DAY}/Blank/02: activity has shape (300, 45) and the table of cells 48 rows; this run is "
         "left out",
@@ -160,32 +132,25 @@ def test_what_is_left_out_is_said_and_goes_on(v1, tmp_path, monkeypatch) -> None
         assert f"note: {note}" in done.stderr.splitlines()
         assert note.replace("'", "&#39;") in (tmp_path / "out" / "report.html").read_text()
     n = sum(classes["subclass"]["classes"].values())
-    labelled = f"2 sessions, 96 cells of 2 animals, labelled: {n} by subclass, 94 by ei"
-    assert labelled in done.stderr.splitlines()
+    told = f"2 sessions, 96 cells of 2 animals, labelled: {n} by subclass, 94 by ei"
+    assert told in done.stderr.splitlines()
 
 
 def test_an_interrupted_experiment_says_how_to_go_on(finished, source, tmp_path) -> None:
     """In a worker process, which changes nothing."""
-    folder, _ = finished
-
-    def stops(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    shutil.copytree(folder / "runs/identity-v1", tmp_path / "runs/identity-v1")
-    out = tmp_path / "runs/identity-v1"
+    once = finished[0] / "runs/identity-v1"
+    out = shutil.copytree(once, tmp_path / "runs/identity-v1")
     (out / "results.json").unlink()
     (out / "student-hard" / "seed0" / "scores.json").unlink()
     command = ["identity", source, *QUIET, "--references", "stock"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("neuroblend.engine.run.run_fit", stops)
+        watch_fits(patch, stop_at=1)
         done = neuroblend(*command, cwd=tmp_path)
     assert done.returncode == 130
     assert done.stderr == "error: interrupted; the same command goes on from here\n"
     assert not (out / "results.json").exists()
     assert "not there; give the same" in refused("report", "runs/identity-v1", cwd=tmp_path)
-    done = neuroblend(*command, "--jobs", 2, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    once = folder / "runs/identity-v1"
+    done = succeeds(*command, "--jobs", 2, cwd=tmp_path)
     for name in ("results.json", "student-hard/seed0/subclass.h5"):
         assert (out / name).read_bytes() == (once / name).read_bytes()
 
@@ -200,27 +165,21 @@ def missing(name: str) -> Callable[[Path], None]:
 
 
 def with_other_cells(root: Path) -> None:
-    for file in root.rglob("frame.neuralActivity.npy"):
+    for file in root.rglob(ACTIVITY):
         edit(file, lambda old: old[:, :-1])
 
 
-def with_nan(root: Path) -> None:
-    edit(
-        root / RUN / "frame.neuralActivity.npy",
-        lambda old: np.where(np.isin(np.arange(len(old)), [7, 9])[:, None], np.nan, old),
-    )
+def changed(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    return lambda root: edit(root / RUN / name, change)
 
 
-def later(name: str, seconds: float) -> Callable[[Path], None]:
-    return lambda root: edit(root / RUN / name, lambda old: old + seconds)
+def with_nan(activity: np.ndarray) -> np.ndarray:
+    activity[[7, 9]] = np.nan
+    return activity
 
 
 def all_types(name: str) -> Callable[[Path], None]:
-    return lambda root: cells_of_types(root, lambda types: [name] * len(types))
-
-
-def no_pupil(root: Path) -> None:
-    edit(root / RUN / "eye.size.npy", lambda old: np.full_like(old, np.nan))
+    return lambda root: with_types(root, lambda types: [name] * len(types))
 
 
 BAD_LAYOUTS = {
@@ -233,9 +192,18 @@ BAD_LAYOUTS = {
         with_other_cells,
         f"no run that can be used ({RUN}: activity has shape (300, 47) and the table of cells 48",
     ),
-    "NaN activity": (with_nan, f"{RUN}: activity is not finite in 2 of 300 frames, frame 7 first"),
-    "clocks apart": (later("eye.times.npy", 1e4), f"{RUN}/eye.size: samples from 10003.0 to"),
-    "no pupil": (no_pupil, f"{RUN}/eye.size: no sample that is a number"),
+    "NaN activity": (
+        changed(ACTIVITY, with_nan),
+        f"{RUN}: activity is not finite in 2 of 300 frames, frame 7 first",
+    ),
+    "clocks apart": (
+        changed("eye.times.npy", lambda t: t + 1e4),
+        f"{RUN}/eye.size: samples from 10003.0 to",
+    ),
+    "no pupil": (
+        changed("eye.size.npy", lambda s: s * np.nan),
+        f"{RUN}/eye.size: no sample that is a number",
+    ),
     "no labels": (all_types("nan"), "labels 'subclass': no cell has one"),
     "no subclasses": (
         all_types("EC"),
@@ -398,8 +366,7 @@ def test_a_bad_simulation_is_told_and_leaves_nothing(tmp_path, args, message) ->
 def test_a_simulation_does_not_overwrite(source, tmp_path) -> None:
     shutil.copytree(source, tmp_path / "v1")
     assert "v1: is there already" in refused("simulate", "v1", *SIZE, cwd=tmp_path)
-    done = neuroblend("simulate", "v1", *SIZE, "--out", "v1b", "-q", cwd=tmp_path)
-    assert done.returncode == 0
+    succeeds("simulate", "v1", *SIZE, "--out", "v1b", "-q", cwd=tmp_path)
     for file in source.rglob("*.npy"):
         again = tmp_path / "v1b" / file.relative_to(source)
         assert again.read_bytes() == file.read_bytes()

@@ -1,11 +1,14 @@
 """The way of an NWB file through the command line, with scores checked against nlb_tools."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from test_cli import neuroblend, refused
+from commands import refused, succeeds
+from conftest import write_arrays
 
 TINY = [
     "--model", "gru", "--epochs", "1", "--seeds", "1", "--strategies", "hard", "--jobs", "1",
@@ -22,8 +25,7 @@ def submitted(tmp_path_factory):
         ["run", "maze.nwb", *DATASET, "--out", "run", *TINY],
         ["submit", "run", "--out", "submission.h5"],
     ):
-        done = neuroblend(*command, cwd=folder)
-        assert done.returncode == 0, done.stderr
+        done = succeeds(*command, cwd=folder)
     return folder, done
 
 
@@ -45,17 +47,12 @@ def test_a_submission_has_the_benchmarks_layout(submitted) -> None:
 
 def test_scores_are_those_of_the_benchmarks_evaluator(submitted) -> None:
     folder, _ = submitted
-    done = neuroblend(
-        "evaluate", "--predictions", "submission.h5", "--targets", "maze.nwb",
-        "--out", "scores.json", cwd=folder,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    options = ["--predictions", "submission.h5", "--targets", "maze.nwb", "--out", "scores.json"]
+    done = succeeds("evaluate", *options, cwd=folder)
     assert "[100] co-bps" in done.stdout
     (scores,) = json.loads((folder / "scores.json").read_text())
-    wrote = neuroblend(
-        "prepare", "maze.nwb", *DATASET, "--layout", "targets", "--out", "targets.h5", cwd=folder
-    )
-    assert wrote.returncode == 0, wrote.stderr
+    options = ["--layout", "targets", "--out", "targets.h5"]
+    succeeds("prepare", "maze.nwb", *DATASET, *options, cwd=folder)
     results = json.loads((folder / "run/results.json").read_text())["arms"]["hard"]
     ours = scores["mc_maze_scaling_20_split"]
     assert ours["[100] co-bps"] == pytest.approx(results["co_bps"]["mean"], abs=1e-6)
@@ -70,21 +67,18 @@ def test_scores_are_those_of_the_benchmarks_evaluator(submitted) -> None:
 
 def test_trials_and_tensors_are_written_and_run(submitted) -> None:
     folder, _ = submitted
-    assert "hand_vel" in neuroblend("inspect", "maze.nwb", cwd=folder).stdout
-    done = neuroblend(
+    assert "hand_vel" in succeeds("inspect", "maze.nwb", cwd=folder).stdout
+    done = succeeds(
         "prepare", "maze.nwb", "--align", "move_onset_time", "--window", -250, 450, "--bin-ms", 20,
         "--lag-ms", 100, "--behavior", "hand_vel", "--out", "own.h5", cwd=folder,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
     assert "40 trials x 35 bins of 20 ms x 12 neurons" in done.stdout
-    done = neuroblend(
+    done = succeeds(
         "prepare", "maze.nwb", *DATASET, "--layout", "nlb", "--out", "nlb.h5", cwd=folder
     )
-    assert done.returncode == 0, done.stderr
     with h5py.File(folder / "nlb.h5") as file:
         assert file["train_spikes_heldin"].shape == (30, 35, 9)
-    done = neuroblend("run", "nlb.h5", "--forward-bins", 10, "--out", "again", *TINY, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    succeeds("run", "nlb.h5", "--forward-bins", 10, "--out", "again", *TINY, cwd=folder)
 
 
 @pytest.mark.parametrize(
@@ -112,34 +106,26 @@ def test_what_cannot_be_done_is_said_in_one_line(submitted, command, message) ->
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+def predictions_with(folder: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> Path:
+    """The submission with one of its arrays changed."""
+    with h5py.File(folder / "submission.h5") as file:
+        arrays = {f"mc_maze_small_20/{k}": v[()] for k, v in file["mc_maze_small_20"].items()}
+    key = f"mc_maze_small_20/{name}"
+    return write_arrays(folder / f"{name}.h5", arrays | {key: change(arrays[key])})
+
+
 def test_predictions_of_neurons_in_another_order_are_refused(submitted) -> None:
     folder, _ = submitted
-    with h5py.File(folder / "submission.h5") as file, h5py.File(folder / "order.h5", "w") as other:
-        for key, item in file["mc_maze_small_20"].items():
-            values = item[()]
-            other[f"mc_maze_small_20/{key}"] = values[::-1] if key == "unit_id" else values
-    line = refused("evaluate", "--predictions", "order.h5", "--targets", "maze.nwb", cwd=folder)
+    other = predictions_with(folder, "unit_id", lambda ids: ids[::-1])
+    line = refused("evaluate", "--predictions", other, "--targets", "maze.nwb", cwd=folder)
     assert "predictions are of another order than the targets" in line
 
 
 def test_predictions_that_cannot_be_scored_are_refused(submitted) -> None:
     folder, _ = submitted
-    with h5py.File(folder / "submission.h5") as file:
-        group = {key: item[()] for key, item in file["mc_maze_small_20"].items()}
-    group["eval_rates_heldout"] = group["eval_rates_heldout"] - 10
-    with h5py.File(folder / "bad.h5", "w") as file:
-        for key, value in group.items():
-            file[f"mc_maze_small_20/{key}"] = value
-    line = refused(
-        "evaluate",
-        "--predictions",
-        "bad.h5",
-        "--targets",
-        "maze.nwb",
-        "--out",
-        "no.json",
-        cwd=folder,
-    )
-    assert "eval_rates_heldout" in line
+    bad = predictions_with(folder, "eval_rates_heldout", lambda rates: rates - 10)
+    command = ["evaluate", "--predictions", bad, "--targets", "maze.nwb", "--out", "no.json"]
+    line = refused(*command, cwd=folder)
+    assert "eval_rates_heldout: " in line
     assert "negative" in line
     assert not (folder / "no.json").exists()

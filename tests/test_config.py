@@ -1,8 +1,8 @@
 import pytest
+from conftest import refuses
 
 from neuroblend.config import parse_settings
 from neuroblend.distill.hard import Hard
-from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.settings import RunConfig
 from neuroblend.models.gru import GRU
 
@@ -11,6 +11,9 @@ def test_settings_survive_a_file() -> None:
     config = parse_settings(RunConfig, {"data": {"behavior": ["a", "b"]}, "training": {"lr": 0.01}})
     assert parse_settings(RunConfig, config.model_dump(mode="json")) == config
     assert config.data.behavior == ("a", "b")
+
+
+BINS, ENTRIES = {"kind": "bins"}, {"kind": "entries"}
 
 
 @pytest.mark.parametrize(
@@ -22,20 +25,11 @@ def test_settings_survive_a_file() -> None:
         ({"training": {"lr": "fast"}}, "training.lr: .*found 'fast'"),
         ({"training": {"lr": float("nan")}}, "training.lr"),
         ({"training": {"precision": "8"}}, "training.precision.*'32-true'"),
-        (
-            {"training": {"mask": {"kind": "bins", "random": 0.7, "kept": 0.4}}},
-            "add up to 1 or less",
-        ),
-        ({"training": {"mask": {"kind": "bins", "ramp": [0.5, 0.2]}}}, "wanted the earlier"),
-        (
-            {"training": {"mask": {"kind": "bins", "ramp": [0.5, 2]}}},
-            "training.mask.ramp.1: .*found 2",
-        ),
-        ({"training": {"mask": {"kind": "bins", "spam": 3}}}, "mask.spam': did you mean 'span'"),
-        (
-            {"training": {"mask": {"kind": "entries", "span": 3}}},
-            "unknown setting 'training.mask.span",
-        ),
+        ({"training": {"mask": BINS | {"random": 0.7, "kept": 0.4}}}, "add up to 1 or less"),
+        ({"training": {"mask": BINS | {"ramp": [0.5, 0.2]}}}, "wanted the earlier"),
+        ({"training": {"mask": BINS | {"ramp": [0.5, 2]}}}, "training.mask.ramp.1: .*found 2"),
+        ({"training": {"mask": BINS | {"spam": 3}}}, "mask.spam': did you mean 'span'"),
+        ({"training": {"mask": ENTRIES | {"span": 3}}}, "unknown setting 'training.mask.span"),
         ({"training": {"mask": {"span": 3}}}, "training.mask: .*wanted a kind, bins or entries"),
         ({"training": {"mask": "bin"}}, "training.mask: .*wanted a kind, bins or entries"),
         ({"kind": "identity"}, "settings of kind identity, wanted decoding"),
@@ -48,9 +42,7 @@ def test_settings_survive_a_file() -> None:
     ],
 )
 def test_what_cannot_be_used_is_named(content, message) -> None:
-    with pytest.raises(InputError, match=message) as error:
-        parse_settings(RunConfig, content)
-    assert "\n" not in str(error.value)
+    refuses(message, parse_settings, RunConfig, content)
 
 
 def test_a_class_is_stored_by_its_name() -> None:

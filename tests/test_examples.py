@@ -1,5 +1,6 @@
 """Every example runs, at one epoch, and the README shows what runs."""
 
+import json
 import os
 import re
 import runpy
@@ -9,8 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import make_task, make_trials, tiny_config
 
+import neuroblend as nb
 from neuroblend.data.trials import Trials
+from neuroblend.models.gru import GRU
+from neuroblend.privilege.concat import Concat
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -115,8 +121,6 @@ def test_continuous_recording(tmp_path) -> None:
 @pytest.mark.slow
 def test_the_main_job_helps_decoding(tmp_path) -> None:
     """The built-in recording at its real size: the selected student beats the baseline."""
-    import json
-
     (line,) = re.findall(r"neuroblend (run simulated .*)--out", (ROOT / "Makefile").read_text())
     command = [sys.executable, "-m", "neuroblend", *line.split(), "--out", tmp_path / "run"]
     done = subprocess.run([*map(str, command), "-q"], capture_output=True, text=True, check=False)
@@ -127,13 +131,6 @@ def test_the_main_job_helps_decoding(tmp_path) -> None:
 
 
 def test_the_strategy_of_the_docs_works() -> None:
-    import torch
-    from conftest import make_task
-
-    import neuroblend as nb
-    from neuroblend.models.gru import GRU
-    from neuroblend.privilege.concat import Concat
-
     text = (ROOT / "docs" / "extending.md").read_text()
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     task = make_task()
@@ -153,11 +150,6 @@ def test_the_strategy_of_the_docs_works() -> None:
 
 def test_what_contributing_shows_works(tmp_path) -> None:
     """Its model distils, its encoding encodes, and its figure draws."""
-    import torch
-    from conftest import make_task, make_trials, tiny_config
-
-    import neuroblend as nb
-
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     assert all(len(block.splitlines()) < 30 for block in blocks)
     given = """

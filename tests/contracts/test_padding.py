@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_task, make_trials
+from conftest import make_task, make_trials, refuses
 from test_models import build, build_teacher, models
 from test_strategies import LAYER, make_pair, make_term, value
 
@@ -14,6 +14,7 @@ from neuroblend.distill.pair import Output, Pair
 from neuroblend.errors import InputError
 from neuroblend.evaluation.metrics import PsthSums, psths
 from neuroblend.evaluation.score import score_rates, scores_on_test
+from neuroblend.privilege.roles import Student
 from neuroblend.registry import MODELS, STRATEGIES
 from neuroblend.task.batch import Batch
 from neuroblend.training.masking import EntryMask, TimeMask
@@ -24,16 +25,15 @@ LONG = np.tile([72, 50, 30, 64], 10)  # long enough for attention in blocks
 
 def padded_trials(pad_to: int = 12, condition: bool = False) -> Trials:
     """Trials of 7 to 12 bins, padded to ``pad_to``."""
-    whole = make_trials()
-    spikes = np.zeros((40, pad_to, 10), int)
-    behavior = np.full((40, pad_to, 2), np.nan)
-    rates = np.full((40, pad_to, 10), np.nan)
-    for i, n in enumerate(LENGTHS):
-        spikes[i, :n], behavior[i, :n] = whole.spikes[i, :n], whole.behavior[i, :n]
-        rates[i, :n] = 0.1 + 0.05 * whole.spikes[i, :n]
-    labels = np.arange(40) % 2 if condition else None
+    whole, more = make_trials(), ((0, 0), (0, pad_to - 12), (0, 0))
+    there = (np.arange(pad_to) < LENGTHS[:, None])[:, :, None]
+    spikes, behavior = np.pad(whole.spikes, more), np.pad(whole.behavior, more)
     return make_trials(
-        spikes=spikes, behavior=behavior, rates=rates, lengths=LENGTHS, condition=labels
+        spikes=np.where(there, spikes, 0),
+        behavior=np.where(there, behavior, np.nan),
+        rates=np.where(there, 0.1 + 0.05 * spikes, np.nan),
+        lengths=LENGTHS,
+        condition=np.arange(40) % 2 if condition else None,
     )
 
 
@@ -46,6 +46,15 @@ def with_garbage(batch: Batch) -> Batch:
         behavior=Behavior(values, batch.behavior.present),
         target=batch.target.masked_fill(padding, 30.0),
     )
+
+
+def gradient_of(student: Student, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of a batch, and its gradient by every weight."""
+    student.train().zero_grad()
+    torch.manual_seed(4)
+    loss = Objective()(student, batch)["loss"]
+    loss.backward()
+    return loss, torch.cat([weight.grad.flatten() for weight in student.parameters()])
 
 
 @models
@@ -93,12 +102,7 @@ def test_padding_changes_nothing_where_attention_is_in_blocks(name, monkeypatch)
         n = int(batch.present[i].sum())
         alone = student(Batch(batch.spikes[i : i + 1, :n]))
         torch.testing.assert_close(padded[i, :n], alone[0], rtol=1e-4, atol=1e-5)
-    gradients = []
-    for given in (batch, with_garbage(batch)):
-        student.train().zero_grad()
-        torch.manual_seed(4)
-        Objective()(student, given)["loss"].backward()
-        gradients.append(torch.cat([w.grad.flatten() for w in student.parameters()]))
+    gradients = [gradient_of(student, given)[1] for given in (batch, with_garbage(batch))]
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
 
 
@@ -107,14 +111,10 @@ def test_padding_changes_nothing_where_attention_is_in_blocks(name, monkeypatch)
 def test_padding_enters_no_loss_and_no_gradient(name, mask) -> None:
     task = make_task(padded_trials())
     batch = mask(task.batch("train"), 3)
-    losses, gradients = [], []
-    for given in (batch, with_garbage(batch)):
-        student = build(name, task).train()
-        torch.manual_seed(4)
-        loss = Objective()(student, given)["loss"]
-        loss.backward()
-        losses.append(loss)
-        gradients.append(torch.cat([w.grad.flatten() for w in student.parameters()]))
+    losses, gradients = zip(
+        *(gradient_of(build(name, task), given) for given in (batch, with_garbage(batch))),
+        strict=True,
+    )
     torch.testing.assert_close(*losses)
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
 
@@ -209,8 +209,7 @@ def test_forward_bins_want_trials_of_one_length() -> None:
     ],
 )
 def test_lengths_that_cannot_be(lengths, message) -> None:
-    with pytest.raises(InputError, match=message):
-        make_trials(lengths=lengths)
+    refuses(message, make_trials, lengths=lengths)
 
 
 def test_lengths_survive_a_file_and_whole_trials_have_none(tmp_path) -> None:

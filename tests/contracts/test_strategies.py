@@ -1,12 +1,14 @@
 """Rules that hold for every registered strategy."""
 
+import numpy as np
 import pytest
 import torch
-from conftest import make_task, make_trials
+from conftest import make_task, make_trials, refuses
 from torch import nn
 
 from neuroblend.behavior.kind import Behavior
-from neuroblend.distill.objective import Objective
+from neuroblend.distill.correlation import Correlation, correlations
+from neuroblend.distill.objective import Objective, poisson_nll
 from neuroblend.distill.pair import DistillLoss, Output, Pair
 from neuroblend.errors import InputError
 from neuroblend.models.gru import GRU
@@ -92,8 +94,6 @@ def test_size_does_not_change_a_loss(name, size) -> None:
 
 def test_trial_length_does_not_change_the_correlation_loss_of_given_correlations() -> None:
     """Noise in a correlation falls with bins; the loss of true correlations must not."""
-    from neuroblend.distill.correlation import Correlation
-
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(2, 6, 6, generator=generator)
     losses = []
@@ -182,10 +182,6 @@ def test_soft_is_blind_to_a_shared_gain_and_hard_is_not() -> None:
 
 
 def test_correlations_are_those_of_numpy() -> None:
-    import numpy as np
-
-    from neuroblend.distill.correlation import correlations
-
     log_rates = torch.randn(3, 50, 7)
     for ours, trial in zip(correlations(log_rates), log_rates.numpy(), strict=True):
         np.testing.assert_allclose(ours.numpy(), np.corrcoef(trial.T), atol=1e-4)
@@ -315,27 +311,18 @@ def test_alpha_means_the_same_at_any_rate_or_bin_width(rate) -> None:
 
 def test_objectives_that_do_not_fit_are_refused(models) -> None:
     student, teacher, task = models
-    with pytest.raises(InputError, match="without a teacher"):
-        Objective({"hard": make_term("hard")})
-    with pytest.raises(InputError, match="no term wants"):
-        Objective({}, teacher)
+    refuses("without a teacher", Objective, {"hard": make_term("hard")})
+    refuses("no term wants", Objective, {}, teacher)
+    terms = {name: make_term(name) for name in ("hard", "multitask")}
     for name in ("hard", "multitaks"):
-        with pytest.raises(InputError, match=f"no term '{name}' to weigh"):
-            Objective(
-                {"hard": make_term("hard"), "multitask": make_term("multitask")},
-                teacher,
-                weights={name: 1.0},
-            )
-    with pytest.raises(InputError, match="alpha: found 2"):
-        Objective(alpha=2)
+        refuses(f"no term '{name}' to weigh", Objective, terms, teacher, weights={name: 1.0})
+    refuses("alpha: found 2", Objective, alpha=2)
     layers = load(STRATEGIES["feature"].target)([("norn", "norm")])
     with pytest.raises(InputError, match="no layer 'norn': did you mean 'norm'"):
         Objective({"feature": layers}, teacher).prepare(student, task.batch("train"))
 
 
 def test_the_task_loss_is_the_poisson_loss_of_scored_entries() -> None:
-    from neuroblend.distill.objective import poisson_nll
-
     log_rates, target = torch.randn(4, 6, 5), torch.poisson(torch.ones(4, 6, 5))
     scored = torch.rand(4, 6, 5) < 0.3
     expected = nn.functional.poisson_nll_loss(log_rates[scored], target[scored])

@@ -1,9 +1,10 @@
 import h5py
 import numpy as np
 import pytest
-from conftest import make_trials
+from conftest import make_trials, refuses, write_arrays
 
 from neuroblend.data.arrays import read_arrays, read_spikes
+from neuroblend.data.tensor_files import KINDS, save_tensors
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
 
@@ -12,14 +13,7 @@ BEHAVIOR = np.random.default_rng(1).normal(size=(6, 5, 2)).astype(np.float32)
 
 
 def write(path, **arrays):
-    if path.suffix == ".npz":
-        np.savez(path, **arrays)
-        return path
-    with h5py.File(path, "w") as file:
-        for key, value in arrays.items():
-            array = np.asarray(value)
-            file[key] = array.astype(object) if array.dtype.kind == "U" else array
-    return path
+    return write_arrays(path, arrays)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
@@ -56,11 +50,9 @@ def test_saved_trials_are_an_array_file_too(tmp_path) -> None:
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 def test_a_missing_key_names_the_nearest(tmp_path, suffix) -> None:
     path = write(tmp_path / f"a{suffix}", spike=SPIKES, bin_s=0.02)
-    with pytest.raises(InputError, match="no key 'spikes'; did you mean 'spike'"):
-        read_arrays(path)
+    refuses("no key 'spikes'; did you mean 'spike'", read_arrays, path)
     path = write(tmp_path / f"b{suffix}", spikes=SPIKES)
-    with pytest.raises(InputError, match="no key 'bin_s'"):
-        read_arrays(path)
+    refuses("no key 'bin_s'", read_arrays, path)
 
 
 def test_an_unknown_channel_names_the_nearest(tmp_path) -> None:
@@ -71,11 +63,9 @@ def test_an_unknown_channel_names_the_nearest(tmp_path) -> None:
         behavior=BEHAVIOR,
         behavior_names=["vx", "vy"],
     )
-    with pytest.raises(InputError, match="no behavior channel 'vxx': did you mean 'vx'"):
-        read_arrays(path, ["vxx"])
+    refuses("no behavior channel 'vxx': did you mean 'vx'", read_arrays, path, ["vxx"])
     path = write(tmp_path / "b.npz", spikes=SPIKES, bin_s=0.02)
-    with pytest.raises(InputError, match="no key 'behavior'"):
-        read_arrays(path, ["vx"])
+    refuses("no key 'behavior'", read_arrays, path, ["vx"])
 
 
 @pytest.mark.parametrize("names", [["a", "b", "c"], ["a", "a"], ["a"]])
@@ -84,8 +74,7 @@ def test_names_that_do_not_fit_the_channels_are_refused(tmp_path, names) -> None
         tmp_path / "a.npz", spikes=SPIKES, bin_s=0.02, behavior=BEHAVIOR, behavior_names=names
     )
     for chosen in (None, ["a"]):
-        with pytest.raises(InputError, match="wanted 2 different names"):
-            read_arrays(path, chosen)
+        refuses("wanted 2 different names", read_arrays, path, chosen)
 
 
 def test_names_as_bytes_are_names(tmp_path) -> None:
@@ -102,22 +91,19 @@ def test_names_as_bytes_are_names(tmp_path) -> None:
 def test_a_single_array_under_the_wrong_name_is_refused(tmp_path) -> None:
     np.save(tmp_path / "a.npy", SPIKES)
     (tmp_path / "a.npy").rename(tmp_path / "a.npz")
-    with pytest.raises(InputError, match="one array without a name"):
-        read_arrays(tmp_path / "a.npz")
+    refuses("one array without a name", read_arrays, tmp_path / "a.npz")
 
 
 def test_a_channel_that_is_left_out_may_be_constant(tmp_path) -> None:
     behavior = BEHAVIOR * [1, 0]
     path = write(tmp_path / "a.npz", spikes=SPIKES, bin_s=0.02, behavior=behavior)
-    with pytest.raises(InputError, match="leave it out with --behavior behavior_0"):
-        read_arrays(path)
+    refuses("leave it out with --behavior behavior_0", read_arrays, path)
     assert read_arrays(path, ["behavior_0"]).behavior_names == ("behavior_0",)
 
 
 def test_pickles_are_not_read(tmp_path) -> None:
     path = write(tmp_path / "a.npz", spikes=np.array([{"a": 1}], dtype=object), bin_s=0.02)
-    with pytest.raises(InputError, match="pickled"):
-        read_arrays(path)
+    refuses("pickled", read_arrays, path)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
@@ -126,16 +112,13 @@ def test_a_truncated_file_is_refused(tmp_path, suffix) -> None:
     whole = path.read_bytes()
     for share in (0.1, 0.5, 0.95):
         path.write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(InputError, match=r"truncated|damaged"):
-            read_arrays(path)
+        refuses(r"truncated|damaged", read_arrays, path)
 
 
 def test_other_files_are_refused(tmp_path) -> None:
-    with pytest.raises(InputError, match="no such file"):
-        read_arrays(tmp_path / "none.npz")
+    refuses("no such file", read_arrays, tmp_path / "none.npz")
     (tmp_path / "a.csv").write_text("1,2")
-    with pytest.raises(InputError, match=r"found a '.csv' file, wanted one of .npz, .h5"):
-        read_arrays(tmp_path / "a.csv")
+    refuses(r"found a '.csv' file, wanted one of .npz, .h5", read_arrays, tmp_path / "a.csv")
 
 
 def test_the_real_recording_reads(shared_data) -> None:
@@ -181,3 +164,66 @@ def test_an_error_begins_with_its_file_once(tmp_path, arrays) -> None:
         read_arrays(path)
     assert str(error.value).startswith(f"{path}: ")
     assert str(error.value).count(str(path)) == 1
+
+
+# the layout of the benchmark
+
+
+def split_trials():
+    split = np.array(["train"] * 20 + ["valid"] * 8 + ["test"] * 12)
+    return make_trials(split=split, held_out=np.arange(10) % 4 == 1)
+
+
+def write_tensors(trials, forward_bins, path) -> None:
+    t_in = trials.n_bins - forward_bins
+    tensors = {"bin_s": np.array(trials.bin_s)}
+    for part, of_part in (("train", trials.split != "test"), ("eval", trials.split == "test")):
+        for kind, neurons in zip(KINDS, (~trials.held_out, trials.held_out), strict=True):
+            counts = trials.spikes[of_part][:, :, neurons].astype(np.float32)
+            tensors[f"{part}_spikes_{kind}"] = counts[:, :t_in]
+            if forward_bins:
+                tensors[f"{part}_spikes_{kind}_forward"] = counts[:, t_in:]
+        tensors[f"{part}_behavior"] = trials.behavior[of_part][:, :t_in]
+    save_tensors(tensors, path)
+
+
+@pytest.mark.parametrize("forward_bins", [0, 3])
+def test_the_layout_reads_what_it_wrote(tmp_path, forward_bins) -> None:
+    before = split_trials()
+    write_tensors(before, forward_bins, tmp_path / "nlb.h5")
+    with h5py.File(tmp_path / "nlb.h5") as file:
+        assert file["train_spikes_heldin"].shape == (28, 12 - forward_bins, 7)
+        assert file["eval_spikes_heldout"].shape == (12, 12 - forward_bins, 3)
+        assert ("train_spikes_heldin_forward" in file) == bool(forward_bins)
+    after = read_arrays(tmp_path / "nlb.h5")
+    order = np.argsort(before.held_out, kind="stable")
+    np.testing.assert_array_equal(after.spikes, before.spikes[:, :, order])
+    assert after.held_out.tolist() == [False] * 7 + [True] * 3
+    assert after.split.tolist() == ["train"] * 28 + ["test"] * 12
+    seen = slice(0, 12 - forward_bins)
+    np.testing.assert_array_equal(after.behavior[:, seen], before.behavior[:, seen])
+    assert np.isnan(after.behavior[:, 12 - forward_bins :]).all()
+    assert any("--forward-bins 3" in note for note in after.notes) == bool(forward_bins)
+
+
+def test_files_that_do_not_tell_their_bins_need_to_be_told(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    counts = {
+        f"{part}_spikes_{kind}": rng.poisson(1.0, (6, 5, n)).astype(np.float32)
+        for part in ("train", "eval")
+        for kind, n in (("heldin", 4), ("heldout", 2))
+    }
+    save_tensors(counts, tmp_path / "a.h5")
+    refuses("no key 'bin_s'", read_arrays, tmp_path / "a.h5")
+    read = read_arrays(tmp_path / "a.h5", bin_s=0.005)
+    assert read.bin_s == 0.005
+    assert read.spikes.shape == (12, 5, 6)
+    counts["eval_spikes_heldout"] = counts["eval_spikes_heldout"][:, :4]
+    save_tensors(counts, tmp_path / "b.h5")
+    with pytest.raises(InputError, match=r"held-in \(6, 5, 4\) and held-out \(6, 4, 2\)"):
+        read_arrays(tmp_path / "b.h5", bin_s=0.005)
+    del counts["eval_spikes_heldout"]
+    save_tensors(counts, tmp_path / "c.h5")
+    read = read_arrays(tmp_path / "c.h5", bin_s=0.005)
+    assert read.n_trials == 6
+    assert any("no held-out spikes, so they were left out" in note for note in read.notes)

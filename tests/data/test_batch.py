@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_task, make_trials
+from conftest import make_task, make_trials, refuses
 
 from neuroblend.behavior.continuous import BehaviorScale
 from neuroblend.data.split import split_trials
@@ -59,8 +59,7 @@ def test_missing_samples_become_a_mask() -> None:
 def test_a_channel_constant_in_training_is_refused() -> None:
     behavior = np.ones((8, 3, 2), dtype=np.float32)
     behavior[0, 0, 0] = 2
-    with pytest.raises(InputError, match="'b' is 1 in every bin of the train trials"):
-        BehaviorScale.of(behavior, ["a", "b"])
+    refuses("'b' is 1 in every bin of the train trials", BehaviorScale.of, behavior, ["a", "b"])
 
 
 def test_scales_do_not_depend_on_units() -> None:

@@ -2,20 +2,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from conftest import refuses
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.behavior import BehavioralTimeSeries, Position, PupilTracking, SpatialSeries
 from pynwb.file import Subject
-from pynwb.ophys import (
-    DfOverF,
-    Fluorescence,
-    ImageSegmentation,
-    OpticalChannel,
-    RoiResponseSeries,
-)
+from pynwb.ophys import DfOverF, Fluorescence, ImageSegmentation, OpticalChannel, RoiResponseSeries
 
 from neuroblend.data.calcium.nwb import read_session_nwb
 from neuroblend.data.calcium.read import read_sessions
-from neuroblend.errors import InputError
 
 N_FRAMES, N_CELLS = 40, 5
 TYPES = ["Vip", "", "Sst", "nan", "Pvalb"]
@@ -82,17 +76,15 @@ class Writer:
         return path
 
 
-def plain(columns=None, subject="m1"):
+def plain(columns=None, subject="m1", **given):
     writer = Writer(subject)
-    writer.activity(writer.cells(columns), Fluorescence(name="Deconvolved"))
+    writer.activity(writer.cells(columns), Fluorescence(name="Deconvolved"), **given)
     return writer
 
 
 def test_a_session_holds_what_the_file_holds(tmp_path) -> None:
-    writer = Writer()
-    values = writer.activity(writer.cells(), Fluorescence(name="Deconvolved"))
-    path = writer.write(tmp_path / "mine.nwb")
-    (session,) = read_sessions(path)
+    values = np.random.default_rng(0).random((N_FRAMES, 4))
+    (session,) = read_sessions(plain(values=values).write(tmp_path / "mine.nwb"))
     np.testing.assert_array_equal(session.activity, values.astype(np.float32))
     assert (session.name, session.animal, session.frame_s) == ("mine", "m1", 0.25)
     assert list(session.labels) == ["cell_type"]
@@ -110,8 +102,7 @@ def test_a_file_that_tells_little_is_called_as_it_is(tmp_path) -> None:
 
 def test_deconvolved_activity_is_preferred_then_df_over_f(tmp_path) -> None:
     holders = [
-        Fluorescence(name="Fluorescence"),
-        Fluorescence(name="Neuropil"),
+        *(Fluorescence(name=n) for n in ("Fluorescence", "Neuropil")),
         DfOverF(name="DfOverF"),
     ]
     writer = Writer()
@@ -215,8 +206,7 @@ def test_behavior_is_brought_to_the_times_of_frames(tmp_path) -> None:
 def test_frames_may_have_timestamps(tmp_path) -> None:
     times = FRAMES.copy()
     times[20:] += 7  # the median is not the mean
-    writer = Writer()
-    writer.activity(writer.cells(), Fluorescence(name="Deconvolved"), timestamps=times)
+    writer = plain(timestamps=times)
     writer.behavior(TimeSeries(name="speed", data=np.arange(200.0), unit="m/s", rate=10.0))
     (session,) = read_session_nwb(writer.write(tmp_path / "a.nwb"))
     assert session.frame_s == pytest.approx(0.25)
@@ -230,20 +220,10 @@ def no_activity():
     return writer
 
 
-def backwards():
-    writer = Writer()
-    writer.activity(
-        writer.cells(), Fluorescence(name="Deconvolved"), timestamps=FRAMES[::-1].copy()
-    )
-    return writer
-
-
 def not_finite():
-    writer = Writer()
     values = np.ones((N_FRAMES, 4))
     values[6, 2] = np.nan
-    writer.activity(writer.cells(), Fluorescence(name="Deconvolved"), values=values)
-    return writer
+    return plain(values=values)
 
 
 def behavior_backwards():
@@ -265,33 +245,28 @@ def behavior_backwards():
         (lambda: plain(CELLS | {"unique_id": [1, 2, 3, 3, 4]}), "neuron_id 'm1/3' appears 2 times"),
         (lambda: plain(CELLS | {"unique_id": np.ones(5) / 2}), "neuron_id: found 0.5, wanted"),
         (lambda: plain(CELLS | {"centroid": np.ones((5, 4))}), r"positions of cells have shape"),
-        (backwards, "responses has 40 frames and 40 timestamps, .* ascending"),
+        (
+            lambda: plain(timestamps=FRAMES[::-1].copy()),
+            "responses has 40 frames and 40 timestamps, .* ascending",
+        ),
         (not_finite, "activity is not finite in 1 of 40 frames, frame 6 first"),
         (behavior_backwards, "timestamps of speed go backwards"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(tmp_path, make, message) -> None:
     path = make().write(tmp_path / "a.nwb")
-    with pytest.raises(InputError, match=f"^{path}: .*{message}") as caught:
-        read_session_nwb(path)
-    assert "\n" not in str(caught.value)
+    refuses(f"^{path}: .*{message}", read_session_nwb, path)
 
 
 @pytest.mark.filterwarnings("ignore:.*second dimension of data does not match")
 def test_activity_of_other_cells_is_refused(tmp_path) -> None:
-    writer = Writer()
-    values = np.ones((N_FRAMES, 6))
-    writer.activity(writer.cells(), Fluorescence(name="Deconvolved"), values=values)
-    path = writer.write(tmp_path / "a.nwb")
-    with pytest.raises(
-        InputError, match=rf"^{path}: responses has shape \(40, 6\), wanted \(frame, 4 ro"
-    ):
-        read_session_nwb(path)
+    path = plain(values=np.ones((N_FRAMES, 6))).write(tmp_path / "a.nwb")
+    refuses(
+        rf"^{path}: responses has shape \(40, 6\), wanted \(frame, 4 ro", read_session_nwb, path
+    )
 
 
 def test_files_that_are_not_nwb_are_refused(tmp_path) -> None:
     (tmp_path / "a.nwb").write_text("hello")
-    with pytest.raises(InputError, match="truncated, or not an NWB file"):
-        read_session_nwb(tmp_path / "a.nwb")
-    with pytest.raises(InputError, match="no such file"):
-        read_session_nwb(tmp_path / "none.nwb")
+    refuses("truncated, or not an NWB file", read_session_nwb, tmp_path / "a.nwb")
+    refuses("no such file", read_session_nwb, tmp_path / "none.nwb")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from conftest import refuses
 
 from neuroblend.data.clocks import LONGEST_GAP_S, at_frames
-from neuroblend.errors import InputError
 
 
 def by_hand(values, times, frames):
@@ -82,5 +82,4 @@ def test_times_that_repeat_are_kept() -> None:
     ],
 )
 def test_clocks_that_cannot_be_used_are_refused(values, times, message) -> None:
-    with pytest.raises(InputError, match=message):
-        at_frames("eye", np.array(values), np.array(times), np.arange(5.0))
+    refuses(message, at_frames, "eye", np.array(values), np.array(times), np.arange(5.0))

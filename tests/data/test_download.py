@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import refuses
 
 from neuroblend.data import download
 from neuroblend.data.download import download_dandiset
@@ -166,7 +167,7 @@ def check_whole(folder: Path, archive: Archive, names: list[str] = NAMES) -> Non
     assert all((folder / name).read_bytes() == contents[name] for name in names)
 
 
-def test_a_dataset_comes_whole_and_tells_how_far(tmp_path: Path, archive: Archive) -> None:
+def test_a_dataset_comes_whole_and_tells_how_far(tmp_path, archive) -> None:
     told: list[tuple[str, int, int]] = []
     found = download_dataset(
         "mc_maze_small",
@@ -181,7 +182,7 @@ def test_a_dataset_comes_whole_and_tells_how_far(tmp_path: Path, archive: Archiv
     assert done[0] == 0 and done[-1] == SIZE and done == sorted(set(done))
 
 
-def test_a_cut_connection_is_resumed_with_the_rest_alone(tmp_path: Path, archive: Archive) -> None:
+def test_a_cut_connection_is_resumed_with_the_rest_alone(tmp_path, archive) -> None:
     archive.cuts = [NAMES[0]]
     download_dataset("mc_maze_small", tmp_path, api_url=archive.url)
     check_whole(tmp_path, archive)
@@ -192,7 +193,7 @@ def test_a_cut_connection_is_resumed_with_the_rest_alone(tmp_path: Path, archive
     assert archive.sent[:2] == [(NAMES[0], SIZE // 2), (NAMES[0], SIZE - start)]
 
 
-def test_a_part_of_an_earlier_run_is_gone_on_with(tmp_path: Path, archive: Archive) -> None:
+def test_a_part_of_an_earlier_run_is_gone_on_with(tmp_path, archive) -> None:
     archive.cuts = [NAMES[0]] * 5
     with pytest.raises(InputError, match=r"goes on where it ended.*/000140 and put them into"):
         download_dataset("mc_maze_small", tmp_path, api_url=archive.url)
@@ -207,7 +208,7 @@ def test_a_part_of_an_earlier_run_is_gone_on_with(tmp_path: Path, archive: Archi
 
 @pytest.mark.parametrize(("n_bytes", "knows_range"), [(SIZE // 3, False), (SIZE + 1, True)])
 def test_a_part_that_cannot_be_resumed_is_started_anew(
-    tmp_path: Path, archive: Archive, n_bytes: int, knows_range: bool
+    tmp_path, archive, n_bytes, knows_range
 ) -> None:
     archive.knows_range = knows_range
     (tmp_path / f"{NAMES[0]}.part").write_bytes(b"x" * n_bytes)
@@ -216,22 +217,21 @@ def test_a_part_that_cannot_be_resumed_is_started_anew(
     check_whole(tmp_path, archive)
 
 
-def test_a_whole_part_is_checked_and_not_fetched(tmp_path: Path, archive: Archive) -> None:
+def test_a_whole_part_is_checked_and_not_fetched(tmp_path, archive) -> None:
     (tmp_path / f"{NAMES[1]}.part").write_bytes(archive.files[TRAIN])
     download_dandiset("140", tmp_path, "*train*", api_url=archive.url)
     assert archive.asked == []
     check_whole(tmp_path, archive, [NAMES[1]])
 
 
-def test_another_checksum_leaves_nothing(tmp_path: Path, archive: Archive) -> None:
+def test_another_checksum_leaves_nothing(tmp_path, archive) -> None:
     archive.digests[TEST] = {"dandi:sha2-256": "0" * 64}
     message = rf"{re.escape(NAMES[0])} came with sha2-256 \w+, wanted 000000000000, and was removed"
-    with pytest.raises(InputError, match=message):
-        download_dataset("mc_maze_small", tmp_path, api_url=archive.url)
+    refuses(message, download_dataset, "mc_maze_small", tmp_path, api_url=archive.url)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_size_counts_where_the_archive_has_an_etag_alone(tmp_path: Path, archive: Archive) -> None:
+def test_size_counts_where_the_archive_has_an_etag_alone(tmp_path, archive) -> None:
     archive.digests[TEST] = {"dandi:dandi-etag": "0" * 32 + "-1"}
     for _ in range(2):
         download_dataset("mc_maze_small", tmp_path, api_url=archive.url)
@@ -239,9 +239,7 @@ def test_size_counts_where_the_archive_has_an_etag_alone(tmp_path: Path, archive
     assert len(archive.asked) == 2
 
 
-def test_files_that_are_there_are_fetched_only_if_they_differ(
-    tmp_path: Path, archive: Archive
-) -> None:
+def test_files_that_are_there_are_fetched_only_if_they_differ(tmp_path, archive) -> None:
     (tmp_path / NAMES[0]).write_bytes(archive.files[TEST])
     (tmp_path / NAMES[1]).write_bytes(bytes(SIZE))  # of the right size
     told: list[tuple[str, int, int]] = []
@@ -253,7 +251,7 @@ def test_files_that_are_there_are_fetched_only_if_they_differ(
     check_whole(tmp_path, archive)
 
 
-def test_the_draft_is_taken_where_nothing_is_published(tmp_path: Path, archive: Archive) -> None:
+def test_the_draft_is_taken_where_nothing_is_published(tmp_path, archive) -> None:
     archive.published = False
     download_dandiset("000140", tmp_path, "*.txt", api_url=archive.url)
     check_whole(tmp_path, archive, ["readme.txt"])
@@ -267,37 +265,32 @@ def test_the_draft_is_taken_where_nothing_is_published(tmp_path: Path, archive: 
     ],
 )
 def test_what_the_archive_lacks_is_told(
-    tmp_path: Path,
-    archive: Archive,
-    caplog: pytest.LogCaptureFixture,
-    number: str,
-    pattern: str,
-    message: str,
+    tmp_path,
+    archive,
+    caplog,
+    number,
+    pattern,
+    message,
 ) -> None:
-    with pytest.raises(InputError, match=message):
-        download_dandiset(number, tmp_path / "new", pattern, api_url=archive.url)
+    refuses(message, download_dandiset, number, tmp_path / "new", pattern, api_url=archive.url)
     assert not (tmp_path / "new").exists()
     assert not [record for record in caplog.records if record.name.startswith("dandi")]
 
 
-def test_files_of_one_name_are_refused(tmp_path: Path, archive: Archive) -> None:
+def test_files_of_one_name_are_refused(tmp_path, archive) -> None:
     archive.files["elsewhere/readme.txt"] = archive.files["readme.txt"]
     archive.digests["elsewhere/readme.txt"] = {}
     with pytest.raises(InputError, match=r"several files are named readme.txt"):
         download_dandiset("000140", tmp_path, "*.txt", api_url=archive.url)
 
 
-def test_an_archive_that_is_out_of_order(tmp_path: Path, archive: Archive) -> None:
+def test_an_archive_that_is_out_of_order(tmp_path, archive) -> None:
     archive.status = 503
     with pytest.raises(InputError, match=r"503 Server Error.*by hand from .*/dandiset/000140 "):
         download_dataset("mc_maze_small", tmp_path, api_url=archive.url)
 
 
-def test_an_archive_that_is_down_is_told_in_one_line(
-    tmp_path: Path,
-    archive: Archive,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_an_archive_that_is_down_is_told_in_one_line(tmp_path, archive, capfd) -> None:
     with socket.socket() as taken:  # bound and not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/api"
@@ -312,34 +305,28 @@ def test_an_archive_that_is_down_is_told_in_one_line(
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_address_is_the_clients(archive: Archive) -> None:
+def test_the_address_is_the_clients(archive) -> None:
     from dandi.consts import known_instances
 
     assert known_instances["dandi"].api == download.API_URL
 
 
-def test_without_the_client_the_message_tells_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_client_the_message_tells_how_to_get_it(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "dandi", None)
     monkeypatch.setitem(sys.modules, "dandi.dandiapi", None)
-    with pytest.raises(InputError, match=r"pip install 'neuroblend\[dandi\]'"):
-        download_dataset("mc_rtt", tmp_path)
+    refuses(r"pip install 'neuroblend\[dandi\]'", download_dataset, "mc_rtt", tmp_path)
 
 
-def test_a_name_that_is_not_known(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="did you mean 'mc_maze_small'"):
-        download_dataset("mc_maze_smal", tmp_path)
+def test_a_name_that_is_not_known(tmp_path) -> None:
+    refuses("did you mean 'mc_maze_small'", download_dataset, "mc_maze_smal", tmp_path)
 
 
 @pytest.mark.parametrize("number", ["", "mc", "0001400", "1/../2", "١٤٠"])
-def test_a_number_that_is_none(tmp_path: Path, number: str) -> None:
-    with pytest.raises(InputError, match="wanted its number, such as 000140"):
-        download_dandiset(number, tmp_path)
+def test_a_number_that_is_none(tmp_path, number) -> None:
+    refuses("wanted its number, such as 000140", download_dandiset, number, tmp_path)
 
 
-def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file(tmp_path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(InputError, match="a file, wanted a folder"):
-        download_dataset("mc_rtt", file)
+    refuses("a file, wanted a folder", download_dataset, "mc_rtt", file)

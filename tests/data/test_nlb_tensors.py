@@ -9,8 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from conftest import edited, refuses
 
-from neuroblend.errors import InputError
 from neuroblend.nlb.datasets import DATASETS, find_dataset
 from neuroblend.nlb.session import load_session
 from neuroblend.nlb.simulate.files import simulate_nlb
@@ -18,6 +18,7 @@ from neuroblend.nlb.tensors import TensorMaker
 from neuroblend.nlb.trials import read_nlb
 
 NAMES = tuple(DATASETS)
+SMALL = "mc_maze_small"
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +53,12 @@ def oracle(path: Path, name: str, bin_ms: int, evaluated: str = "val") -> dict:
     return made
 
 
+def maker_of(path: Path, name: str = SMALL, bin_ms: int = 5) -> TensorMaker:
+    return TensorMaker(load_session(path, find_dataset(name)), find_dataset(name), bin_ms)
+
+
 def ours(path: Path, name: str, bin_ms: int, evaluated: str = "val") -> dict:
-    maker = TensorMaker(load_session(path, find_dataset(name)), find_dataset(name), bin_ms)
+    maker = maker_of(path, name, bin_ms)
     assert not maker.notes
     made = maker.train() | {f"given_{k}": v for k, v in maker.eval(evaluated).items()}
     return made | (maker.targets() | {"group": maker.group} if evaluated == "val" else {})
@@ -94,25 +99,21 @@ def test_train_and_test_files_are_joined_as_there(files, tmp_path, name) -> None
 
 
 def test_times_off_the_grid_fall_into_the_same_bins(files, tmp_path) -> None:
-    path = tmp_path / "off.nwb"
-    shutil.copy(files("mc_maze_small"), path)
-    rng = np.random.default_rng(0)
-    with h5py.File(path, "r+") as file:
+    def edit(file: h5py.File) -> None:
         times = file["intervals/trials/move_onset_time"]
-        times[:] = times[:] + rng.uniform(-0.004, 0.004, times.shape).round(6)
-    assert_same(ours(path, "mc_maze_small", 5), oracle(path, "mc_maze_small", 5))
+        shift = np.random.default_rng(0).uniform(-0.004, 0.004, times.shape)
+        times[:] = times[:] + shift.round(6)
+
+    path = edited(files(SMALL), tmp_path / "off.nwb", edit)
+    assert_same(ours(path, SMALL, 5), oracle(path, SMALL, 5))
 
 
 def test_missing_kinematics_are_missing_there_too(files, tmp_path) -> None:
-    path = tmp_path / "nan.nwb"
-    shutil.copy(files("mc_maze_small"), path)
-    with h5py.File(path, "r+") as file:
-        data = file["processing/behavior/hand_vel/data"]
-        values = data[:]
-        values[5000:5400] = np.nan
-        data[:] = values
-    maker = TensorMaker(load_session(path, DATASETS["mc_maze_small"]), DATASETS["mc_maze_small"], 5)
-    mine = maker.grid.resampled("hand_vel", 5)
+    def edit(file: h5py.File) -> None:
+        file["processing/behavior/hand_vel/data"][5000:5400] = np.nan
+
+    path = edited(files(SMALL), tmp_path / "nan.nwb", edit)
+    mine = maker_of(path).grid.resampled("hand_vel", 5)
     interface = pytest.importorskip("nlb_tools.nwb_interface")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -139,14 +140,6 @@ def test_trials_for_a_run_hold_the_same_tensors(files) -> None:
     assert trials.bin_s == 0.02
 
 
-def edited(files, tmp_path, edit, name="mc_maze_small") -> TensorMaker:
-    path = tmp_path / "edited.nwb"
-    shutil.copy(files(name), path)
-    with h5py.File(path, "r+") as file:
-        edit(file)
-    return TensorMaker(load_session(path, DATASETS[name]), DATASETS[name], 5)
-
-
 def test_trials_that_cannot_be_used_are_left_out_of_every_tensor(files, tmp_path) -> None:
     def edit(file: h5py.File) -> None:
         split = file["intervals/trials/split"].asstr()[:]
@@ -155,12 +148,8 @@ def test_trials_that_cannot_be_used_are_left_out_of_every_tensor(files, tmp_path
         times[rows[0]] = np.nan
         times[rows[-1]] = times[rows[-1]] + 1e4
 
-    whole = TensorMaker(
-        load_session(files("mc_maze_small"), DATASETS["mc_maze_small"]),
-        DATASETS["mc_maze_small"],
-        5,
-    ).train()
-    maker = edited(files, tmp_path, edit)
+    whole = maker_of(files(SMALL)).train()
+    maker = maker_of(edited(files(SMALL), tmp_path / "a.nwb", edit))
     made = maker.train()
     assert "2 of 18 train trials left out: 1 without a time" in maker.notes[-1]
     assert "1 that leave the recording" in maker.notes[-1]
@@ -174,7 +163,7 @@ def test_spikes_outside_of_observed_intervals_are_said(files, tmp_path) -> None:
         ends = file["units/spike_times_index"][:]
         spikes[ends[0] - 1] = 1e5  # far beyond the end, where nlb_tools ends with an IndexError
 
-    maker = edited(files, tmp_path, edit)
+    maker = maker_of(edited(files(SMALL), tmp_path / "a.nwb", edit))
     assert any("1 spikes lie outside of the observed intervals" in note for note in maker.notes)
     assert np.isfinite(maker.train()["train_spikes_heldin"]).all()
 
@@ -185,8 +174,8 @@ def test_overlapping_trials_are_refused_where_they_may_not_overlap(files, tmp_pa
         times[3] = times[2] + 0.3
         file["intervals/trials/split"][2:4] = ["train", "train"]
 
-    with pytest.raises(InputError, match="1 trials reach into the next"):
-        edited(files, tmp_path, edit).train()
+    path = edited(files(SMALL), tmp_path / "a.nwb", edit)
+    refuses("1 trials reach into the next", maker_of(path).train)
 
 
 def test_what_a_dataset_needs_is_named(files, tmp_path) -> None:
@@ -196,13 +185,10 @@ def test_what_a_dataset_needs_is_named(files, tmp_path) -> None:
         names = [n for n in trials.attrs["colnames"] if n != "trial_version"]
         trials.attrs["colnames"] = [*names, "trial_versions"]
 
-    with pytest.raises(InputError, match=r"lacks 'trial_version'.*did you mean 'trial_versions'"):
-        edited(files, tmp_path, edit)
-    with pytest.raises(InputError, match="no dataset 'mc_maz': did you mean 'mc_maze'"):
-        find_dataset("mc_maz")
-    with pytest.raises(InputError, match="--bin-ms 10: the benchmark has bins of 5 or 20 ms"):
-        TensorMaker(load_session(files("mc_rtt"), DATASETS["mc_rtt"]), DATASETS["mc_rtt"], 10)
-    with pytest.raises(InputError, match="no trials of split 'test'; there are 18 of train"):
-        TensorMaker(load_session(files("mc_rtt"), DATASETS["mc_rtt"]), DATASETS["mc_rtt"], 5).eval(
-            "test"
-        )
+    path = edited(files(SMALL), tmp_path / "a.nwb", edit)
+    refuses(r"lacks 'trial_version'.*did you mean 'trial_versions'", maker_of, path)
+    refuses("no dataset 'mc_maz': did you mean 'mc_maze'", find_dataset, "mc_maz")
+    rtt = files("mc_rtt")
+    refuses("--bin-ms 10: the benchmark has bins of 5 or 20 ms", maker_of, rtt, "mc_rtt", 10)
+    message = "no trials of split 'test'; there are 18 of train"
+    refuses(message, maker_of(rtt, "mc_rtt").eval, "test")

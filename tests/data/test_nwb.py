@@ -1,8 +1,9 @@
-import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
+from conftest import edited, refuses
 
 from neuroblend.data.cut import Cut, cut_trials, prepare_nwb
 from neuroblend.data.inspect import inspect_nwb
@@ -17,14 +18,6 @@ CUT = Cut("move_onset_time", (-250, 450), 10, 100, ("hand_vel",), ("trial_type",
 def maze(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nwb")
     return simulate_nlb("mc_maze_small", folder / "maze.nwb", n_trials=24, n_units=12, seed=2)
-
-
-def edited(maze, tmp_path, edit):
-    path = tmp_path / "edited.nwb"
-    shutil.copy(maze, path)
-    with h5py.File(path, "r+") as file:
-        edit(file)
-    return path
 
 
 def test_a_recording_holds_what_the_file_holds(maze) -> None:
@@ -79,7 +72,7 @@ def test_inspection_tells_units_trials_columns_and_gaps(maze, tmp_path) -> None:
         data = file["processing/behavior/hand_vel/data"]
         data[:3] = np.nan
 
-    contents = inspect_nwb(edited(maze, tmp_path, edit))
+    contents = inspect_nwb(edited(maze, tmp_path / "edited.nwb", edit))
     units = dict(contents.units)
     assert units["units"].startswith("12, of which")
     assert units["held in / held out"] == "9 / 3"
@@ -105,10 +98,7 @@ def test_inspection_tells_units_trials_columns_and_gaps(maze, tmp_path) -> None:
     ],
 )
 def test_cuts_that_cannot_be_made_are_refused(maze, tmp_path, change, message) -> None:
-    from dataclasses import replace
-
-    with pytest.raises(InputError, match=message):
-        prepare_nwb([maze], replace(CUT, **change), tmp_path / "out.h5")
+    refuses(message, prepare_nwb, [maze], replace(CUT, **change), tmp_path / "out.h5")
     assert not list(tmp_path.iterdir())
 
 
@@ -134,24 +124,17 @@ def backwards(file: h5py.File) -> None:
     ],
 )
 def test_files_that_lack_something_are_refused(maze, tmp_path, edit, message) -> None:
-    with pytest.raises(InputError, match=message):
-        cut_trials(edited(maze, tmp_path, edit), CUT)
+    refuses(message, cut_trials, edited(maze, tmp_path / "edited.nwb", edit), CUT)
 
 
 def test_files_that_are_not_nwb_are_refused(maze, tmp_path) -> None:
-    truncated = tmp_path / "truncated.nwb"
-    truncated.write_bytes(maze.read_bytes()[:20000])
-    with pytest.raises(InputError, match="truncated, or not an NWB file"):
-        read_nwb(truncated)
-    (tmp_path / "text.nwb").write_text("hello")
-    with pytest.raises(InputError, match="truncated, or not an NWB file"):
-        read_nwb(tmp_path / "text.nwb")
+    for content in (maze.read_bytes()[:20000], b"hello"):
+        (tmp_path / "bad.nwb").write_bytes(content)
+        refuses("truncated, or not an NWB file", read_nwb, tmp_path / "bad.nwb")
     with h5py.File(tmp_path / "other.nwb", "w") as file:
         file["x"] = 1
-    with pytest.raises(InputError, match="HDF5, but not NWB"):
-        read_nwb(tmp_path / "other.nwb")
-    with pytest.raises(InputError, match="no such file"):
-        read_nwb(tmp_path / "none.nwb")
+    refuses("HDF5, but not NWB", read_nwb, tmp_path / "other.nwb")
+    refuses("no such file", read_nwb, tmp_path / "none.nwb")
 
 
 def test_trials_beyond_what_was_observed_are_dropped_and_counted(maze, tmp_path) -> None:
@@ -162,7 +145,7 @@ def test_trials_beyond_what_was_observed_are_dropped_and_counted(maze, tmp_path)
         times[rows[-1]] = times[-1] + 100.0
         times[rows[3]] = np.nan
 
-    trials = cut_trials(edited(maze, tmp_path, edit), CUT)
+    trials = cut_trials(edited(maze, tmp_path / "edited.nwb", edit), CUT)
     assert any("trials have no 'move_onset_time': left out" in note for note in trials.notes)
     assert any("2 of 23 trials leave what was recorded: dropped" in note for note in trials.notes)
     assert trials.n_trials == 21

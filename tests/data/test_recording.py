@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from conftest import refuses
 
 from neuroblend.data.recording import Recording, Signal
-from neuroblend.errors import InputError
 
 CLOCK = np.arange(0, 10, 0.01)
 
@@ -42,8 +42,7 @@ def test_trials_that_leave_the_recording_are_dropped_and_counted() -> None:
     assert trials.n_trials == 2
     assert trials.condition.tolist() == ["b", "c"]
     assert "2 of 4 trials leave what was recorded: dropped" in trials.notes[-1]
-    with pytest.raises(InputError, match="none of 1 trials"):
-        make().align([11.0], (0, 1), 0.1)
+    refuses("none of 1 trials", make().align, [11.0], (0, 1), 0.1)
 
 
 def test_short_gaps_are_bridged_and_long_ones_missing() -> None:
@@ -65,16 +64,11 @@ def test_missing_samples_do_not_spread() -> None:
 
 
 def test_bad_recordings_are_refused() -> None:
-    with pytest.raises(InputError, match="ascending"):
-        Signal.of([0, 2, 1], [1, 2, 3], ["x"])
-    with pytest.raises(InputError, match="wanted"):
-        Signal.of([0, 1], [[1, 2], [3, 4]], ["x"])
-    with pytest.raises(InputError, match="no neuron has a spike"):
-        Recording.of([[], []])
-    with pytest.raises(InputError, match="no signal 'poss': did you mean 'pos'"):
-        make().windows(1.0, 0.1, ["poss"])
-    with pytest.raises(InputError, match="none fits"):
-        make().windows(11.0, 0.1)
+    refuses("ascending", Signal.of, [0, 2, 1], [1, 2, 3], ["x"])
+    refuses("wanted", Signal.of, [0, 1], [[1, 2], [3, 4]], ["x"])
+    refuses("no neuron has a spike", Recording.of, [[], []])
+    refuses("no signal 'poss': did you mean 'pos'", make().windows, 1.0, 0.1, ["poss"])
+    refuses("none fits", make().windows, 11.0, 0.1)
 
 
 def test_a_real_session_without_trials(shared_data) -> None:
@@ -90,11 +84,9 @@ def test_a_real_session_without_trials(shared_data) -> None:
 
 
 def test_infinite_samples_and_bins_of_no_width_are_refused() -> None:
-    with pytest.raises(InputError, match="1 samples are infinite"):
-        Signal.of([0.0, 0.1, 0.2], [1.0, np.inf, 2.0], ["x"])
+    refuses("1 samples are infinite", Signal.of, [0.0, 0.1, 0.2], [1.0, np.inf, 2.0], ["x"])
     recording = Recording.of([[0.1, 0.5]], {"x": Signal.of([0.0, 1.0], [0.0, 1.0], ["x"])})
-    with pytest.raises(InputError, match="bin_s: found 0 s"):
-        recording.windows(1.0, 0.0)
+    refuses("bin_s: found 0 s", recording.windows, 1.0, 0.0)
 
 
 def test_trials_end_where_they_are_told_to_and_are_padded() -> None:

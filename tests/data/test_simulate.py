@@ -19,17 +19,14 @@ def trials() -> Trials:
 
 
 def velocity(trials: Trials) -> Array:
-    assert trials.behavior is not None
     return trials.behavior.astype(np.float64)
 
 
 def rates(trials: Trials) -> Array:
-    assert trials.rates is not None
     return trials.rates.astype(np.float64)
 
 
 def target(trials: Trials) -> NDArray[np.int64]:
-    assert trials.condition is not None
     return trials.condition.astype(np.int64)
 
 
@@ -61,7 +58,6 @@ def test_shapes_names_and_types() -> None:
     assert 1 <= n <= 7
     assert trials.spikes.shape == rates(trials).shape == (10, 45, n)
     assert np.issubdtype(trials.spikes.dtype, np.unsignedinteger)
-    assert trials.behavior is not None and trials.rates is not None
     assert trials.behavior.shape == (10, 45, 2)
     assert trials.behavior.dtype == trials.rates.dtype == np.float32
     assert trials.behavior_names == ("hand_vel_x", "hand_vel_y")

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import make_trials
+from conftest import make_trials, refuses
 
 from neuroblend.data.split import Split, split_trials
 from neuroblend.errors import InputError
@@ -84,8 +84,7 @@ def test_json_round_trip() -> None:
     ],
 )
 def test_impossible_splits_are_refused(n_trials, given, message) -> None:
-    with pytest.raises(InputError, match=message):
-        split_trials(make_trials(n_trials=n_trials), 0, **given)
+    refuses(message, split_trials, make_trials(n_trials=n_trials), 0, **given)
 
 
 def test_a_split_without_spikes_to_score_is_refused() -> None:
@@ -93,8 +92,7 @@ def test_a_split_without_spikes_to_score_is_refused() -> None:
     spikes = trials.spikes.copy()
     spikes[split_trials(trials, 0).test, :, 3] = 0
     quiet = make_trials(spikes=spikes, held_out=np.arange(10) == 3)
-    with pytest.raises(InputError, match="held-out neurons have no spike in the test trials"):
-        split_trials(quiet, 0)
+    refuses("held-out neurons have no spike in the test trials", split_trials, quiet, 0)
     spikes = trials.spikes.copy()
     spikes[:, -2:] = 0
     with pytest.raises(InputError, match="forward bins have no spike in the valid trials"):

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from conftest import make_trials
+from conftest import make_trials, refuses
 
 from neuroblend.data.trials import Trials
-from neuroblend.errors import InputError
 
 GOOD = np.ones((6, 5, 4), dtype=int) + np.arange(4) % 2
 MOVING = np.random.default_rng(0).normal(size=(6, 5, 2))
@@ -41,9 +40,7 @@ MOVING = np.random.default_rng(0).normal(size=(6, 5, 2))
     ],
 )
 def test_bad_arrays_are_refused_in_one_line(fields: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message) as error:
-        Trials.from_arrays(**({"spikes": GOOD, "bin_s": 0.02} | fields))
-    assert "\n" not in str(error.value)
+    refuses(message, Trials.from_arrays, **{"spikes": GOOD, "bin_s": 0.02} | fields)
 
 
 def test_a_silent_neuron_is_kept_out_and_said() -> None:
@@ -97,8 +94,7 @@ def test_save_and_load_give_the_same_trials(tmp_path) -> None:
 def test_load_refuses_other_files(tmp_path) -> None:
     file = tmp_path / "x.h5"
     file.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="cannot be read as HDF5"):
-        Trials.load(file)
+    refuses("cannot be read as HDF5", Trials.load, file)
 
 
 def test_units_are_drawn_by_seed() -> None:
@@ -110,8 +106,7 @@ def test_units_are_drawn_by_seed() -> None:
     assert drawn.unit_id.tolist() == trials.draw_units(4, seed=1).unit_id.tolist()
     others = {tuple(trials.draw_units(4, seed=s).unit_id) for s in range(5)}
     assert len(others) > 1
-    with pytest.raises(InputError, match="--units 11: wanted between 2 and the 10"):
-        trials.draw_units(11, seed=0)
+    refuses("--units 11: wanted between 2 and the 10", trials.draw_units, 11, seed=0)
 
 
 def test_slow_neurons_are_left_out_and_said() -> None:
@@ -121,5 +116,4 @@ def test_slow_neurons_are_left_out_and_said() -> None:
     assert (kept.rate_hz >= middle).all()
     assert kept.n_neurons == 5
     assert "5 of 10 neurons under" in kept.notes[-1]
-    with pytest.raises(InputError, match="--min-rate 1000: 0 of 10"):
-        trials.above_rate(1000)
+    refuses("--min-rate 1000: 0 of 10", trials.above_rate, 1000)

@@ -5,13 +5,13 @@ Shape legend: ``N`` neurons, ``E`` features of an embedding.
 
 import pytest
 import torch
+from conftest import refuses
 from torch import Tensor
 
 from neuroblend.behavior.kind import Behavior
 from neuroblend.distill.embedding import Embedding
 from neuroblend.distill.objective import Objective, squared_error
 from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
-from neuroblend.errors import InputError
 from neuroblend.models.neuprint import CellSpec, NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
 from neuroblend.privilege.roles import Student, Teacher
@@ -135,10 +135,7 @@ def make_batch() -> Batch:
 def make_objective(n_embedding: int, alpha: float = 0.0) -> tuple[Objective, Teacher]:
     fusion = PopulationState(D, mark_gaps=False)
     teacher = Teacher(make_net(n_embedding, D), fusion)
-    return (
-        Objective({"embedding": Embedding()}, teacher, alpha, task_loss=squared_error),
-        teacher,
-    )
+    return (Objective({"embedding": Embedding()}, teacher, alpha, task_loss=squared_error), teacher)
 
 
 def test_a_student_follows_its_teachers_embeddings_of_the_cells_at_hand() -> None:
@@ -177,5 +174,4 @@ def test_the_task_and_the_map_learn_beside_it() -> None:
 def test_a_network_without_embeddings_is_refused() -> None:
     objective, _ = make_objective(4)
     student = Student(torch.nn.Linear(N - 1, N - 1), lambda net, batch: net(batch.spikes))
-    with pytest.raises(InputError, match="no layer 'embedding'"):
-        objective.prepare(student, make_batch())
+    refuses("no layer 'embedding'", objective.prepare, student, make_batch())

@@ -3,12 +3,11 @@
 import pytest
 import torch
 import yaml
-from conftest import make_trials, tiny_config
+from conftest import make_trials, refuses, tiny_config, watch_fits
 from torch import nn
 from toy import ToyConfig
 
 import neuroblend as nb
-from neuroblend.engine.job import run_fit
 from neuroblend.errors import InputError
 
 STRATEGIES = ("hard", "soft+hard")
@@ -48,22 +47,13 @@ def test_its_page_and_verdict_need_nothing_of_it(finished) -> None:
 
 def test_it_resumes_and_runs_in_workers(finished, tmp_path, monkeypatch) -> None:
     assert nb.run(3, tmp_path / "b", config(), jobs=2).results() == finished.results()
-    calls = []
-
-    def stops(path, fit, progress) -> None:
-        calls.append(fit.label)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        run_fit(path, fit, progress)
-
-    monkeypatch.setattr("neuroblend.engine.run.run_fit", stops)
+    calls = watch_fits(monkeypatch, stop_at=3)
     with pytest.raises(KeyboardInterrupt):
         nb.run(3, tmp_path / "c", config())
     assert nb.run(3, tmp_path / "c", config()).results() == finished.results()
     assert len(calls) == 11 and len(set(calls)) == 10
     for changed, data in ((config(seeds=3), 3), (config(), 4)):
-        with pytest.raises(InputError, match=r"holds (another run|a run on other data)"):
-            nb.run(data, tmp_path / "c", changed)
+        refuses(r"holds (another run|a run on other data)", nb.run, data, tmp_path / "c", changed)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +69,7 @@ def test_it_resumes_and_runs_in_workers(finished, tmp_path, monkeypatch) -> None
 )
 def test_a_folder_that_cannot_be_opened_is_told_in_a_line(tmp_path, content, message) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
-    with pytest.raises(InputError, match=message) as error:
-        nb.RunFolder.open(tmp_path)
-    assert "\n" not in str(error.value)
+    refuses(message, nb.RunFolder.open, tmp_path)
 
 
 class Own(nn.Module):
@@ -98,19 +86,20 @@ class OtherLayer(Own):
     layers = (("norn", "norm"),)
 
 
-class NoScalar(Own):
-    def forward(self, pair):
-        return pair.student.log_rates
+def answers(answer) -> type[Own]:
+    """A strategy with another loss."""
+
+    class Other(Own):
+        def forward(self, pair):
+            return answer(pair, super().forward(pair))
+
+    return Other
 
 
-class NotANumber(Own):
-    def forward(self, pair):
-        return super().forward(pair) * float("nan")
-
-
-class Raises(Own):
-    def forward(self, pair):
-        raise KeyError("velocity")
+NoScalar = answers(lambda pair, loss: pair.student.log_rates)
+NotANumber = answers(lambda pair, loss: loss * float("nan"))
+Raises = answers(lambda pair, loss: {}["velocity"])
+Careless = answers(lambda pair, loss: 0.0)
 
 
 class Undecided(Own):
@@ -120,11 +109,6 @@ class Undecided(Own):
 class Demanding(Own):
     def __init__(self, strength) -> None:
         super().__init__()
-
-
-class Careless(Own):
-    def forward(self, pair):
-        return 0.0
 
 
 def given(name: str) -> nb.RunConfig:
@@ -163,9 +147,7 @@ def test_a_strategy_of_ones_own_is_an_arm(tmp_path) -> None:
 def test_a_strategy_that_cannot_be_used_is_told_before_anything_is_written(
     strategy, message, tmp_path
 ) -> None:
-    with pytest.raises(InputError, match=message) as error:
-        nb.run(make_trials(), tmp_path / "run", given(f"{__name__}:{strategy}"))
-    assert "\n" not in str(error.value)
+    refuses(message, nb.run, make_trials(), tmp_path / "run", given(f"{__name__}:{strategy}"))
     assert not (tmp_path / "run").exists()
 
 
@@ -219,5 +201,4 @@ def test_a_fusion_of_ones_own_is_used_or_refused_in_a_line(tmp_path) -> None:
 
 @pytest.mark.parametrize("wrong", [3, "fast", ["hard"]])
 def test_settings_of_another_type_are_refused(wrong, tmp_path) -> None:
-    with pytest.raises(InputError, match="wanted settings"):
-        nb.run(make_trials(), tmp_path / "run", wrong)
+    refuses("wanted settings", nb.run, make_trials(), tmp_path / "run", wrong)

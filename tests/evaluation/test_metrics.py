@@ -51,10 +51,8 @@ def test_weights_are_trials_drawn_several_times(data) -> None:
     true = rng.normal(size=(30, 20, 3))
     guess = true + rng.normal(size=true.shape)
     r2 = ErrorSums.of(guess, true).r2(weights)[0]
-    expected = r2_score(
-        true[index].reshape(-1, 3), guess[index].reshape(-1, 3), multioutput="raw_values"
-    )
-    np.testing.assert_allclose(r2, expected, rtol=1e-9)
+    flat = [x[index].reshape(-1, 3) for x in (true, guess)]
+    np.testing.assert_allclose(r2, r2_score(*flat, multioutput="raw_values"), rtol=1e-9)
 
 
 def test_bits_of_each_neuron(data) -> None:
@@ -110,7 +108,6 @@ def test_psths_are_smoothed_means() -> None:
     assert truth.shape == (2, 41, 1)
     assert truth[0].sum() == pytest.approx(1, rel=1e-3)
     bins = np.arange(41)
-    assert np.sqrt((truth[0, :, 0] * (bins - 20) ** 2).sum()) * 0.02 == pytest.approx(
-        0.05, rel=0.02
-    )
+    width_s = np.sqrt((truth[0, :, 0] * (bins - 20) ** 2).sum()) * 0.02
+    assert width_s == pytest.approx(0.05, rel=0.02)
     assert not truth[1].any()

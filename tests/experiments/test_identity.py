@@ -6,16 +6,16 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from conftest import merged, refuses, tiny_identity, watch_fits
+from layouts import edit, with_few, with_types
 
 from neuroblend.config import parse_settings
 from neuroblend.engine.arm import Arm, Fit
 from neuroblend.engine.folder import RunFolder
-from neuroblend.engine.job import run_fit
 from neuroblend.errors import InputError
 from neuroblend.experiments.identity.cells import chosen_sessions
 from neuroblend.experiments.identity.classify import CANDIDATES, Classified
@@ -52,36 +52,13 @@ def _few_classifiers() -> Iterator[None]:
         yield
 
 
-def settings(**changes: dict[str, object] | object) -> IdentityConfig:
-    content: dict[str, Any] = {
-        "data": {"window": 20, "folds": 4, "repeats": 2},
-        "training": {"epochs": 2, "valid_every": 1, "accelerator": "cpu"},
-        "embedding": {"epochs": 2},
-        "distill": {"strategies": ["hard"]},
-        "references": [],
-        "seeds": 1,
-    }
-    for key, value in changes.items():
-        held = content.get(key)
-        content[key] = held | value if isinstance(held, dict) and isinstance(value, dict) else value
-    return parse_settings(IdentityConfig, content)
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
     """Two mice; of Sncg and Sst there are fewer cells than folds."""
     size = Size(n_mice=2, n_sessions=1, n_neurons=48, n_frames=300)
     root = simulate_v1(tmp_path_factory.mktemp("source") / "v1", size=size)
-    types = {file: file.read_text().split() for file in sorted(root.rglob("neuron.ttype.txt"))}
-    for subclass, n in (("Sncg", 2), ("Sst", 3)):
-        cells = [
-            (file, i) for file in types for i, t in enumerate(types[file]) if t.startswith(subclass)
-        ]
-        assert len(cells) >= n
-        for file, i in cells[n:]:
-            types[file][i] = "EC"
-    for file, names in types.items():
-        file.write_text("\n".join(names))
+    with_few(root, "Sncg", 2)
+    with_few(root, "Sst", 3)
     return root
 
 
@@ -93,7 +70,7 @@ def said() -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished(source, tmp_path_factory, said) -> RunFolder:
-    config = settings(distill={"strategies": STRATEGIES}, references=REFERENCES, seeds=2)
+    config = tiny_identity(distill={"strategies": STRATEGIES}, references=REFERENCES, seeds=2)
     return run(source, tmp_path_factory.mktemp("runs") / "a", config, say=said.append)
 
 
@@ -105,9 +82,8 @@ def edited(source: Path, to: Path, name: str, change: Callable[[np.ndarray], np.
     assert files
     for file in files:
         before = np.load(file)
-        after = change(before)
-        assert not np.array_equal(before, after, equal_nan=True)
-        np.save(file, after)
+        edit(file, change)
+        assert not np.array_equal(before, np.load(file), equal_nan=True)
     return to
 
 
@@ -121,26 +97,25 @@ def with_noise_for_behavior(source: Path, to: Path) -> Path:
 
 
 def begun(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    """Give the command with :func:`settings`, and interrupt it before the first fit."""
-
-    def stops(*_: object) -> None:
-        raise KeyboardInterrupt
-
+    """Give the command with :func:`tiny_identity`, and interrupt it at the first fit."""
     with monkeypatch.context() as patch:
-        patch.setattr("neuroblend.engine.run.run_fits", stops)
+        watch_fits(patch, stop_at=1)
         with pytest.raises(KeyboardInterrupt):
-            run(source, out, settings())
+            run(source, out, tiny_identity())
     return RunFolder.open(out)
 
 
+def fit_of(folder: RunFolder, arm: str, seed: int = 0) -> Path:
+    return folder.path / FOLDERS.get(arm, arm) / f"seed{seed}"
+
+
 def vectors_of(folder: RunFolder, arm: str, seed: int = 0) -> np.ndarray:
-    with h5py.File(folder.path / FOLDERS.get(arm, arm) / f"seed{seed}" / "vectors.h5") as file:
+    with h5py.File(fit_of(folder, arm, seed) / "vectors.h5") as file:
         return file["vectors"][()]
 
 
-def weights_of(folder: RunFolder, arm: str, seed: int = 0) -> bytes:
-    path = folder.path / FOLDERS.get(arm, arm) / f"seed{seed}" / "model.safetensors"
-    return path.read_bytes()
+def weights_of(folder: RunFolder, arm: str) -> bytes:
+    return (fit_of(folder, arm) / "model.safetensors").read_bytes()
 
 
 def results_bytes(folder: RunFolder) -> bytes:
@@ -159,7 +134,7 @@ def test_the_folder_holds_what_is_promised(finished) -> None:
     every = {"history.csv", "vectors.h5", "subclass.h5", "ei.h5", "scores.json"}
     for arm in ARMS:
         for seed in (0, 1):
-            held = finished.path / FOLDERS.get(arm, arm) / f"seed{seed}"
+            held = fit_of(finished, arm, seed)
             network = set() if arm == "hand_features" else {"model.safetensors"}
             assert {path.name for path in held.iterdir()} == every | network
             n_epochs = len((held / "history.csv").read_text().splitlines()) - 1
@@ -176,10 +151,9 @@ def test_results_have_every_arm_metric_and_contrast(finished) -> None:
     assert list(results["arms"]) == ARMS
     assert results["selected"] in STRATEGIES
     wanted = metrics_of(SUBCLASSES) | metrics_of(["EC", "IN"], "ei/")
-    students = ["hard", "feature+multitask"]
     assert set(results["contrasts"]) == {
         *(f"{arm} - baseline" for arm in ARMS if arm != "baseline"),
-        *(f"{arm} - multitask" for arm in students),
+        *(f"{arm} - multitask" for arm in STRATEGIES),
         *(f"{arm} - chance" for arm in ARMS),
     }
     for scored in (*results["arms"].values(), *results["contrasts"].values()):
@@ -211,7 +185,7 @@ def test_scores_are_those_of_the_stored_predictions(finished) -> None:
         rows, labels = cells.labelled(kind)
         for seed, split in enumerate(finished.splits()):
             tested = split.is_tested(np.array(cells.names)[rows])
-            path = finished.path / "student-hard" / f"seed{seed}" / f"{kind}.h5"
+            path = fit_of(finished, "hard", seed) / f"{kind}.h5"
             found = Classified.load(path)
             assert found.index.tolist() == np.flatnonzero(tested).tolist()
             fit = json.loads((path.parent / "scores.json").read_text())
@@ -243,10 +217,7 @@ def test_seeds_and_arms_share_their_splits(finished) -> None:
     assert (first.seed, second.seed) == (0, 1)
     assert first.tested != second.tested
     for seed in (0, 1):
-        tested = [
-            Classified.load(finished.path / FOLDERS.get(arm, arm) / f"seed{seed}/ei.h5").index
-            for arm in ARMS
-        ]
+        tested = [Classified.load(fit_of(finished, arm, seed) / "ei.h5").index for arm in ARMS]
         assert all(index.tolist() == tested[0].tolist() for index in tested)
 
 
@@ -266,8 +237,7 @@ def test_classes_with_fewer_cells_than_folds_are_left_out_and_said(finished, sai
 def test_a_channel_that_tells_nothing_is_noted(source, tmp_path, monkeypatch) -> None:
     """In no session; a pupil that is the same in one of them does tell something."""
     to = edited(source, tmp_path / "v1", "running.speed.npy", np.zeros_like)
-    path = next(to.rglob("eye.size.npy"))
-    np.save(path, np.ones_like(np.load(path)))
+    edit(next(to.rglob("eye.size.npy")), np.ones_like)
     folder = begun(to, tmp_path / "out", monkeypatch)
     note = "behavior 'speed' is the same in every frame, or missing: it tells a teacher nothing"
     assert [held for held in folder.data().notes if "behavior" in held] == [note]
@@ -282,9 +252,7 @@ def test_silent_neurons_and_labels_that_are_too_few_are_noted(
         return activity
 
     to = edited(source, tmp_path / "v1", "frame.neuralActivity.npy", silence)
-    for file in to.rglob("neuron.ttype.txt"):
-        names = file.read_text().split()
-        file.write_text("\n".join("EC" if name == "EC" else "Vip" for name in names))
+    with_types(to, lambda types: ["EC" if name == "EC" else "Vip" for name in types])
     cells = begun(to, tmp_path / "out", monkeypatch).data()
     assert cells.kinds == ("ei",)
     assert sum("3 of 48 neurons have the same activity" in note for note in cells.notes) == 2
@@ -313,15 +281,8 @@ def test_the_same_command_twice_gives_the_same_bytes(finished, source, tmp_path)
 
 
 def test_an_interrupted_experiment_goes_on(finished, source, tmp_path, monkeypatch) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(finished.path, copy)
-    calls = []
-
-    def counted(path: Path, fit: Fit, progress: Callable[[int, int], None]) -> None:
-        calls.append(fit.label)
-        run_fit(path, fit, progress)
-
-    monkeypatch.setattr("neuroblend.engine.run.run_fit", counted)
+    copy = shutil.copytree(finished.path, tmp_path / "copy")
+    calls = watch_fits(monkeypatch)
     teacher = copy / "teacher" / "seed0"
     shutil.rmtree(copy / "student-hard" / "seed1")
     (teacher / "model.safetensors").write_bytes(b"")  # no student of another seed needs it
@@ -336,18 +297,12 @@ def test_an_interrupted_experiment_goes_on(finished, source, tmp_path, monkeypat
 
 
 def test_nothing_is_scored_before_all_fits_have_ended(source, tmp_path, monkeypatch) -> None:
-    def stops(path: Path, fit: Fit, progress: Callable[[int, int], None]) -> None:
-        if fit.arm.name == "baseline":
-            raise KeyboardInterrupt
-        run_fit(path, fit, progress)
-
-    monkeypatch.setattr("neuroblend.engine.run.run_fit", stops)
+    watch_fits(monkeypatch, stop_at=2)
     with pytest.raises(KeyboardInterrupt):
-        run(source, tmp_path / "c", settings())
+        run(source, tmp_path / "c", tiny_identity())
     folder = RunFolder.open(tmp_path / "c")
     assert [folder.is_done(fit) for fit in folder.fits()] == [True, False, False, False]
-    with pytest.raises(InputError, match=r"results\.json: not there; give the same"):
-        folder.results()
+    refuses(r"results\.json: not there; give the same", folder.results)
 
 
 @pytest.mark.parametrize(
@@ -361,15 +316,8 @@ def test_nothing_is_scored_before_all_fits_have_ended(source, tmp_path, monkeypa
 )
 def test_other_settings_are_refused(finished, source, change, message) -> None:
     before = results_bytes(finished)
-    content = finished.config().model_dump()
-    for key, value in change.items():
-        content[key] = content[key] | value if isinstance(value, dict) else value
-    config = parse_settings(IdentityConfig, content)
-    with pytest.raises(
-        InputError, match=f"holds another run .*{message}.*another --out$"
-    ) as caught:
-        run(source, finished.path, config)
-    assert "\n" not in str(caught.value)
+    config = parse_settings(IdentityConfig, merged(finished.config().model_dump(), change))
+    refuses(f"holds another run .*{message}.*another --out$", run, source, finished.path, config)
     assert results_bytes(finished) == before
 
 
@@ -384,7 +332,7 @@ def test_other_data_are_refused(finished, source, tmp_path, monkeypatch) -> None
     for name in ("frame.neuralActivity.npy", "frame.states.npy"):
         edited(copy, copy, name, lambda old: old[::-1])
         with pytest.raises(InputError, match=r"d: holds a run on other data; choose another --out"):
-            run(copy, folder.path, settings())
+            run(copy, folder.path, tiny_identity())
         edited(copy, copy, name, lambda old: old[::-1])
     assert begun(copy, folder.path, monkeypatch) == folder
     assert results_bytes(finished) == before
@@ -399,9 +347,9 @@ def test_the_baseline_never_sees_behavior(finished, source, tmp_path) -> None:
         same = np.array_equal(vectors_of(other, arm), vectors_of(finished, arm))
         assert same == (arm in ("baseline", "hand_features")), arm
     assert weights_of(other, "baseline") == weights_of(finished, "baseline")
-    scores = [folder.results()["arms"]["baseline"] for folder in (other, finished)]
-    for metric in scores[0]:
-        assert scores[0][metric]["per_seed"][0] == scores[1][metric]["per_seed"][0]
+    before, after = (folder.results()["arms"]["baseline"] for folder in (finished, other))
+    for metric, score in after.items():
+        assert score["per_seed"][0] == before[metric]["per_seed"][0]
 
 
 def test_students_meet_cells_without_behavior(finished, source, tmp_path) -> None:
@@ -430,13 +378,12 @@ def test_activity_of_tested_cells_reaches_no_network(finished, source, tmp_path)
     to = shutil.copytree(source, tmp_path / "v1")
     rng = np.random.default_rng(9)
     for session in chosen_sessions(finished.config()):
-        path = to / session.name / "frame.neuralActivity.npy"
         tested = split.is_tested(session.neuron_id)
         assert tested.any()
-        activity = np.load(path)
-        activity[:, tested] = rng.exponential(size=(len(activity), tested.sum()))
-        np.save(path, activity)
-    other = run(to, tmp_path / "f", settings())
+        noise = rng.exponential(size=session.activity.shape)
+        path = to / session.name / "frame.neuralActivity.npy"
+        edit(path, lambda old, tested=tested, noise=noise: np.where(tested, noise, old))
+    other = run(to, tmp_path / "f", tiny_identity())
     assert other.splits()[0].tested == split.tested
     for arm in ("teacher", "baseline", "multitask", "hard"):
         assert weights_of(other, arm) == weights_of(finished, arm), arm
@@ -445,8 +392,7 @@ def test_activity_of_tested_cells_reaches_no_network(finished, source, tmp_path)
 
 def test_labels_of_tested_cells_choose_nothing(finished, source, tmp_path) -> None:
     """Other labels for tested cells: vectors, choices and validation stay, scores do not."""
-    copy = tmp_path / "copy"
-    shutil.copytree(finished.path, copy)
+    copy = shutil.copytree(finished.path, tmp_path / "copy")
     split, stored = finished.splits()[0], json.loads((copy / "cells.json").read_text())
     labels = stored["labels"]["subclass"]
     tested = sorted(name for name in labels if name in split.tested)
@@ -473,7 +419,7 @@ def test_labels_of_tested_cells_choose_nothing(finished, source, tmp_path) -> No
 
 
 def test_one_animal_after_the_other_is_tested(source, tmp_path) -> None:
-    folder = run(source, tmp_path / "g", settings(data={"animals": True}))
+    folder = run(source, tmp_path / "g", tiny_identity(data={"animals": True}))
     splits, cells = folder.splits(), folder.data()
     assert [(split.fold, split.animal) for split in splits] == [(0, "SB025"), (1, "SB026")]
     for split in splits:
@@ -498,7 +444,7 @@ def test_one_animal_after_the_other_is_tested(source, tmp_path) -> None:
 
 def test_labels_channels_and_stimuli_are_chosen(source, tmp_path) -> None:
     data = {"labels": ["ei"], "behavior": ["pupil", "speed"], "stimuli": ["Blank"]}
-    folder = run(source, tmp_path / "h", settings(data=data))
+    folder = run(source, tmp_path / "h", tiny_identity(data=data))
     results = folder.results()
     assert set(results["arms"]["baseline"]) == metrics_of(["EC", "IN"])
     assert set(results["state_r2"]["teacher"]) == {"pupil", "speed"}
@@ -517,10 +463,7 @@ def test_labels_channels_and_stimuli_are_chosen(source, tmp_path) -> None:
             {"data": {"folds": 40, "labels": ["subclass", "ei"]}},
             "^subclass: labels: found 0 classes of 40 or more cells",
         ),
-        (
-            {"data": {"folds": 80}},
-            r"cells by \(subclass: labels: .*; ei: labels: found 0 classes of 80",
-        ),
+        ({"data": {"folds": 80}}, r"by \(subclass: labels: .*; ei: labels: found 0 classes of 80"),
         ({"model": {"dynamics": "linaer"}}, "no dynamics 'linaer': did you mean 'linear'"),
         ({"distill": {"strategies": ["embeding"]}}, "did you mean 'embedding'"),
         ({"references": ["moment"]}, "unknown reference 'moment': did you mean 'moments'"),
@@ -532,24 +475,19 @@ def test_labels_channels_and_stimuli_are_chosen(source, tmp_path) -> None:
     ],
 )
 def test_what_cannot_be_used_leaves_no_folder(source, tmp_path, changes, message) -> None:
-    with pytest.raises(InputError, match=message) as caught:
-        run(source, tmp_path / "out", settings(**changes))
-    assert "\n" not in str(caught.value)
+    refuses(message, run, source, tmp_path / "out", tiny_identity(**changes))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("what", ["labels", "behavior", "stimuli"])
 def test_names_are_given_once_and_some(what) -> None:
-    with pytest.raises(InputError, match=rf"{what} \(none\): wanted one or more"):
-        settings(data={what: []})
-    with pytest.raises(InputError, match=f"{what} a, a: wanted each once"):
-        settings(data={what: ["a", "a"]})
+    refuses(rf"{what} \(none\): wanted one or more", tiny_identity, data={what: []})
+    refuses(f"{what} a, a: wanted each once", tiny_identity, data={what: ["a", "a"]})
 
 
 def test_a_folder_of_something_else_is_left_alone(source, tmp_path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(InputError, match="not the folder of a run"):
-        run(source, tmp_path, settings())
+    refuses("not the folder of a run", run, source, tmp_path, tiny_identity())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -558,7 +496,7 @@ def test_the_contrastive_reference_is_scored_like_the_others(source, tmp_path, m
         return contrastive_vectors(task, seed, steps=3, progress=progress)
 
     monkeypatch.setattr("neuroblend.experiments.identity.describe.contrastive_vectors", few)
-    folder = run(source, tmp_path / "a", settings(references=["contrastive"]))
+    folder = run(source, tmp_path / "a", tiny_identity(references=["contrastive"]))
     results = folder.results()
     assert set(results["arms"]["contrastive"]) == set(results["arms"]["baseline"])
     assert results["state_r2"]["contrastive"] == {}

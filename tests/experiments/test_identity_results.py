@@ -143,11 +143,8 @@ def test_contrasts_are_differences_of_the_same_seeds(tmp_path) -> None:
 
 def test_contrasts_are_paired(tmp_path) -> None:
     """Two arms that say the same differ by nothing, for certain."""
-
-    def same(arm: str, seed: int, truth: NDArray[np.int64]) -> NDArray[np.float32]:
-        return better(0.4)("same", seed, truth)
-
-    results = gather(predicted(tmp_path / "a", same))
+    same = better(0.4)
+    results = gather(predicted(tmp_path / "a", lambda _, *given: same("same", *given)))
     low, high = results["arms"]["hard"]["top1"]["ci95"]
     assert high - low > 0.05
     for found in results["contrasts"]["hard - baseline"].values():
@@ -157,11 +154,9 @@ def test_contrasts_are_paired(tmp_path) -> None:
 
 def test_chance_is_what_predictions_reach_by_their_shares(tmp_path) -> None:
     """The expected share of hits where guesses and truth are independent, in closed form."""
-
-    def biased(arm: str, seed: int, truth: NDArray[np.int64]) -> NDArray[np.float32]:
-        return better(0.5)(arm, seed, truth) + np.float32([0.6, 0, 0])
-
-    folder = predicted(tmp_path / "a", biased)
+    half = better(0.5)
+    bias = np.float32([0.6, 0, 0])
+    folder = predicted(tmp_path / "a", lambda *given: half(*given) + bias)
     results = gather(folder)
     found = results["contrasts"]["hard - chance"]["top1"]["per_seed"]
     for seed in (0, 1):
@@ -183,10 +178,9 @@ def test_who_knows_nothing_is_not_above_chance(tmp_path) -> None:
 
 
 def test_who_always_says_the_same_is_at_chance(tmp_path) -> None:
-    def always(arm: str, seed: int, truth: NDArray[np.int64]) -> NDArray[np.float32]:
-        return np.tile(np.float32([0.2, 0.5, 0.3]), (truth.size, 1))
-
-    contrast = gather(predicted(tmp_path / "a", always))["contrasts"]["hard - chance"]
+    always = np.float32([[0.2, 0.5, 0.3]])
+    folder = predicted(tmp_path / "a", lambda arm, seed, truth: always.repeat(truth.size, axis=0))
+    contrast = gather(folder)["contrasts"]["hard - chance"]
     for metric in ("top1", "top2", "macro_f1", "balanced_accuracy"):
         found = contrast[metric]
         assert found["per_seed"] == pytest.approx([0, 0], abs=1e-12)
@@ -208,10 +202,9 @@ def test_a_class_that_a_seed_does_not_test_has_no_recall_there(tmp_path) -> None
     names = tuple(f"cell{i:03d}" for i in range(N))
     tested = [split_neurons({}, names, seed).is_tested(names) for seed in (0, 1)]
     rare = np.flatnonzero(tested[0] & ~tested[1])[:3].tolist()
-    four = lambda arm, seed, truth: np.pad(  # noqa: E731
-        np.eye(3, dtype=np.float32)[truth.clip(max=2)], ((0, 0), (0, 1))
-    )
-    results = gather(predicted(tmp_path / "a", four, rare=rare))
+    right = np.eye(3, 4, dtype=np.float32)
+    four = predicted(tmp_path / "a", lambda *given: right[given[2].clip(max=2)], rare=rare)
+    results = gather(four)
     found = results["arms"]["hard"]["recall/d"]
     assert found["per_seed"][0] == 0
     assert [found["per_seed"][1], found["mean"], *found["ci95"]] == [None] * 4
@@ -220,12 +213,9 @@ def test_a_class_that_a_seed_does_not_test_has_no_recall_there(tmp_path) -> None
 
 
 def test_a_class_that_is_never_found_has_no_interval_against_chance(tmp_path) -> None:
-    def never(arm: str, seed: int, truth: NDArray[np.int64]) -> NDArray[np.float32]:
-        found = better(0.7)(arm, seed, truth)
-        found[:, 1] = 0.0
-        return found
-
-    contrasts = gather(predicted(tmp_path / "a", never))["contrasts"]
+    known = better(0.7)
+    folder = predicted(tmp_path / "a", lambda *given: known(*given) * np.float32([1, 0, 1]))
+    contrasts = gather(folder)["contrasts"]
     for control in ("chance", "baseline"):
         assert contrasts[f"hard - {control}"]["recall/b"]["ci95"] == [None, None]
         assert None not in contrasts[f"hard - {control}"]["top1"]["ci95"]

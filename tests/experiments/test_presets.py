@@ -1,10 +1,9 @@
 """Published settings by name."""
 
 import pytest
-from conftest import make_task, tiny_config
+from conftest import make_task, refuses, tiny_config
 
 from neuroblend.config import HideEntries, parse_settings
-from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.networks import build_network
 from neuroblend.experiments.decoding.presets import presets_of, with_preset
 from neuroblend.experiments.decoding.settings import RunConfig
@@ -48,5 +47,4 @@ def test_what_is_given_stands_over_the_preset() -> None:
 )
 def test_an_unknown_preset_is_named(model, name, message) -> None:
     config = tiny_config(model={"name": model, "preset": name, "settings": {}})
-    with pytest.raises(InputError, match=message):
-        with_preset(config)
+    refuses(message, with_preset, config)

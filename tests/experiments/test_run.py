@@ -1,14 +1,14 @@
 import json
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 import yaml
-from conftest import make_trials, tiny_config
+from conftest import make_trials, refuses, tiny_config, watch_fits
 
 from neuroblend.data.trials import Trials
 from neuroblend.engine.folder import RunFolder
-from neuroblend.engine.job import run_fit
 from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.apply import predict_run
 from neuroblend.experiments.decoding.experiment import Decoding
@@ -19,6 +19,10 @@ STRATEGIES = ["hard", "feature+multitask"]
 
 def with_conditions(**fields: object) -> Trials:
     return make_trials(n_trials=48, condition=np.arange(48) % 3, **fields)
+
+
+def weights_of(folder: RunFolder, arm: str) -> bytes:
+    return (folder.path / arm / "seed0/model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -100,26 +104,16 @@ def test_settings_and_provenance_tell_how(finished) -> None:
     assert set(provenance["fits"]) >= {"teacher seed 0", "hard seed 1"}
 
 
-def test_the_same_command_twice_gives_the_same_scores(finished, tmp_path) -> None:
-    again = run(with_conditions(), tmp_path / "b", finished.config())
-    assert again.results() == finished.results()
-
-
-def test_worker_processes_give_the_same_scores(finished, tmp_path) -> None:
-    again = run(with_conditions(), tmp_path / "c", finished.config(), jobs=2)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_same_command_twice_and_worker_processes_give_the_same_scores(
+    finished, tmp_path, jobs
+) -> None:
+    again = run(with_conditions(), tmp_path / "b", finished.config(), jobs=jobs)
     assert again.results() == finished.results()
 
 
 def test_a_run_goes_on_where_it_was_interrupted(finished, tmp_path, monkeypatch) -> None:
-    calls = []
-
-    def stops(path, fit, progress) -> None:
-        calls.append(fit.label)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        run_fit(path, fit, progress)
-
-    monkeypatch.setattr("neuroblend.engine.run.run_fit", stops)
+    calls = watch_fits(monkeypatch, stop_at=4)
     with pytest.raises(KeyboardInterrupt):
         run(with_conditions(), tmp_path / "d", finished.config())
     assert not (tmp_path / "d" / "results.json").exists()
@@ -132,10 +126,9 @@ def test_a_run_goes_on_where_it_was_interrupted(finished, tmp_path, monkeypatch)
 def test_behavior_of_test_trials_reaches_no_model(tmp_path, finished) -> None:
     """Scores may change with the behavior they are compared with; rates and choices may not."""
     trials = with_conditions()
-    splits = finished.splits()
+    test = finished.splits()[0].test
     behavior = trials.behavior.copy()
-    for split in splits[:1]:
-        behavior[split.test] = behavior[split.test][::-1]
+    behavior[test] = behavior[test][::-1]
     changed = with_conditions(behavior=behavior)
     config = tiny_config(seeds=1, distill={"strategies": STRATEGIES}, data={"forward_bins": 2})
     other = run(changed, tmp_path / "e", config)
@@ -185,15 +178,13 @@ def test_another_run_is_not_overwritten(finished) -> None:
         with_conditions(bin_s=0.01),
         with_conditions(behavior_names=["a", "b"]),
     ):
-        with pytest.raises(InputError, match="a run on other data"):
-            run(other, finished.path, finished.config())
+        refuses("a run on other data", run, other, finished.path, finished.config())
     assert (finished.path / "results.json").read_bytes() == before
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(InputError, match="not the folder of a run"):
-        run(make_trials(), tmp_path, tiny_config())
+    refuses("not the folder of a run", run, make_trials(), tmp_path, tiny_config())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -214,11 +205,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path) -> None:
     ],
 )
 def test_bad_input_leaves_no_folder(tmp_path, fields, changes, message) -> None:
-    changes = {key: dict(value) for key, value in changes.items()}
-    if "settings" not in changes.get("model", {}) and "name" in changes.get("model", {}):
-        changes["model"]["settings"] = {}
-    with pytest.raises(InputError, match=message):
-        run(make_trials(**fields), tmp_path / "out", tiny_config(**changes))
+    refuses(message, run, make_trials(**fields), tmp_path / "out", tiny_config(**changes))
     assert not list(tmp_path.iterdir())
 
 
@@ -278,24 +265,18 @@ class TestPredict:
     )
     def test_what_does_not_fit_is_refused(self, finished, given, message) -> None:
         spikes = given.pop("spikes", finished.data().spikes)
-        with pytest.raises(InputError, match=message):
-            predict_run(finished, spikes, **given)
+        refuses(message, predict_run, finished, spikes, **given)
 
     def test_bins_of_another_width_are_refused(self, finished, tmp_path) -> None:
         np.savez(tmp_path / "s.npz", spikes=finished.data().spikes, bin_s=0.01)
-        with pytest.raises(InputError, match=r"found bins of 0.01 s, wanted 0.02 s"):
-            predict_run(finished, tmp_path / "s.npz")
+        refuses(r"found bins of 0.01 s, wanted 0.02 s", predict_run, finished, tmp_path / "s.npz")
 
     def test_only_runs_can_predict(self, tmp_path) -> None:
-        with pytest.raises(InputError, match="not the folder of a run"):
-            predict_run(tmp_path, np.zeros((1, 2, 3)))
+        refuses("not the folder of a run", predict_run, tmp_path, np.zeros((1, 2, 3)))
 
 
 def test_a_run_killed_before_its_results_goes_on(finished, tmp_path) -> None:
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(finished.path, copy)
+    copy = shutil.copytree(finished.path, tmp_path / "copy")
     (copy / "results.json").unlink()
     again = run(with_conditions(), copy, finished.config())
     assert again.results() == finished.results()
@@ -307,15 +288,8 @@ def test_the_baseline_is_trained_without_any_behavior(finished, tmp_path) -> Non
     behavior = with_conditions().behavior[::-1].copy()
     config = finished.config().model_copy(update={"seeds": 1})
     other = run(with_conditions(behavior=behavior), tmp_path / "g", config)
-    weights = [
-        [
-            (folder.path / arm / "seed0/model.safetensors").read_bytes()
-            for folder in (finished, other)
-        ]
-        for arm in ("baseline", "student-hard")
-    ]
-    assert weights[0][0] == weights[0][1]
-    assert weights[1][0] != weights[1][1]
+    assert weights_of(other, "baseline") == weights_of(finished, "baseline")
+    assert weights_of(other, "student-hard") != weights_of(finished, "student-hard")
 
 
 def test_spikes_of_test_trials_reach_no_model(tmp_path) -> None:
@@ -327,20 +301,14 @@ def test_spikes_of_test_trials_reach_no_model(tmp_path) -> None:
     for name, counts in (("h", with_conditions().spikes), ("i", spikes)):
         trials = with_conditions(spikes=counts, held_out=held_out, split=split)
         folder = run(trials, tmp_path / name, tiny_config())
-        arms = ("teacher", "baseline", "student-hard")
-        models.append([(folder.path / a / "seed0/model.safetensors").read_bytes() for a in arms])
+        models.append([weights_of(folder, a) for a in ("teacher", "baseline", "student-hard")])
     assert models[0] == models[1]
 
 
 def test_a_damaged_results_file_is_named(finished, tmp_path) -> None:
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(finished.path, copy)
+    copy = shutil.copytree(finished.path, tmp_path / "copy")
     (copy / "results.json").write_text("{")
-    with pytest.raises(InputError, match="damaged"):
-        RunFolder.open(copy).results()
+    refuses("damaged", RunFolder.open(copy).results)
     (copy / "results.json").unlink()
-    with pytest.raises(InputError, match="not there"):
-        RunFolder.open(copy).results()
+    refuses("not there", RunFolder.open(copy).results)
     assert json.loads((finished.path / "results.json").read_text())

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from conftest import refuses
 
-from neuroblend.errors import InputError
 from neuroblend.models.parts.dropout import Dropout
 
 
@@ -40,5 +40,4 @@ def test_nothing_is_dropped_in_eval_mode() -> None:
 
 @pytest.mark.parametrize("probability", [-0.1, 1.0])
 def test_probabilities_out_of_range(probability) -> None:
-    with pytest.raises(InputError, match="wanted 0 up to, but not, 1"):
-        Dropout(probability)
+    refuses("wanted 0 up to, but not, 1", Dropout, probability)

@@ -1,14 +1,12 @@
 """Factors against scikit-learn's on all bins, and regressions on them against scikit-learn's."""
 
 import numpy as np
-import pytest
 import torch
-from conftest import make_task, make_trials
+from conftest import make_task, make_trials, refuses
 from sklearn.decomposition import FactorAnalysis as Analysis
 from sklearn.linear_model import PoissonRegressor
 
 from neuroblend.distill.objective import output_of
-from neuroblend.errors import InputError
 from neuroblend.models.references.factor_analysis import FactorAnalysis, analysed
 from neuroblend.models.references.smoothing import smooth
 from neuroblend.privilege.roles import Student
@@ -74,5 +72,4 @@ def test_fewer_neurons_that_vary_than_factors() -> None:
 def test_a_number_of_factors_out_of_range() -> None:
     task = make_task()
     for wrong, message in ((0, "more than 0"), (task.spec.n_in + 1, "wanted 1 to 8, the neurons")):
-        with pytest.raises(InputError, match=message):
-            FactorAnalysis(task.spec, wrong)
+        refuses(message, FactorAnalysis, task.spec, wrong)

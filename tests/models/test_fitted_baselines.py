@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import make_task, make_trials
+from conftest import make_task, make_trials, refuses
 from torch import nn
 
 from neuroblend.distill.objective import output_of
@@ -226,9 +226,7 @@ def test_errors(model) -> None:
     task = make_task(forward_bins=2)
     batch = task.batch("train")
     for wrong in ({"kernel_s": 0.0}, {"penalty": -1.0}):
-        with pytest.raises(InputError, match="wanted more than 0"):
-            model(task.spec, **wrong)
+        refuses("wanted more than 0", model, task.spec, **wrong)
     with pytest.raises(InputError, match=r"found spikes and targets .* \(10, 8\)"):
         model(task.spec).fit_to(batch.spikes, batch.spikes)
-    with pytest.raises(InputError, match="one trial"):
-        model(task.spec).fit_to(batch.spikes[:1], batch.target[:1])
+    refuses("one trial", model(task.spec).fit_to, batch.spikes[:1], batch.target[:1])

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from conftest import make_task
+from conftest import make_task, refuses
 from torch.distributions import Normal, kl_divergence
 
 from neuroblend.distill.objective import Objective, own_losses
-from neuroblend.errors import InputError
 from neuroblend.models import lfads as module
 from neuroblend.models.lfads import LFADS
 from neuroblend.privilege.roles import Student
@@ -23,9 +22,8 @@ def test_the_divergence_of_initial_conditions_is_that_of_two_gaussians() -> None
     mean, variance = torch.randn(6, 4), torch.rand(6, 4) + 0.1
     prior_mean, prior_variance = torch.randn(4), torch.tensor(0.1)
     found = module._divergence(module._Gaussian(mean, variance), prior_mean, prior_variance)
-    expected = kl_divergence(
-        Normal(mean, variance.sqrt()), Normal(prior_mean, prior_variance.sqrt())
-    )
+    posterior = Normal(mean, variance.sqrt())
+    expected = kl_divergence(posterior, Normal(prior_mean, prior_variance.sqrt()))
     torch.testing.assert_close(found, expected)
 
 
@@ -91,9 +89,7 @@ def test_own_losses_ramp_up_and_belong_to_one_training_call() -> None:
     assert kl[3] > 0
     student(batch)
     l2 = own_losses(student)["l2"].item()
-    generator, controller = (
-        cell.weight_hh for cell in (net.decoder.generator, net.decoder.controller)
-    )
+    generator, controller = net.decoder.generator.weight_hh, net.decoder.controller.weight_hh
     by_hand = 2 * (generator**2).mean() / 2 + 3 * (controller**2).mean() / 2
     assert l2 == pytest.approx(by_hand.item())
     with pytest.raises(ValueError, match="before a call"):
@@ -112,9 +108,8 @@ def test_divergence_weights_scale_each_divergence_and_count_entries() -> None:
     assert losses[3.0, 2.0] == pytest.approx(expected, rel=1e-5)
     net = make_net(kl_inputs=0.0, dropout=0.0).train()
     net(batch.spikes)
-    mean, log_variance = net.initial_posterior(net.encode_initial(batch.spikes, None)[1]).chunk(
-        2, dim=1
-    )
+    encoded = net.encode_initial(batch.spikes, None)[1]
+    mean, log_variance = net.initial_posterior(encoded).chunk(2, dim=1)
     posterior = Normal(mean, (log_variance.exp() + module.LEAST_VARIANCE).sqrt())
     prior = Normal(net.prior_mean, module.PRIOR_VARIANCE**0.5)
     nats = kl_divergence(posterior, prior).sum(1).mean() / (12 * 10)  # bins and neurons
@@ -188,8 +183,7 @@ def test_inferred_inputs_do_not_see_their_own_bin() -> None:
     ],
 )
 def test_settings_out_of_range(changes, message) -> None:
-    with pytest.raises(InputError, match=message):
-        make_net(**changes)
+    refuses(message, make_net, **changes)
 
 
 @pytest.mark.parametrize("n_samples", [0, 2])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from conftest import make_task
+from conftest import make_task, refuses
 
 from neuroblend.errors import InputError
 from neuroblend.models.ndt import NDT
@@ -66,5 +66,4 @@ def test_trials_longer_than_those_it_was_built_for_are_refused(model) -> None:
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, said) -> None:
-    with pytest.raises(InputError, match=said):
-        make_net(**changes)
+    refuses(said, make_net, **changes)

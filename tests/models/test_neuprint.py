@@ -8,9 +8,9 @@ import math
 
 import pytest
 import torch
+from conftest import refuses
 from torch import Tensor, nn
 
-from neuroblend.errors import InputError
 from neuroblend.models.neuprint import DYNAMICS, Attention, Bilinear, CellSpec, NeuPRINT, Recurrent
 from neuroblend.models.parts.positions import sinusoids
 from neuroblend.task.batch import Batch
@@ -46,9 +46,8 @@ def make_activity(seed=0) -> Tensor:
 def given_to(layer: nn.Module, call) -> tuple[Tensor, ...]:
     """Return what ``layer`` is given while ``call()`` runs."""
     seen: list[tuple[Tensor, ...]] = []
-    handle = layer.register_forward_pre_hook(lambda _, given: seen.append(given))
-    call()
-    handle.remove()
+    with layer.register_forward_pre_hook(lambda _, given: seen.append(given)):
+        call()
     (given,) = seen
     return given
 
@@ -107,10 +106,7 @@ def test_what_is_hidden_and_asked_for_reaches_no_prediction(dynamics, n_behavior
     other = activity.where(~masked.scored, 100.0)
     again = EntryMask(0.4)(Batch(other, None, other, scored), 5)
     assert 0.2 < masked.scored.float().mean() < 0.6
-    assert torch.equal(
-        net(again.spikes, EVERY, behavior),
-        net(masked.spikes, EVERY, behavior),
-    )
+    assert torch.equal(net(again.spikes, EVERY, behavior), net(masked.spikes, EVERY, behavior))
 
 
 @pytest.mark.parametrize("dynamics", KINDS)
@@ -130,9 +126,8 @@ def test_a_tested_cell_changes_no_prediction_but_its_own(dynamics) -> None:
     assert not torch.equal(after[:, :, cell], before[:, :, cell])
     moved = make_spec()
     moved.position[cell] = moved.position[0]
-    assert torch.equal(
-        make_net(dynamics, moved)(make_activity(), EVERY)[:, :, others], before[:, :, others]
-    )
+    after = make_net(dynamics, moved)(make_activity(), EVERY)
+    assert torch.equal(after[:, :, others], before[:, :, others])
 
 
 @pytest.mark.parametrize("dynamics", KINDS)
@@ -147,9 +142,8 @@ def test_a_reference_cell_changes_the_predictions_of_all(dynamics) -> None:
 def test_predictions_follow_the_cells_in_whatever_order_they_stand() -> None:
     net, order = make_net("attention"), torch.randperm(N)
     activity = make_activity()
-    torch.testing.assert_close(
-        net(activity[:, :, order], order), net(activity, EVERY)[:, :, order], atol=1e-5, rtol=1e-5
-    )
+    moved, there = net(activity[:, :, order], order), net(activity, EVERY)[:, :, order]
+    torch.testing.assert_close(moved, there, atol=1e-5, rtol=1e-5)
 
 
 # the state of the population, and neighbours
@@ -161,20 +155,13 @@ def test_signals_of_the_population_are_those_of_reference_cells_by_hand() -> Non
     neurons = torch.tensor([9, 2, 4, 0, 7])  # a session need not have all cells
     seen = activity[:, :, neurons]
     (signals,) = given_to(net.filter, lambda: net(seen, neurons, behavior))
-    reference = [column for column, cell in enumerate(neurons) if int(cell) not in TESTED]
-    weights = net.embedding.weight[neurons] @ net.pool.weight.T
-    for b in range(B):
-        for t in range(T):
-            values = [seen[b, t, column].item() for column in reference]
-            mean = sum(values) / len(values)
-            variance = sum((value - mean) ** 2 for value in values) / len(values)
-            pooled = [
-                sum(seen[b, t, column] * weights[column, p] for column in reference).item()
-                / math.sqrt(len(values))
-                for p in range(2)
-            ]
-            expected = [mean, math.sqrt(variance + 1e-6) - 1, *pooled, *behavior[b, t].tolist()]
-            assert signals[b, :, t].tolist() == pytest.approx(expected, abs=1e-5)
+    is_reference = torch.tensor([int(cell) not in TESTED for cell in neurons])
+    crowd = seen[:, :, is_reference]
+    weights = (net.embedding.weight @ net.pool.weight.T)[neurons][is_reference]
+    spread = (crowd.var(dim=2, correction=0) + 1e-6).sqrt() - 1
+    pooled = torch.einsum("btn,np->btp", crowd, weights) / math.sqrt(crowd.shape[2])
+    expected = torch.cat([crowd.mean(dim=2)[..., None], spread[..., None], pooled, behavior], dim=2)
+    torch.testing.assert_close(signals, expected.transpose(1, 2), atol=1e-5, rtol=1e-6)
 
 
 @pytest.mark.parametrize("context", [0, 1, 3])
@@ -206,24 +193,17 @@ def test_neighbours_are_reference_cells_within_the_radius_without_the_cell_itsel
     assert own.shape == (B, T, N, 3)
     torch.testing.assert_close(own[:, 1:, :, 0], activity[:, :-1])
     assert not own[:, 0, :, 0].any()
-    n_near = []
-    for i in range(N):
-        near = [
-            j
-            for j in range(N)
-            if j != i
-            and j not in TESTED
-            and math.dist(spec.position[i].tolist(), spec.position[j].tolist()) <= 65
-        ]
-        n_near.append(len(near))
-        if not near:
+    within = (spec.position[:, None] - spec.position).norm(dim=2) <= 65
+    within &= net.reference & ~torch.eye(N, dtype=torch.bool)
+    for i, near in enumerate(within):
+        if not near.any():
             assert not own[:, :, i, 1:].any()
             continue
         values = activity[:, :, near]
         torch.testing.assert_close(own[:, :, i, 1], values.mean(dim=2), atol=1e-5, rtol=1e-5)
-        variance = values.square().mean(dim=2) - values.mean(dim=2).square()
-        deviation = (variance.clamp_min(0) + 1e-6).sqrt() - 1
+        deviation = (values.var(dim=2, correction=0) + 1e-6).sqrt() - 1
         torch.testing.assert_close(own[:, :, i, 2], deviation, atol=1e-3, rtol=1e-3)
+    n_near = within.sum(dim=1).tolist()
     assert n_near[-1] == 0 and 1 in n_near and max(n_near) >= 3
 
 
@@ -332,27 +312,17 @@ def make_signals() -> tuple[Tensor, Tensor, Tensor]:
 def test_the_bilinear_form_by_hand() -> None:
     torch.manual_seed(2)
     form, (own, state, embedding) = Bilinear(S, F, E), make_signals()
-    predicted = form(own, state, embedding)
-    assert predicted.shape == (B, T, N)
-    for n in range(N):
-        takes = form.of_state.weight @ embedding[n] + form.of_state.bias
-        keeps = form.of_own.weight @ embedding[n] + form.of_own.bias
-        offset = (form.offset.weight @ embedding[n] + form.offset.bias).item()
-        for b in range(B):
-            for t in range(T):
-                from_state = sum(takes[f] * state[b, t, f] for f in range(F)).item()
-                from_own = sum(keeps[s] * own[b, t, n, s] for s in range(S)).item()
-                expected = from_state / math.sqrt(F) + from_own + offset
-                assert predicted[b, t, n].item() == pytest.approx(expected, abs=1e-5)
+    takes, keeps, offset = (
+        embedding @ part.weight.T + part.bias for part in (form.of_state, form.of_own, form.offset)
+    )
+    from_state = torch.einsum("btf,nf->btn", state, takes) / math.sqrt(F)
+    expected = from_state + torch.einsum("btns,ns->btn", own, keeps) + offset[:, 0]
+    torch.testing.assert_close(form(own, state, embedding), expected, atol=1e-5, rtol=1e-6)
 
 
-def inputs_of(tokens: nn.Module, own: Tensor, state: Tensor, embedding: Tensor) -> Tensor:
+def inputs_of(own: Tensor, state: Tensor, embedding: Tensor) -> Tensor:
     """Return (B * N, T, S + F + E) everything side by side for each cell and frame."""
-    parts = [
-        own,
-        state[:, :, None].expand(B, T, N, F),
-        embedding[None, None].expand(B, T, N, E),
-    ]
+    parts = [own, state[:, :, None].expand(B, T, N, F), embedding.expand(B, T, N, E)]
     return torch.cat(parts, dim=3).transpose(1, 2).flatten(0, 1)
 
 
@@ -369,31 +339,9 @@ def test_the_recurrent_form_is_a_gated_recurrent_network_of_each_cell() -> None:
         theirs.bias_ih_l0.copy_(form.tokens.own.bias)
         theirs.weight_hh_l0.copy_(form.hidden.weight)
         theirs.bias_hh_l0.copy_(form.hidden.bias)
-    hidden, _ = theirs(inputs_of(form.tokens, *signals))
+    hidden, _ = theirs(inputs_of(*signals))
     expected = form.readout(hidden)[..., 0].unflatten(0, (B, N)).transpose(1, 2)
     torch.testing.assert_close(form(*signals), expected, atol=1e-5, rtol=1e-5)
-
-
-def test_attention_weighs_a_frame_and_the_one_before_by_a_softmax() -> None:
-    torch.manual_seed(2)
-    form, tokens = Attention(S, F, E, width=6, n_heads=2), torch.randn(B, T, N, 6)
-    mixed = form._mixed(tokens)
-    query, key, value = (form.qkv(tokens)[..., 6 * i : 6 * i + 6] for i in range(3))
-    for b in range(B):
-        for n in range(N):
-            for h in (slice(0, 3), slice(3, 6)):
-                assert torch.equal(mixed[b, 0, n, h], value[b, 0, n, h])
-                for t in range(1, T):
-                    scores = [
-                        (query[b, t, n, h] @ key[b, s, n, h]).item() / math.sqrt(3)
-                        for s in (t - 1, t)
-                    ]
-                    total = sum(math.exp(score) for score in scores)
-                    expected = sum(
-                        math.exp(score) / total * value[b, s, n, h]
-                        for score, s in zip(scores, (t - 1, t), strict=True)
-                    )
-                    torch.testing.assert_close(mixed[b, t, n, h], expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("positions", [False, True])
@@ -404,27 +352,22 @@ def test_attention_is_one_layer_of_a_transformer_that_sees_two_frames(
     torch.manual_seed(2)
     form = Attention(S, F, E, 6, 2, 11, positions=positions, scale_tokens=scale_tokens).eval()
     theirs = nn.TransformerEncoderLayer(6, 2, 11, 0.0, batch_first=True, norm_first=True)
-    pairs = {
-        "self_attn.in_proj_weight": form.qkv.weight,
-        "self_attn.in_proj_bias": form.qkv.bias,
-        "self_attn.out_proj.weight": form.project.weight,
-        "self_attn.out_proj.bias": form.project.bias,
-        "linear1.weight": form.expand.weight,
-        "linear1.bias": form.expand.bias,
-        "linear2.weight": form.contract.weight,
-        "linear2.bias": form.contract.bias,
-        "norm1.weight": form.norm_attention.weight,
-        "norm1.bias": form.norm_attention.bias,
-        "norm2.weight": form.norm_perceptron.weight,
-        "norm2.bias": form.norm_perceptron.bias,
+    layers = {
+        "self_attn.out_proj": form.project,
+        "linear1": form.expand,
+        "linear2": form.contract,
+        "norm1": form.norm_attention,
+        "norm2": form.norm_perceptron,
     }
+    pairs = {f"{k}.{name}": w for k, part in layers.items() for name, w in part.named_parameters()}
+    pairs |= {f"self_attn.in_proj_{name}": w for name, w in form.qkv.named_parameters()}
     with torch.no_grad():
         for norm in (form.norm_attention, form.norm_perceptron):
             nn.init.normal_(norm.weight)
             nn.init.normal_(norm.bias)
     theirs.load_state_dict(pairs)
     signals = make_signals()
-    tokens = inputs_of(form.tokens, *signals) @ side_by_side(form.tokens).T + form.tokens.own.bias
+    tokens = inputs_of(*signals) @ side_by_side(form.tokens).T + form.tokens.own.bias
     if scale_tokens:
         tokens = tokens * math.sqrt(6)
     if positions:
@@ -466,12 +409,10 @@ def test_dropout_of_attention_is_there_in_training_alone() -> None:
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message) -> None:
-    with pytest.raises(InputError, match=message) as error:
-        NeuPRINT(make_spec(), **settings)
-    assert "\n" not in str(error.value)
+    refuses(message, NeuPRINT, make_spec(), **settings)
 
 
-@pytest.mark.parametrize("dynamics", ["linear", "recurrent", "attention"])
+@pytest.mark.parametrize("dynamics", KINDS)
 def test_who_is_asked_is_predicted_from_the_others(dynamics) -> None:
     """As a cell that is no reference is; of itself, it sees the frames before."""
     net = make_net(dynamics)

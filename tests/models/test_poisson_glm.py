@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from conftest import refuses
 from sklearn.linear_model import PoissonRegressor
 
-from neuroblend.errors import InputError
 from neuroblend.models.references import poisson_glm
 from neuroblend.models.references.poisson_glm import PENALTIES, choose_penalty, fit_poisson
 
@@ -116,11 +116,9 @@ def test_candidates_go_from_strong_to_weak() -> None:
 
 def test_one_trial_cannot_be_left_out() -> None:
     features, counts = make_samples(n=20)
-    with pytest.raises(InputError, match="one trial"):
-        choose_penalty(features, counts, np.zeros(20, dtype=np.int64))
+    refuses("one trial", choose_penalty, features, counts, np.zeros(20, dtype=np.int64))
 
 
 def test_a_fit_that_does_not_converge_says_so(monkeypatch) -> None:
     monkeypatch.setattr(poisson_glm, "MOST_ITERATIONS", 1)
-    with pytest.raises(InputError, match="no convergence"):
-        fit_poisson(*make_samples(), 1e-4)
+    refuses("no convergence", fit_poisson, *make_samples(), 1e-4)

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_task
+from conftest import make_task, refuses
 from scipy.ndimage import gaussian_filter1d
 from sklearn.linear_model import PoissonRegressor
 from sklearn.preprocessing import StandardScaler
 
-from neuroblend.errors import InputError
 from neuroblend.models.references.smoothing import FLOOR_HZ, Smoothing, smooth
 
 KERNEL_S, BIN_S = 0.05, 0.02
@@ -72,7 +71,5 @@ def test_what_is_no_count_of_the_neurons_is_refused() -> None:
     """Behavior beside the spikes, as a teacher sees it: its rates would be those of neurons."""
     task = make_task()
     batch = task.batch("train")
-    with pytest.raises(InputError, match="can be no teacher"):
-        Smoothing(task.spec).fit_to(batch.spikes + 1, batch.target)
-    with pytest.raises(InputError, match="found offset 0"):
-        Smoothing(task.spec, offset=0.0)
+    refuses("can be no teacher", Smoothing(task.spec).fit_to, batch.spikes + 1, batch.target)
+    refuses("found offset 0", Smoothing, task.spec, offset=0.0)

@@ -4,10 +4,9 @@ import math
 
 import pytest
 import torch
-from conftest import make_task
+from conftest import make_task, refuses
 
 from neuroblend.distill.objective import own_losses
-from neuroblend.errors import InputError
 from neuroblend.models.stndt import STNDT
 from neuroblend.privilege.roles import Student
 
@@ -80,5 +79,4 @@ def test_a_neuron_is_heard_in_every_bin_through_attention_over_neurons() -> None
     ],
 )
 def test_settings_out_of_range(changes, message) -> None:
-    with pytest.raises(InputError, match=message):
-        make_net(**changes)
+    refuses(message, make_net, **changes)

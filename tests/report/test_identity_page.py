@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from pages import Page, check_nothing_is_fetched, drawn_text, svgs
+from conftest import refuses, tiny_identity
+from pages import (
+    Page,
+    check_nothing_is_fetched,
+    check_same_everywhere,
+    check_unfinished_is_refused,
+    check_verdict,
+    drawn_text,
+    svgs,
+)
 
-from neuroblend.config import parse_settings
 from neuroblend.engine.folder import RunFolder
-from neuroblend.errors import InputError
 from neuroblend.experiments.identity.experiment import METRICS
-from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.run import run
+from neuroblend.report.identity.behavior import _of_gain
 from neuroblend.report.identity.confusion import mean_counts
 from neuroblend.report.identity.map import on_components
 from neuroblend.report.identity.marks import MARKERS, MUTED, marks
@@ -24,7 +31,6 @@ from neuroblend.report.identity.shown import classes
 from neuroblend.report.page import write_report
 from neuroblend.report.scores import known
 from neuroblend.report.style import signed
-from neuroblend.report.verdict import verdict
 from neuroblend.report.view import View
 from neuroblend.simulate.v1 import Size, simulate_v1
 
@@ -36,15 +42,7 @@ def folder(tmp_path_factory) -> RunFolder:
     """One seed, one strategy, no references."""
     where = tmp_path_factory.mktemp("identity")
     size = Size(n_mice=1, n_sessions=1, n_neurons=60, n_frames=300)
-    content = {
-        "data": {"window": 50},
-        "training": {"epochs": 1, "accelerator": "cpu"},
-        "embedding": {"epochs": 1},
-        "distill": {"strategies": ["feature"]},
-        "references": [],
-        "seeds": 1,
-    }
-    config = parse_settings(IdentityConfig, content)
+    config = tiny_identity(data={"window": 50}, distill={"strategies": ["feature"]})
     return run(simulate_v1(where / "v1", size=size), where / "run", config)
 
 
@@ -99,11 +97,8 @@ def test_scores_of_a_kind_stand_in_its_section(folder, html) -> None:
 
 
 def test_tells_the_verdict_with_its_caveats(folder, html) -> None:
-    found, text = verdict(folder.results()), Page(html).text
-    assert f'class="verdict {found.outcome}"' in html
-    for sentence in (found.sentence, *(caveat.text for caveat in found.caveats)):
-        assert sentence in text
-    assert "One seed" in text
+    check_verdict(folder, html)
+    assert "One seed" in Page(html).text
 
 
 def test_figures_in_order(html) -> None:
@@ -130,8 +125,7 @@ def test_names_of_the_users_are_shown_as_they_are(odd) -> None:
 
 
 def test_negative_r2_is_cut_off_and_said_to_be(folder, html, tmp_path) -> None:
-    path = tmp_path / "run"
-    shutil.copytree(folder.path, path)
+    path = shutil.copytree(folder.path, tmp_path / "run")
     pages = {}
     for value in (0.25, -3.0):
         results = json.loads((path / "results.json").read_text())
@@ -146,31 +140,18 @@ def test_negative_r2_is_cut_off_and_said_to_be(folder, html, tmp_path) -> None:
     assert "bars end at the edge" not in Page(pages[0.25]).text
 
 
-def test_is_the_same_at_every_call_and_wherever_it_is_called(
-    folder, html, tmp_path, monkeypatch
-) -> None:
-    shutil.copytree(folder.path, tmp_path / folder.path.name)
-    monkeypatch.chdir(tmp_path)
-    again = write_report(RunFolder(Path(folder.path.name)))
-    assert again.read_bytes() == html.encode()
+def test_is_the_same_at_every_call_and_wherever_it_is_called(folder, html, tmp_path) -> None:
+    check_same_everywhere(folder, html, tmp_path)
 
 
 def test_an_experiment_that_has_not_ended_is_refused(folder, tmp_path) -> None:
-    unfinished = tmp_path / "unfinished"
-    shutil.copytree(folder.path, unfinished)
-    (unfinished / "results.json").unlink()
-    (unfinished / "report.html").unlink(missing_ok=True)
-    with pytest.raises(InputError, match=r"results\.json"):
-        write_report(RunFolder(unfinished))
-    assert not (unfinished / "report.html").exists()
+    check_unfinished_is_refused(folder, tmp_path)
 
 
 def test_a_damaged_file_is_named(folder, tmp_path) -> None:
-    path = tmp_path / "run"
-    shutil.copytree(folder.path, path)
+    path = shutil.copytree(folder.path, tmp_path / "run")
     (path / "baseline" / "seed0" / "vectors.h5").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"vectors\.h5: missing or damaged"):
-        write_report(RunFolder(path))
+    refuses(r"vectors\.h5: missing or damaged", write_report, RunFolder(path))
 
 
 def test_confusion_counts_every_tested_cell_once_and_agrees_with_recall(folder) -> None:
@@ -215,3 +196,33 @@ def test_a_class_that_was_never_tested_has_no_score() -> None:
     assert known(entries, "a") is None
     assert known(entries, "missing") is None
     assert known(entries, "b") == entries["b"]
+
+
+# the behavior that a gain comes from
+
+
+def said(student: dict[str, float], baseline: dict[str, float], full: tuple[float, float]) -> str:
+    without = {"hard": student, "baseline": baseline}
+    ablation = {
+        arm: {"full": f, "without_all": sum(found.values()) / 10, "without": found}
+        for (arm, found), f in zip(without.items(), full, strict=True)
+    }
+    view = SimpleNamespace(results={"ablation": ablation}, selected="hard")
+    return _of_gain(view)
+
+
+def test_a_gain_is_divided_among_channels() -> None:
+    text = said({"pupil": 0.3, "speed": 0.55}, {"pupil": 0.25, "speed": 0.3}, (0.6, 0.3))
+    assert "gain of +0.300 by such a classifier, +0.050 is left without pupil" in text
+    assert "the least of all channels, and +0.030 without all of them." in text
+
+
+def test_one_channel_is_not_the_least_of_all() -> None:
+    text = said({"pupil": 0.3}, {"pupil": 0.25}, (0.6, 0.3))
+    assert text.endswith("+0.050 is left without pupil.")
+
+
+def test_where_there_is_no_gain_none_is_divided() -> None:
+    text = said({"pupil": 0.3}, {"pupil": 0.25}, (0.3, 0.32))
+    assert text.endswith("the student does not gain, so that there is nothing to divide.")
+    assert "pupil" not in text

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-from pages import Page, check_nothing_is_fetched, drawn_text, svgs
+from conftest import tiny_config
+from pages import (
+    Page,
+    check_nothing_is_fetched,
+    check_same_everywhere,
+    check_unfinished_is_refused,
+    check_verdict,
+    drawn_text,
+    svgs,
+)
 
-from neuroblend.config import TrainingConfig
 from neuroblend.data.trials import Trials
 from neuroblend.engine.folder import RunFolder
-from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.experiment import METRICS
-from neuroblend.experiments.decoding.settings import (
-    DataConfig,
-    DistillConfig,
-    ModelConfig,
-    RunConfig,
-)
 from neuroblend.experiments.run import run
 from neuroblend.report.page import render, write_report
 from neuroblend.report.style import signed
-from neuroblend.report.verdict import verdict
 from neuroblend.report.view import View
 
 CHANNELS = ["<script>alert(1)</script>", "$x_1$", "paw & tail"]
@@ -53,13 +52,7 @@ def make_trials(rates_known: bool, conditions: bool, gaps: bool) -> Trials:
 def make_run(
     out: Path, trials: Trials, seeds: int, strategies: tuple[str, ...], **data
 ) -> RunFolder:
-    config = RunConfig(
-        data=DataConfig(**data),
-        model=ModelConfig(name="gru", settings={"width": 8}),
-        distill=DistillConfig(strategies=strategies),
-        training=TrainingConfig(epochs=2, batch_size=16, accelerator="cpu"),
-        seeds=seeds,
-    )
+    config = tiny_config(data=data, distill={"strategies": strategies}, seeds=seeds)
     return run(trials, out, config)
 
 
@@ -120,11 +113,8 @@ def test_names_arms_metrics_and_channels(folder, html):
 
 
 def test_tells_the_verdict_with_its_caveats(folder, html):
-    found, text = verdict(folder.results()), Page(html).text
-    assert f'class="verdict {found.outcome}"' in html
-    for sentence in (found.sentence, *(caveat.text for caveat in found.caveats)):
-        assert sentence in text
-    assert "not a fair bound" in text
+    check_verdict(folder, html)
+    assert "not a fair bound" in Page(html).text
 
 
 def test_names_of_the_users_are_shown_as_they_are(html):
@@ -160,13 +150,8 @@ def test_odd_run_speaks_of_what_it_has(pages):
     assert "samples are missing (NaN)" in text
 
 
-def test_is_the_same_at_every_call_and_wherever_it_is_called(
-    pages, simulated, tmp_path, monkeypatch
-):
-    shutil.copytree(simulated.path, tmp_path / simulated.path.name)
-    monkeypatch.chdir(tmp_path)
-    again = write_report(RunFolder(Path(simulated.path.name)))
-    assert again.read_bytes() == pages["simulated"].encode()
+def test_is_the_same_at_every_call_and_wherever_it_is_called(pages, simulated, tmp_path):
+    check_same_everywhere(simulated, pages["simulated"], tmp_path)
 
 
 def test_leaves_settings_of_matplotlib_alone(simulated):
@@ -177,10 +162,4 @@ def test_leaves_settings_of_matplotlib_alone(simulated):
 
 
 def test_a_run_that_has_not_ended_is_refused(simulated, tmp_path):
-    unfinished = tmp_path / "unfinished"
-    shutil.copytree(simulated.path, unfinished)
-    (unfinished / "results.json").unlink()
-    (unfinished / "report.html").unlink(missing_ok=True)
-    with pytest.raises(InputError, match=r"results\.json"):
-        write_report(RunFolder(unfinished))
-    assert not (unfinished / "report.html").exists()
+    check_unfinished_is_refused(simulated, tmp_path)

@@ -2,20 +2,19 @@ import pickle
 
 import pytest
 import torch
+from conftest import refuses
 from torch import nn
 
-from neuroblend.errors import InputError
 from neuroblend.files import write_json, write_whole
 from neuroblend.training.checkpoint import SafetensorsIO, load_weights, save_weights
 
 
 def test_a_training_state_survives_without_pickles(tmp_path, monkeypatch) -> None:
+    moments = {"exp_avg": torch.randn(3, 2), "step": torch.tensor(4.0)}
     state = {
         "epoch": 3,
         "none": None,
-        "optimizer_states": [
-            {"state": {0: {"exp_avg": torch.randn(3, 2), "step": torch.tensor(4.0)}}}
-        ],
+        "optimizer_states": [{"state": {0: moments}}],
         "betas": (0.9, 0.999),
         "inf": float("inf"),
         "ints": torch.arange(3),
@@ -30,9 +29,9 @@ def test_a_training_state_survives_without_pickles(tmp_path, monkeypatch) -> Non
     path = tmp_path / "state.safetensors"
     SafetensorsIO().save_checkpoint(state, path)
     again = SafetensorsIO().load_checkpoint(path)
-    moments = again.pop("optimizer_states")[0]["state"][0]
-    expected = state.pop("optimizer_states")[0]["state"][0]
-    assert torch.equal(moments["exp_avg"], expected["exp_avg"])
+    found = again.pop("optimizer_states")[0]["state"][0]
+    del state["optimizer_states"]
+    assert torch.equal(found["exp_avg"], moments["exp_avg"])
     assert torch.equal(again.pop("ints"), state.pop("ints"))
     assert again == state
     assert isinstance(again["betas"], tuple)
@@ -47,13 +46,10 @@ def test_weights_survive_and_others_are_refused(tmp_path) -> None:
     other = nn.Linear(3, 2)
     load_weights(other, path)
     assert torch.equal(model.weight, other.weight)
-    with pytest.raises(InputError, match="weights of another model"):
-        load_weights(nn.Linear(4, 2), path)
+    refuses("weights of another model .*size mismatch", load_weights, nn.Linear(4, 2), path)
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(InputError, match="cannot be read as safetensors"):
-        load_weights(other, path)
-    with pytest.raises(InputError, match="cannot be read as safetensors"):
-        load_weights(other, tmp_path / "none")
+    refuses("cannot be read as safetensors", load_weights, other, path)
+    refuses("cannot be read as safetensors", load_weights, other, tmp_path / "none")
 
 
 def test_tied_weights_are_saved(tmp_path) -> None:

@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from conftest import make_task, make_trials, tiny_config
+from conftest import make_task, make_trials, refuses, tiny_config
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from neuroblend.config import TrainingConfig
@@ -40,9 +40,7 @@ def unequal_task() -> Task:
     behavior = whole.behavior.copy()
     behavior[::3, 4:] = np.nan
     lengths = np.tile([12, 6, 12, 9], 10)
-    spikes = whole.spikes.copy()
-    for i, n in enumerate(lengths):
-        spikes[i, n:] = 0
+    spikes = np.where(np.arange(12)[:, None] < lengths[:, None, None], whole.spikes, 0)
     return make_task(make_trials(spikes=spikes, behavior=behavior, lengths=lengths))
 
 
@@ -140,16 +138,11 @@ def test_two_processes_give_the_gradients_of_one(what) -> None:
 
 @pytest.mark.slow
 def test_a_run_on_two_devices_ends_with_the_scores_of_one(tmp_path) -> None:
-
     model = {"name": "gru", "settings": {"width": 6, "dropout": 0.0}}
     distill = {"strategies": ["multitask"]}
     scores = []
     for n in (1, 2):
-        config = tiny_config(
-            model=model,
-            distill=distill,
-            training={"devices": n},
-        )
+        config = tiny_config(model=model, distill=distill, training={"devices": n})
         folder = run(make_trials(), tmp_path / str(n), config, jobs=1, quiet=True)
         scores.append(folder.results()["arms"])
     for arm in scores[0]:
@@ -169,8 +162,7 @@ def test_what_the_machine_cannot_do(changes, message, monkeypatch) -> None:
     settings = SETTINGS.model_copy(update=changes)
     if changes.get("devices") == 2:
         monkeypatch.setattr(devices, "n_devices", lambda device: 4)
-    with pytest.raises(InputError, match=message):
-        check_devices(settings, torch.device("cpu"), 24)
+    refuses(message, check_devices, settings, torch.device("cpu"), 24)
 
 
 def test_a_device_without_bf16_is_said_so(monkeypatch) -> None:

@@ -1,10 +1,9 @@
 import pytest
 import torch
-from conftest import make_task
+from conftest import make_task, make_trials, refuses
 from torch import nn
 
 from neuroblend.config import HideBins, HideEntries, TrainingConfig
-from neuroblend.errors import InputError
 from neuroblend.training.masking import EntryMask, TimeMask, mask_for
 
 
@@ -54,11 +53,9 @@ def test_something_is_always_hidden() -> None:
 
 
 def test_hidden_entries_show_the_shares_that_were_asked_for() -> None:
-    spikes = 1 + torch.arange(6).repeat(40, 50, 1) * 100 + torch.randint(0, 50, (40, 50, 6))
-    batch = make_task().batch("train")
-    batch = batch._replace(
-        spikes=spikes.float(), target=spikes.float(), scored=torch.zeros(spikes.shape).bool()
-    )
+    spikes = 1.0 + torch.arange(6).repeat(40, 50, 1) * 100 + torch.randint(0, 50, (40, 50, 6))
+    hidden = torch.zeros(spikes.shape, dtype=torch.bool)
+    batch = make_task().batch("train")._replace(spikes=spikes, target=spikes, scored=hidden)
     mask = TimeMask(0.4, random=0.3, kept=0.2)
     masked = mask(batch, 3)
     hidden = masked.scored.any(dim=2)
@@ -68,9 +65,8 @@ def test_hidden_entries_show_the_shares_that_were_asked_for() -> None:
     same = (shown == was).float().mean().item()
     assert same == pytest.approx(0.2 + 0.3 / 50, abs=0.03)  # a random one may be the same by chance
     drawn = (shown != 0) & (shown != was)
-    assert (
-        (shown[drawn] - 1) // 100 == (was[drawn] - 1) // 100
-    ).all()  # a count of the same neuron
+    # a count of the same neuron
+    assert ((shown[drawn] - 1) // 100 == (was[drawn] - 1) // 100).all()
     assert torch.equal(masked.spikes, mask(batch, 3).spikes)
     assert torch.equal(masked.scored, TimeMask(0.4)(batch, 3).scored)
 
@@ -108,8 +104,29 @@ def test_a_network_may_say_what_is_hidden_where_settings_do_not(given, default, 
     assert mask_for(TrainingConfig(**given), net) == wanted
 
 
+def test_entries_are_hidden_scored_and_the_rest_scaled_up() -> None:
+    task = make_task(make_trials(n_trials=300))
+    batch = task.batch("train")
+    masked = EntryMask(ratio=0.3)(batch, 1)
+    hidden = masked.scored[:, :, : task.spec.n_in]
+    assert hidden.float().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert torch.equal(masked.spikes[hidden], torch.zeros(int(hidden.sum())))
+    torch.testing.assert_close(masked.spikes[~hidden], batch.spikes[~hidden] / 0.7)
+    assert masked.spikes.mean().item() == pytest.approx(batch.spikes.mean().item(), rel=0.05)
+    assert masked.scored[:, :, task.spec.n_in :].all()
+    # entries, not bins: within a bin some are hidden and some are not
+    mixed = hidden.any(dim=2) & ~hidden.all(dim=2)
+    assert mixed.float().mean() > 0.8
+
+
+def test_the_same_seed_hides_the_same_entries() -> None:
+    batch = make_task().batch("train")
+    first, again, other = (EntryMask()(batch, seed).spikes for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
 def test_a_mask_that_does_not_exist_is_refused() -> None:
     net = nn.Identity()
     net.default_mask = "entry"
-    with pytest.raises(InputError, match="no mask 'entry': did you mean 'entries'"):
-        mask_for(TrainingConfig(), net)
+    refuses("no mask 'entry': did you mean 'entries'", mask_for, TrainingConfig(), net)

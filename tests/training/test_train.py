@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import make_task, make_trials
+from conftest import make_task, make_trials, refuses
 from torch import nn
 
 from neuroblend.config import HideBins, TrainingConfig
@@ -98,18 +98,13 @@ def test_masks_follow_the_settings_and_the_time_in_training(monkeypatch) -> None
 def test_the_best_validation_weights_are_kept() -> None:
     """A learning rate that wrecks the model late: the weights from before must come back."""
     task = make_task()
-    student = make_student(task)
-    history = train(student, task, settings=QUICK.model_copy(update={"epochs": 12, "lr": 0.3}))
+    student, short = make_student(task), make_student(task)
+    settings = QUICK.model_copy(update={"epochs": 12, "lr": 0.3})
+    history = train(student, task, settings=settings)
     best = int(history["epoch"].iloc[history["valid"].argmin()])
     assert best < 12
-    short = make_student(task)
     kept: list[dict] = []
-    train(
-        short,
-        task,
-        settings=QUICK.model_copy(update={"epochs": 12, "lr": 0.3}),
-        progress=lambda done, most: kept.append(weights(short)),
-    )
+    train(short, task, settings=settings, progress=lambda *_: kept.append(weights(short)))
     assert same(weights(student), kept[best - 1])
     assert not same(weights(student), kept[-1])
 
@@ -139,10 +134,6 @@ def test_every_weight_that_learns_is_trained_and_the_teacher_is_not() -> None:
     assert not objective.teacher.training
 
 
-class _Stop(Exception):
-    pass
-
-
 @pytest.mark.parametrize("at", [2, 5])
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypatch, at) -> None:
     task = make_task()
@@ -153,23 +144,15 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypat
 
     def stop(done: int, most: int) -> None:
         if done == at:
-            raise _Stop
+            raise KeyboardInterrupt
 
-    with pytest.raises(_Stop):
+    with pytest.raises(KeyboardInterrupt):
         train(make_student(task), task, make_objective(task), QUICK, 3, tmp_path, stop)
     assert (tmp_path / RESUME_FILE).is_file()
     torch.rand(7)  # whatever was drawn in between must not matter
-    seen: list[int] = []
-    resumed = make_student(task, seed=77)
-    again = train(
-        resumed,
-        task,
-        make_objective(task),
-        QUICK,
-        3,
-        tmp_path,
-        lambda done, most: seen.append(done),
-    )
+    resumed, seen = make_student(task, seed=77), []
+    given = (task, make_objective(task), QUICK, 3, tmp_path)
+    again = train(resumed, *given, lambda done, most: seen.append(done))
     assert seen[0] == at
     assert same(weights(whole), weights(resumed))
     np.testing.assert_array_equal(history.to_numpy(), again.to_numpy())
@@ -254,8 +237,7 @@ def test_precision_bf16_agrees_with_single() -> None:
 def test_an_output_that_would_be_broadcast_or_is_no_tensor_is_refused(forward, message) -> None:
     task = make_task()
     student = Student(nn.Linear(task.spec.n_in, task.spec.n_out), forward)
-    with pytest.raises(InputError, match=message):
-        train(student, task, settings=QUICK)
+    refuses(message, train, student, task, settings=QUICK)
     own = TrainingConfig(epochs=1, batch_size=24, accelerator="cpu")
 
     def objective(model, batch):

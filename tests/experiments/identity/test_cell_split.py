@@ -3,8 +3,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from conftest import refuses
 
-from neuroblend.errors import InputError
 from neuroblend.experiments.identity.split import (
     NeuronSplit,
     split_animals,
@@ -109,6 +109,4 @@ def test_a_class_that_is_too_small_is_left_out_and_said() -> None:
     ],
 )
 def test_what_cannot_be_split_is_said_in_a_line(call, message) -> None:
-    with pytest.raises(InputError, match=message) as error:
-        call()
-    assert "\n" not in str(error.value)
+    refuses(message, call)

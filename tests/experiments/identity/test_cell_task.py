@@ -3,9 +3,11 @@
 Activity is a code of cell and frame here, so that a window can be traced to where it was cut.
 """
 
+import conftest
 import numpy as np
 import pytest
 import torch
+from conftest import refuses
 
 from neuroblend.data.calcium.session import CalciumSession
 from neuroblend.errors import InputError
@@ -31,17 +33,12 @@ def make_session(name="a", n_frames=100, seed=0, **changes) -> CalciumSession:
     ).astype(np.float32)
     behavior[3:6, 1] = np.nan
     given = {
-        "name": name,
-        "animal": "m",
         "activity": rng.exponential(size=(n_frames, len(cells))).astype(np.float32),
-        "frame_s": 0.25,
-        "labels": {},
-        "neuron_id": np.array(cells),
         "behavior": behavior,
         "behavior_names": NAMES,
         "position": rng.uniform(0, 500, (len(cells), 3)).astype(np.float32),
     }
-    return CalciumSession(**(given | changes))
+    return conftest.make_session(name, n_frames, cells, **(given | changes))
 
 
 @pytest.fixture
@@ -277,13 +274,10 @@ def test_a_session_of_tested_cells_alone_is_met_later(sessions) -> None:
 def test_a_session_that_is_too_short_says_how_long_it_must_be() -> None:
     for window in (7, 10, 33):
         least = round(window / VALID_SHARE)
-        CellTask.of([make_session("a", least)], TESTED, window)
-        with pytest.raises(
-            InputError,
-            match=f"^b: {least - 1} frames, wanted {least} or more for windows of {window}; "
-            "lower it with --window",
-        ):
-            CellTask.of([make_session("a", least), make_session("b", least - 1)], TESTED, window)
+        first, second = make_session("a", least), make_session("b", least - 1)
+        CellTask.of([first], TESTED, window)
+        wanted = f"wanted {least} or more for windows of {window}; lower it with --window"
+        refuses(f"^b: {least - 1} frames, {wanted}", CellTask.of, [first, second], TESTED, window)
 
 
 @pytest.mark.parametrize(
@@ -298,8 +292,7 @@ def test_a_session_that_is_too_short_says_how_long_it_must_be() -> None:
     ],
 )
 def test_behavior_that_differs_is_refused(changes, message) -> None:
-    with pytest.raises(InputError, match=message):
-        CellTask.of([make_session("a"), make_session("b", **changes)], TESTED, WINDOW)
+    refuses(message, CellTask.of, [make_session("a"), make_session("b", **changes)], TESTED, WINDOW)
 
 
 def test_something_must_be_left_to_learn_from() -> None:

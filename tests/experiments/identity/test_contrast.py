@@ -73,10 +73,8 @@ def test_slow_cells_are_told_from_fast_ones() -> None:
     slow = np.array([name.startswith("slow") for name in task.cells])
     known = task.spec.reference.numpy()
     centres = [vectors[known & kind].mean(axis=0) for kind in (slow, ~slow)]
-    nearer_slow = np.linalg.norm(vectors - centres[0], axis=1) < np.linalg.norm(
-        vectors - centres[1], axis=1
-    )
-    assert (nearer_slow[~known] == slow[~known]).all()
+    to_slow, to_fast = (np.linalg.norm(vectors - centre, axis=1) for centre in centres)
+    assert ((to_slow < to_fast)[~known] == slow[~known]).all()
 
 
 def test_a_session_of_tested_cells_alone_is_encoded() -> None:

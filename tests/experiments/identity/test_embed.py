@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import conftest
 import numpy as np
 import pytest
 import torch
@@ -36,15 +37,12 @@ def make_session(name: str, n_frames: int) -> CalciumSession:
     noise = rng.normal(size=(n_frames, 10))
     noise[:, ::2] = lfilter([1], [1, -0.9], noise[:, ::2], axis=0)
     behavior = lfilter([1], [1, -0.9], rng.normal(size=(n_frames, D)), axis=0)
-    return CalciumSession(
-        name=name,
-        animal="m",
+    return conftest.make_session(
+        name,
+        n_frames,
+        [name_of(cell) for cell in CELLS[name]],
         activity=np.exp(noise / noise.std(axis=0) / 2).astype(np.float32),
-        frame_s=0.25,
-        labels={},
-        neuron_id=np.array([name_of(cell) for cell in CELLS[name]]),
         behavior=behavior.astype(np.float32),
-        behavior_names=("speed", "pupil"),
     )
 
 
@@ -284,15 +282,9 @@ def test_the_loss_is_the_sum_over_neurons_of_error_and_penalty() -> None:
     scored[:, :, 2] = False
     table, neurons = torch.randn(6, 4), torch.tensor([5, 0, 3])
     expected = 0.0
-    for n, cell in enumerate(neurons.tolist()):
-        errors = [
-            (predicted[b, t, n] - target[b, t, n]).item() ** 2
-            for b in range(2)
-            for t in range(5)
-            if scored[b, t, n]
-        ]
-        expected += sum(errors) / max(len(errors), 1)
-        expected += RIDGE * sum(value**2 for value in table[cell].tolist())
+    for n, cell in enumerate(neurons):
+        errors = (predicted - target)[:, :, n][scored[:, :, n]].numpy()
+        expected += RIDGE * sum(table[cell].numpy() ** 2) + (np.mean(errors**2) if n < 2 else 0)
     batch = Batch(target, None, target, scored, neurons=neurons)
     assert _loss(predicted, batch, table).item() == pytest.approx(expected, rel=1e-5)
 

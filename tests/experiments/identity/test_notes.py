@@ -1,7 +1,9 @@
 """What is said of sessions before anything is learned from them."""
 
 from dataclasses import replace
+from functools import partial
 
+import conftest
 import numpy as np
 import pytest
 
@@ -9,21 +11,8 @@ from neuroblend.data.calcium.session import CalciumSession
 from neuroblend.errors import InputError
 from neuroblend.experiments.identity.notes import notes_on_behavior, notes_on_sessions
 
-
-def make_session(name="a", ids=("m/1", "m/2", "m/3", "m/4"), **changes) -> CalciumSession:
-    rng = np.random.default_rng(0)
-    session = CalciumSession(
-        name=name,
-        animal="m",
-        activity=rng.random((20, len(ids)), dtype=np.float32),
-        frame_s=0.25,
-        labels={},
-        neuron_id=np.array(ids),
-        behavior=rng.random((20, 2), dtype=np.float32),
-        behavior_names=("speed", "pupil"),
-        position=np.array([[0, 0], [50, 0], [0, 50], [900, 0]], np.float32)[: len(ids)],
-    )
-    return replace(session, **changes)
+POSITION = np.array([[0, 0], [50, 0], [0, 50], [900, 0]], np.float32)
+make_session = partial(conftest.make_session, ids=("m/1", "m/2", "m/3", "m/4"), position=POSITION)
 
 
 def said(*sessions: CalciumSession, radius=65.0) -> str:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from conftest import refuses
+
+from neuroblend.engine.folder import RunFolder
+from neuroblend.report.page import write_report
+from neuroblend.report.verdict import verdict
 
 
 class Page(HTMLParser):
@@ -57,3 +66,29 @@ def check_nothing_is_fetched(html: str) -> None:
             assert reference.startswith(("data:", "#")), reference
         assert "@import" not in document
         assert not {"script", "link", "iframe", "object"} & set(page.tags)
+
+
+def check_verdict(folder: RunFolder, html: str) -> None:
+    """The page tells the verdict on its results, with each caveat."""
+    found, text = verdict(folder.results()), Page(html).text
+    assert f'class="verdict {found.outcome}"' in html
+    for sentence in (found.sentence, *(caveat.text for caveat in found.caveats)):
+        assert sentence in text
+
+
+def check_same_everywhere(folder: RunFolder, html: str, elsewhere: Path) -> None:
+    """The page is the same at every call, and wherever it is called."""
+    shutil.copytree(folder.path, elsewhere / folder.path.name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        again = write_report(RunFolder(Path(folder.path.name)))
+        assert again.read_bytes() == html.encode()
+
+
+def check_unfinished_is_refused(folder: RunFolder, elsewhere: Path) -> None:
+    """Where there are no results there is no page."""
+    unfinished = shutil.copytree(folder.path, elsewhere / "unfinished")
+    (unfinished / "results.json").unlink()
+    (unfinished / "report.html").unlink(missing_ok=True)
+    refuses(r"results\.json", write_report, RunFolder(unfinished))
+    assert not (unfinished / "report.html").exists()
