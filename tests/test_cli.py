@@ -113,13 +113,15 @@ def test_settings_keep_their_source_and_types(finished) -> None:
     succeeds(
         "run", "--config", "runs/mine/config.yaml", "--out", "runs/again", "--jobs", 1, "-q",
         "--set", "model.settings.bidirectional=false", "--set", "distill.strategies=[feature]",
-        "--set", "training.lr=2e-3", "--set", "data.behavior=null", cwd=folder,
+        "--set", "training.lr=2e-3", "--set", "data.behavior=null",
+        "--set", "training.mask.kind=bins", "--set", "training.mask.span=3", cwd=folder,
     )  # fmt: skip
     config = yaml.safe_load((folder / "runs/again/config.yaml").read_text())
     assert config["data"]["source"].endswith("mine.npz")
     assert config["model"]["settings"] == {"bidirectional": False}
     assert config["distill"]["strategies"] == ["feature"]
     assert config["training"]["lr"] == 0.002
+    assert config["training"]["mask"]["span"] == 3
     assert config["data"]["behavior"] is None
 
 

@@ -31,14 +31,28 @@ def _as_name(given: Any) -> Any:
     if module == "__main__":
         import __main__  # noqa: PLC0415  # the script that runs, which workers import by its name
 
-        module = Path(getattr(__main__, "__file__", "__main__")).stem
-    if not module or not name.isidentifier():
-        raise ValueError("wanted a class or function at the top of a module, or its name")
+        spec = getattr(__main__, "__spec__", None)
+        module = spec.name if spec else Path(getattr(__main__, "__file__", "")).stem
+    parts = [*module.split("."), name]
+    if not all(part.isidentifier() for part in parts):
+        raise ValueError(
+            f"{name}: wanted a class or function at the top of a module that can be imported, not "
+            "of a notebook or of a script whose name is no identifier; or package.module:attribute"
+        )
     return f"{module}:{name}"
+
+
+def _as_several(given: Any) -> Any:
+    """Return one name, or names joined by commas, as several."""
+    if isinstance(given, str):
+        return [name.strip() for name in given.split(",") if name.strip()]
+    return [given] if callable(given) else given
 
 
 Name = Annotated[str, BeforeValidator(_as_name)]
 """A registered name, ``package.module:attribute``, or the class or function itself."""
+
+Names = Annotated[tuple[Name, ...], BeforeValidator(_as_several)]
 
 
 class Settings(BaseModel):
@@ -152,7 +166,7 @@ class GuidanceConfig(Settings):
         multitask_weight: Weight of the behavior read-out, where ``multitask`` takes part.
     """
 
-    strategies: tuple[Name, ...]
+    strategies: Names
     alpha: float = Field(0.2, ge=0, le=1)
     multitask_weight: float = Field(0.1, gt=0)
 

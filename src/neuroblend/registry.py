@@ -38,29 +38,9 @@ class Strategy:
     wants_teacher: bool = True
 
 
-@dataclass(frozen=True)
-class ExperimentEntry:
-    """An experiment that a name refers to.
-
-    Attributes:
-        target: ``module:attribute`` of its class.
-        page: ``module:attribute`` of what its page has beside the common parts; ``None`` for
-            nothing.
-    """
-
-    target: str
-    page: str | None = None
-
-
 EXPERIMENTS = {
-    "decoding": ExperimentEntry(
-        "neuroblend.experiments.decoding.experiment:Decoding",
-        "neuroblend.report.decoding.page:page",
-    ),
-    "identity": ExperimentEntry(
-        "neuroblend.experiments.identity.experiment:Identity",
-        "neuroblend.report.identity.page:page",
-    ),
+    "decoding": "neuroblend.experiments.decoding.experiment:Decoding",
+    "identity": "neuroblend.experiments.identity.experiment:Identity",
 }
 
 MODELS = {
@@ -99,13 +79,13 @@ TERM_SETTINGS = ("layer", "layers", "normalisation")
 """What the class of a strategy may be given, by name."""
 
 
-def find_experiment(kind: str) -> ExperimentEntry:
-    """Return the experiment called ``kind``, or the user's own for ``package.module:class``.
+def find_experiment(kind: str) -> str:
+    """Return the target of the experiment called ``kind``, or the user's own.
 
     Raises:
         InputError: There is no such experiment.
     """
-    return ExperimentEntry(kind) if ":" in kind else _known("kind of experiment", kind, EXPERIMENTS)
+    return kind if ":" in kind else _known("kind of experiment", kind, EXPERIMENTS)
 
 
 def find_model(name: str) -> Model:
@@ -196,11 +176,11 @@ def load(target: str) -> Callable[..., Any]:
         raise InputError(f"'{target}': wanted package.module:attribute")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may do anything
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{target}: cannot import '{module_name}' ({why})") from error
     if not callable(found := getattr(module, attribute, None)):
-        names = [name for name in vars(module) if not name.startswith("_")]
+        names = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
         raise InputError(f"{target}: no '{attribute}' to call; {nearest(attribute, names)}")
     built: Callable[..., Any] = found
     return built

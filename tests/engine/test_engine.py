@@ -62,6 +62,7 @@ def test_it_resumes_and_runs_in_workers(finished, tmp_path, monkeypatch) -> None
         ({"kind": "decodin"}, "unknown kind of experiment 'decodin': did you mean 'decoding'"),
         ({"kind": "toy:Tin"}, "toy:Tin: no 'Tin' to call; .*Toy"),
         ({"kind": "tin:Toy"}, "cannot import 'tin'"),
+        ({"kind": "toy:make_trials"}, "kind toy:make_trials: wanted a class derived from"),
         ({"training": {}}, "names no kind of experiment, so it is of an older layout"),
         ([], "names no kind of experiment"),
         ({"kind": "toy:Toy", "seed": 3}, "unknown setting 'seed': did you mean 'seeds'"),
@@ -100,6 +101,16 @@ NoScalar = answers(lambda pair, loss: pair.student.log_rates)
 NotANumber = answers(lambda pair, loss: loss * float("nan"))
 Raises = answers(lambda pair, loss: {}["velocity"])
 Careless = answers(lambda pair, loss: 0.0)
+Whole = answers(lambda pair, loss: torch.tensor(1))
+
+
+class BadLayers(Own):
+    layers = ("norm",)
+
+
+class Unprepared(Own):
+    def prepare(self, pair):
+        raise KeyError("width")
 
 
 class Undecided(Own):
@@ -133,8 +144,11 @@ def test_a_strategy_of_ones_own_is_an_arm(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("OtherLayer", "no layer 'norn': did you mean 'norm'"),
-        ("NoScalar", r"NoScalar: found shape \(2, 12, 10\), wanted a scalar tensor"),
+        ("OtherLayer", "strategy .*OtherLayer: no layer 'norn': did you mean 'norm'"),
+        ("BadLayers", r"found layers \('norm',\), wanted pairs"),
+        ("Unprepared", "Unprepared: in prepare, it fails .KeyError: 'width'"),
+        ("Whole", "found shape .* of torch.int64, wanted a scalar tensor of floats"),
+        ("NoScalar", r"NoScalar: found shape \(2, 12, 10\) of torch.float32, wanted a scalar"),
         ("NotANumber", "NotANumber: gives nan, wanted a number"),
         ("Raises", "Raises: it fails .KeyError: 'velocity'"),
         ("Undecided", "found wants_teacher None, wanted a class with an attribute"),
@@ -202,3 +216,25 @@ def test_a_fusion_of_ones_own_is_used_or_refused_in_a_line(tmp_path) -> None:
 @pytest.mark.parametrize("wrong", [3, "fast", ["hard"]])
 def test_settings_of_another_type_are_refused(wrong, tmp_path) -> None:
     refuses("wanted settings", nb.run, make_trials(), tmp_path / "run", wrong)
+
+
+def test_a_run_is_given_by_a_dict_of_any_kind_and_found_by_its_path(finished, tmp_path) -> None:
+    content = yaml.safe_load((finished.path / "config.yaml").read_text())
+    assert nb.run(3, tmp_path / "a", content).results() == finished.results()
+    assert nb.write_report(str(finished.path)).is_file()
+    refuses("not the folder of a run", nb.RunFolder(tmp_path / "none").results)
+    refuses("no arm 'harf': did you mean 'hard'", finished.find, "harf", 0, None)
+    refuses("found int, wanted a file, 'simulated' or Trials", nb.run, 3, tmp_path / "b")
+
+
+def test_an_objective_takes_names_and_objects() -> None:
+    teacher = nb.Teacher(nn.Linear(2, 2), lambda net, batch: net(batch.spikes))
+    for terms in ("hard+soft", ["hard", "soft"], {"x": "hard+soft"}):
+        assert list(nb.Objective(terms, teacher).terms) == ["hard", "soft"]
+    own = Own()
+    assert nb.Objective(own, teacher).terms == {"own": own}
+    assert list(nb.Objective(["hard", own], teacher).terms) == ["hard", "own"]
+    refuses("looks at a layer of the network; wanted layer=", nb.Objective, "feature", teacher)
+    for wrong in (Own, 3, {"a": None}):
+        refuses("objective: found .* wanted a callable", nb.Objective, wrong, teacher)
+    refuses("found fusion 'concat', wanted a callable", nb.Teacher, nn.Linear(2, 2), "concat")

@@ -20,7 +20,7 @@ from neuroblend.cli.options import (
 from neuroblend.cli.settings import settings_of
 from neuroblend.config import ExperimentConfig
 from neuroblend.experiments.decoding.settings import RunConfig
-from neuroblend.experiments.identity.references import REFERENCES
+from neuroblend.experiments.identity.references import CELL_REFERENCES
 from neuroblend.experiments.identity.settings import IdentityConfig
 
 
@@ -158,7 +158,7 @@ def identity(
     ] = None,
     references: Annotated[
         str | None,
-        typer.Option(help=f"Joined by commas: {', '.join(REFERENCES)}."),
+        typer.Option(help=f"Joined by commas: {', '.join(CELL_REFERENCES)}."),
     ] = None,
     labels: Annotated[
         str | None, typer.Option(help="What to classify cells by.  [default: subclass,ei or all]")

@@ -65,7 +65,10 @@ def _scalar(text: str) -> Any:
 
 def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
     for part in path[:-1]:
-        tree = tree.setdefault(part, {})
+        held = tree.get(part)
+        if held is None or (part == "mask" and isinstance(held, str)):  # a kind alone
+            tree[part] = {} if held is None else {"kind": held}
+        tree = tree[part]
         if not isinstance(tree, dict):
             raise InputError(f"--set {'.'.join(path)}: '{part}' has no settings within")
     tree[path[-1]] = value

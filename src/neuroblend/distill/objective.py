@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
 from neuroblend.distill.reduce import mean_over
-from neuroblend.distill.terms import build_terms
+from neuroblend.distill.terms import Terms, as_terms
 from neuroblend.errors import InputError, blamed_on, nearest
 from neuroblend.privilege.roles import Teacher
 from neuroblend.task.batch import Batch
@@ -108,8 +108,9 @@ class Objective(nn.Module):
     ``objective(model, batch) -> {"loss": ..., "task": ..., name: ...}``.
 
     Args:
-        terms: Loss terms by name, or names of strategies joined by ``+`` (see
-            :func:`~neuroblend.distill.terms.build_terms`); none for a baseline or a teacher.
+        terms: Loss terms by name; or one or several of them, each an object or the name of a
+            strategy (see :func:`~neuroblend.distill.terms.as_terms`); none for a baseline or a
+            teacher.
         teacher: A trained teacher, which is frozen; wanted if and only if a term wants it.
         alpha: Weight of the task against the distillation terms, 0 to 1.
         weights: Weight of each term that wants no teacher, by name; 0.1 where not given.
@@ -133,7 +134,7 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        terms: Mapping[str, DistillLoss] | str | None = None,
+        terms: Terms | None = None,
         teacher: Teacher | None = None,
         alpha: float = 0.2,
         weights: Mapping[str, float] | None = None,
@@ -145,7 +146,7 @@ class Objective(nn.Module):
         super().__init__()
         self.task_loss = task_loss
         self.progress = 1.0
-        self.terms = dict(build_terms(terms, layer) if isinstance(terms, str) else terms or {})
+        self.terms = as_terms(terms, layer)
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha: found {alpha:g}, wanted 0 to 1")
         guided = [name for name, term in self.terms.items() if term.wants_teacher]
@@ -193,9 +194,10 @@ class Objective(nn.Module):
             if self._wants_cache and self.teacher is not None:
                 self._cached = cached_output(self.teacher, batch, self._layers(1))
         model.train(was_training)
-        for term in self.modules_of_terms:
-            if isinstance(term, Prepared):
-                term.prepare(pair)
+        for name, term in self.terms.items():
+            if isinstance(term, nn.Module) and isinstance(term, Prepared):
+                with blamed_on(f"strategy {name}: in prepare,"):
+                    term.prepare(pair)
 
     def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the loss to follow, the task's and each term's, all scalars."""
@@ -253,9 +255,11 @@ def _value(name: str, term: DistillLoss, pair: Pair) -> Tensor:
     """
     with blamed_on(f"strategy {name}:"):
         value: object = term(pair)
-    if not isinstance(value, Tensor) or value.ndim:
-        found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise InputError(f"strategy {name}: found {found}, wanted a scalar tensor")
+    if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
+        found = type(value).__name__
+        if isinstance(value, Tensor):
+            found = f"shape {tuple(value.shape)} of {value.dtype}"
+        raise InputError(f"strategy {name}: found {found}, wanted a scalar tensor of floats")
     return value
 
 

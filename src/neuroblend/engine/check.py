@@ -6,6 +6,7 @@ import torch
 
 from neuroblend.distill.objective import Objective
 from neuroblend.errors import InputError
+from neuroblend.files import errors_of
 from neuroblend.privilege.roles import Student
 from neuroblend.task.batch import Batch
 
@@ -23,7 +24,8 @@ def check_objective(objective: Objective, model: Student, batch: Batch) -> None:
     """
     tried = copy.deepcopy(model)
     with torch.random.fork_rng():
-        objective.prepare(tried, batch)
+        with errors_of(f"strategy {'+'.join(objective.terms)}"):
+            objective.prepare(tried, batch)
         tried.train()
         parts = objective(tried, batch)
         for name, value in parts.items():

@@ -80,13 +80,15 @@ class Experiment(Protocol):
 
     A class that derives from this one is an experiment; what has a body here is a default. Data,
     splits and tasks are the experiment's own: data have a ``name``, ``notes`` and a readable
-    ``repr``, a split has ``seed``, ``fold`` and ``to_json()``, and a task is a
+    ``repr``, a split has ``seed``, ``fold``, ``n_tested`` and ``to_json()``, and a task is a
     :class:`~neuroblend.training.train.Trainable`.
 
     Attributes:
         kind: Its name in ``config.yaml``: registered, or ``package.module:class``.
         settings: The class of its settings.
         metrics: Its scores by name, headlines first.
+        page: ``package.module:function`` of what its page adds (a
+            :class:`~neuroblend.report.face.Face`); ``None`` for nothing.
         split_type: The class of its splits, with ``from_json(stored)``.
         config: Its settings.
     """
@@ -94,6 +96,7 @@ class Experiment(Protocol):
     kind: ClassVar[str]
     settings: ClassVar[type[ExperimentConfig]]
     metrics: ClassVar[Mapping[str, Metric]]
+    page: ClassVar[str | None] = None
     split_type: ClassVar[Any]
     config: Any
 
@@ -123,10 +126,14 @@ class Experiment(Protocol):
         """Return a split for each seed and fold."""
 
     def arms(self) -> list[Arm]:
-        """Return all arms, the teacher first."""
+        """Return all arms, the teacher first, ``baseline`` among them, to which others compare."""
 
     def task(self, data: Any, split: Any) -> Any:
         """Return what models train on under a split."""
+
+    def trains_on(self, arm: Arm, task: Any) -> Any:
+        """Return what an arm trains on, for one that does not train on the task itself."""
+        return task
 
     def check(self, task: Any) -> None:
         """Try the networks of all arms on a little of the task, before anything is written."""

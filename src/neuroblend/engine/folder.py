@@ -29,9 +29,22 @@ from neuroblend.config import ExperimentConfig, parse_settings
 from neuroblend.engine.arm import Fit
 from neuroblend.engine.experiment import Experiment
 from neuroblend.engine.source import source_state
-from neuroblend.errors import InputError
+from neuroblend.errors import InputError, nearest
 from neuroblend.files import read_json, write_json
 from neuroblend.registry import find_experiment, load
+
+
+def experiment_class(kind: str) -> type[Experiment]:
+    """Return the class of experiments called ``kind``.
+
+    Raises:
+        InputError: There is none such, or what has that name is no experiment.
+    """
+    found: Any = load(find_experiment(kind))
+    if Experiment not in getattr(found, "__mro__", ()):
+        raise InputError(f"kind {kind}: wanted a class derived from engine.experiment.Experiment")
+    made: type[Experiment] = found
+    return made
 
 
 def bind(config: ExperimentConfig) -> Experiment:
@@ -40,8 +53,7 @@ def bind(config: ExperimentConfig) -> Experiment:
     Raises:
         InputError: There is no such experiment.
     """
-    experiment: Experiment = load(find_experiment(config.kind).target)(config)
-    return experiment
+    return experiment_class(config.kind)(config)
 
 
 @dataclass(frozen=True)
@@ -84,8 +96,6 @@ class RunFolder:
             InputError: It is not the folder of a run, or of one that this version cannot read.
         """
         folder = cls(Path(path))
-        if not (folder.path / "config.yaml").is_file():
-            raise InputError(f"{path}: not the folder of a run (no config.yaml)")
         _ = folder.experiment
         return folder
 
@@ -128,6 +138,8 @@ class RunFolder:
             InputError: The run's kind is unknown, its layout older, or a setting cannot be used.
         """
         file = self.path / "config.yaml"
+        if not file.is_file():
+            raise InputError(f"{self.path}: not the folder of a run (no config.yaml)")
         try:
             content = yaml.safe_load(file.read_text())
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -138,7 +150,7 @@ class RunFolder:
                 "command again with another --out"
             )
         try:
-            kind: type[Experiment] = load(find_experiment(content["kind"]).target)  # type: ignore[assignment]
+            kind = experiment_class(content["kind"])
         except InputError as error:
             raise InputError(f"{file}: {error}") from None
         return kind(parse_settings(kind.settings, content, str(file)))
@@ -170,9 +182,15 @@ class RunFolder:
         return [Fit(arm, *place) for arm in self.experiment.arms() for place in places]
 
     def find(self, arm: str, seed: int, fold: int | None) -> Fit:
-        """Return the fit of an arm that is there, under one split."""
-        found = next(found for found in self.experiment.arms() if found.name == arm)
-        return Fit(found, seed, fold)
+        """Return the fit of an arm under one split.
+
+        Raises:
+            InputError: There is no such arm.
+        """
+        arms = {found.name: found for found in self.experiment.arms()}
+        if arm not in arms:
+            raise InputError(f"{self.path}: no arm '{arm}': {nearest(arm, arms)}")
+        return Fit(arms[arm], seed, fold)
 
     def of(self, fit: Fit) -> Path:
         """Return the folder of one fit."""
@@ -211,6 +229,7 @@ class RunFolder:
             InputError: It is not there or is damaged.
         """
         file = self.path / name
+        _ = self.experiment
         if not file.is_file():
             raise InputError(f"{file}: not there; give the same command again to finish")
         return read_json(file)

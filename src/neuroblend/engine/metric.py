@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
+from neuroblend.errors import InputError, nearest
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -28,5 +30,12 @@ class Metric:
 
 
 def metric_of(name: str, metrics: Mapping[str, Metric]) -> Metric:
-    """Return the metric that the score ``name`` is of, such as ``behavior_r2/hand_x``."""
-    return next(metrics[part] for part in name.split("/") if part in metrics)
+    """Return the metric that the score ``name`` is of, such as ``behavior_r2/hand_x``.
+
+    Raises:
+        InputError: It is of none.
+    """
+    for part in name.split("/"):
+        if part in metrics:
+            return metrics[part]
+    raise InputError(f"score '{name}': of no metric of the experiment; {nearest(name, metrics)}")

@@ -51,6 +51,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
         **experiment.summary(folder),
         "candidates": [arm.name for arm in arms if arm.candidate],
         "references": [arm.name for arm in arms if arm.is_reference],
+        "needs_teacher": [arm.name for arm in arms if arm.needs_teacher],
         "sees_behavior": [arm.name for arm in arms if arm.sees_behavior],
         "selected": experiment.select(
             _valid_scores(folder), [arm.name for arm in arms if arm.candidate]

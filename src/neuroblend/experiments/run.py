@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroblend.config import ExperimentConfig, parse_settings
-from neuroblend.engine.folder import RunFolder, bind
+from neuroblend.engine.folder import RunFolder, bind, experiment_class
 from neuroblend.engine.run import run_experiment
 from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.settings import RunConfig
@@ -27,8 +27,8 @@ def run(
         source: For decoding a file, ``"simulated"``, or trials; for identity a folder or file, as
             :func:`~neuroblend.data.calcium.read.read_sessions` takes it.
         out: Folder of the run. It appears only once the input was found good.
-        config: Settings, whose class decides the experiment, or those of decoding as nested
-            mappings; decoding with its defaults where ``None``.
+        config: Settings, whose class decides the experiment, or nested mappings, whose ``kind``
+            does; decoding with its defaults where ``None``.
         jobs: Worker processes; ``None`` for one a core. With more than one, a script needs the
             usual ``if __name__ == "__main__":``.
         quiet: Whether to do without progress bars.
@@ -41,7 +41,9 @@ def run(
         InputError: The data or a setting cannot be used, or ``out`` holds another run.
     """
     if config is None or isinstance(config, dict):
-        config = parse_settings(RunConfig, config or {})
+        config = config or {}
+        kind = experiment_class(str(config.get("kind", RunConfig.kind)))
+        config = parse_settings(kind.settings, config)
     if not isinstance(config, ExperimentConfig):
         raise InputError(
             f"config: found {type(config).__name__}, wanted settings such as RunConfig, or a dict"

@@ -50,9 +50,9 @@ class NuCLR(nn.Module):
         single = activity.transpose(1, 2).flatten(0, 1)[:, None]  # (B N, 1, W)
         own = nn.functional.gelu(self.own(single))
         own = own.view(n_windows, n_neurons, *own.shape[1:])  # (B, N, F, T)
-        told = self.others(own.transpose(2, 3)).transpose(2, 3)  # (B, N, F, T)
-        weight = company.to(told.dtype)[None, :, None, None]
-        total = (told * weight).sum(dim=1, keepdim=True) - told * weight
+        seen = self.others(own.transpose(2, 3)).transpose(2, 3)  # (B, N, F, T)
+        weight = company.to(seen.dtype)[None, :, None, None]
+        total = (seen * weight).sum(dim=1, keepdim=True) - seen * weight
         n_others = weight.sum(dim=1, keepdim=True) - weight
         others = nn.functional.gelu(total / n_others.clamp_min(1))
         joint = torch.cat([own, others], dim=2).flatten(0, 1)  # (B N, 2 F, T)

@@ -29,7 +29,7 @@ NS_PER_US = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
+class BinWindows:
     """Which bins each trial covers.
 
     Attributes:
@@ -51,10 +51,10 @@ class Windows:
         """(B,) bins."""
         return self.last - self.first + 1
 
-    def take(self, keep: Bools) -> Windows:
+    def take(self, keep: Bools) -> BinWindows:
         """Return some of the trials."""
         row, first, last, origin = (a[keep] for a in (self.row, self.first, self.last, self.origin))
-        return Windows(row, first, last, origin, self.overlaps[keep])
+        return BinWindows(row, first, last, origin, self.overlaps[keep])
 
 
 class TensorMaker:
@@ -274,21 +274,21 @@ class TensorMaker:
         end = self.dataset.window_ms[1]
         return self._placed(split, (end, end + self.dataset.forward_ms)).first
 
-    def _placed(self, split: str, range_ms: tuple[int, int] | None = None) -> Windows:
+    def _placed(self, split: str, range_ms: tuple[int, int] | None = None) -> BinWindows:
         """Return where the trials of a split are, jitter included; by default their window."""
         range_ms = range_ms or self.dataset.window_ms
         return self._windows(self.rows(split), self._jitter_ms(split), range_ms, True)
 
     def _windows(
         self, rows: Ints, jitter_ms: Floats, range_ms: tuple[int, int], overlap: bool
-    ) -> Windows:
+    ) -> BinWindows:
         """Return the bins that begin within ``range_ms`` of each trial's alignment."""
         at = self._times(self.dataset.align)[rows]
         at = np.where(at == NO_TIME, NO_TIME, at + (jitter_ms * NS_PER_MS).astype(np.int64))
         start, end = (at + edge * NS_PER_MS for edge in range_ms)
         return self._between(rows, at, start, end, overlap)
 
-    def _between(self, rows: Ints, at: Ints, start: Ints, end: Ints, overlap: bool) -> Windows:
+    def _between(self, rows: Ints, at: Ints, start: Ints, end: Ints, overlap: bool) -> BinWindows:
         """Return the bins that begin from ``start`` on and before ``end``, all in ns.
 
         The last microsecond before an end does not count, and a trial that may not overlap ends
@@ -303,7 +303,7 @@ class TensorMaker:
             end = np.where(overlaps, bound - NS_PER_US, end)
         first = np.maximum(-(-start // width), 0)
         last = np.minimum(end // width, self.n_bins - 1)
-        return Windows(rows, first, last, -(-at // width), overlaps)
+        return BinWindows(rows, first, last, -(-at // width), overlaps)
 
     def _next_starts(self, rows: Ints) -> Ints:
         """Return for each trial when the trial after the next one given starts."""
@@ -370,7 +370,7 @@ class TensorMaker:
             raise InputError(f"{dataset.name}: no {split} trial is left ({self.notes[-1]})")
         return rows[keep]
 
-    def _check_apart(self, windows: Windows) -> None:
+    def _check_apart(self, windows: BinWindows) -> None:
         """Refuse trials to train on that reach into the next, where they may not."""
         dataset = self.dataset
         if dataset.overlap or not windows.overlaps.any():
@@ -389,7 +389,7 @@ class TensorMaker:
         bins = np.arange(n_bins)
         return (bins < stop) & (bins >= stop - self._scored(rows).length[:, None])
 
-    def _scored(self, rows: Ints) -> Windows:
+    def _scored(self, rows: Ints) -> BinWindows:
         """Return the bins of trials, without jitter or overlap, that are scored."""
         if self.dataset.eval_start is None:
             return self._windows(rows, np.zeros(rows.size), self.dataset.window_ms, False)
@@ -454,7 +454,7 @@ class _Smoother:
         self.spike_of = np.repeat(np.arange(len(trains)), [train.size for train in trains])[order]
         self._matrices: dict[int, Floats] = {}
 
-    def mean(self, windows: Windows) -> Floats:
+    def mean(self, windows: BinWindows) -> Floats:
         """Return (rows, N) mean over trials of each bin relative to the alignment."""
         low = int((windows.first - windows.origin).min())
         n_rows = int((windows.last - windows.origin).max()) - low + 1
@@ -527,7 +527,7 @@ def _runs(seen: Bools) -> tuple[Ints, Ints]:
     return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
 
 
-def _fitted(rows: Floats, windows: Windows, n_bins: int, at_end: bool) -> Floats:
+def _fitted(rows: Floats, windows: BinWindows, n_bins: int, at_end: bool) -> Floats:
     """Return rows cut to the shortest trial, and padded with NaN to ``n_bins``.
 
     Both happen at the end, or in front where trials end together.

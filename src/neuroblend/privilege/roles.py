@@ -8,6 +8,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from neuroblend.errors import InputError
 from neuroblend.task.batch import Batch
 
 Forward = Callable[[nn.Module, Batch], Tensor]
@@ -60,6 +61,11 @@ class Teacher(nn.Module):
 
     def __init__(self, net: nn.Module, fusion: Forward) -> None:
         super().__init__()
+        if not callable(fusion):
+            raise InputError(
+                f"teacher: found fusion {fusion!r}, wanted a callable (net, batch), such as "
+                "Concat(task.spec)"
+            )
         self.net = net
         self.fusion = fusion
         self._frozen = False

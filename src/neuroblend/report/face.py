@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from neuroblend.engine.arm import BASELINE
+from neuroblend.engine.folder import experiment_class
 from neuroblend.engine.metric import Metric
-from neuroblend.registry import find_experiment, load
+from neuroblend.registry import load
 from neuroblend.report.caveat import Caveat
 from neuroblend.report.facts import Step, data_rows, next_steps, summary
 from neuroblend.report.scores import PlainTable, ScoreTable
@@ -64,7 +65,7 @@ def headlines(results: Results, prefix: str = "") -> dict[str, str]:
 
 def metrics_of(results: Results) -> dict[str, Metric]:
     """Return the metrics of the experiment that results are of."""
-    return dict(load(find_experiment(results["kind"]).target).metrics)  # type: ignore[attr-defined]
+    return dict(experiment_class(results["kind"]).metrics)
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,6 @@ class Face:
 
 def face_of(kind: str) -> Face:
     """Return what a kind of experiment adds; for one without a page of its own, nothing."""
-    page = find_experiment(kind).page
+    page = experiment_class(kind).page
     face: Face = load(page)() if page else Face()
     return face

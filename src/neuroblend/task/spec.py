@@ -21,6 +21,7 @@ class TaskSpec:
         log_rate: (n_out,) log of each neuron's mean counts/bin in training trials, where a read-out
             may start.
         behavior_gaps: Whether behavior has missing samples.
+        n_encoded: Features that behavior is encoded as in a bin; one a channel where ``None``.
     """
 
     n_in: int
@@ -31,11 +32,12 @@ class TaskSpec:
     bin_s: float
     log_rate: tuple[float, ...]
     behavior_gaps: bool = False
+    n_encoded: int | None = None
 
     @property
     def n_behavior(self) -> int:
-        """Number of behavior channels, ``D``."""
-        return len(self.behavior)
+        """Number of features that behavior is encoded as in a bin, ``D``."""
+        return len(self.behavior) if self.n_encoded is None else self.n_encoded
 
     @property
     def mean_count(self) -> float:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from neuroblend.behavior.continuous import BehaviorScale
+from neuroblend.behavior.kind import Encoding
 from neuroblend.data.split import Part, Split
 from neuroblend.data.trials import Trials
 from neuroblend.task.batch import Batch, Batches
@@ -27,29 +28,35 @@ class Task:
         trials: The recording.
         split: Who trains, validates and tests.
         spec: Sizes for a model's builder.
-        scale: Scale of the behavior; ``None`` without behavior.
+        scale: How behavior is encoded; ``None`` without behavior.
     """
 
     trials: Trials
     split: Split
     spec: TaskSpec
-    scale: BehaviorScale | None
+    scale: Encoding | None
 
     @classmethod
-    def of(cls, trials: Trials, split: Split) -> Task:
+    def of(cls, trials: Trials, split: Split, encoding: type[Encoding] = BehaviorScale) -> Task:
         """Derive sizes and scales from the training trials.
+
+        Args:
+            trials: The recording.
+            split: Who trains, validates and tests.
+            encoding: How behavior reaches a teacher.
 
         Raises:
             InputError: A behavior channel cannot be standardised.
         """
         train = split.train
-        scale = None
+        scale = n_encoded = None
         gaps = False
         if trials.behavior is not None:
             names = trials.behavior_names
             for part in ("valid", "test"):  # a channel that is constant there cannot be scored
-                BehaviorScale.of(trials.behavior[split.trials(part)], names, part)
-            scale = BehaviorScale.of(trials.behavior[train], names)
+                encoding.of(trials.behavior[split.trials(part)], names, part)
+            scale = encoding.of(trials.behavior[train], names)
+            n_encoded = scale.encode(trials.behavior[:1]).values.shape[2]
             missing = np.isnan(trials.behavior)
             gaps = bool((missing if trials.present is None else missing[trials.present]).any())
         counts = trials.spikes[train][:, :, split.order]
@@ -65,6 +72,7 @@ class Task:
             bin_s=trials.bin_s,
             log_rate=tuple(log_rate.tolist()),
             behavior_gaps=gaps,
+            n_encoded=n_encoded,
         )
         return cls(trials, split, spec, scale)
 

@@ -77,6 +77,7 @@ class Decoding(Experiment):
     kind: ClassVar[str] = "decoding"
     settings: ClassVar[type[RunConfig]] = RunConfig
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
+    page: ClassVar[str | None] = "neuroblend.report.decoding.page:page"
     split_type = Split
 
     def __init__(self, config: RunConfig) -> None:

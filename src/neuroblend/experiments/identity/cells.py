@@ -177,4 +177,4 @@ def content_hash(sessions: list[CalciumSession]) -> str:
             if array is not None:
                 digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return f"sha256:{digest.hexdigest()}"

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neuroblend.experiments.identity.task import CellTask, Windows
+from neuroblend.experiments.identity.task import CellTask, FrameWindows
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.batch import Batch
@@ -51,7 +51,7 @@ def fresh_embeddings(
         seed: Decides windows and hidden entries.
         epochs: Passes through all frames.
         lr: Of Adam; falls as a cosine.
-        batch_size: Windows at a time.
+        batch_size: FrameWindows at a time.
         mask: What is hidden and asked for.
         progress: Called with (epochs done, epochs).
     """
@@ -60,7 +60,7 @@ def fresh_embeddings(
     assert isinstance(known, nn.Embedding)
     table = nn.Parameter(torch.zeros(known.weight.shape, device=device))
     lengths = [len(frames.activity) for frames in task.sessions]
-    windows = Windows(task.sessions, lengths, task.window, batch_size, seed, device)
+    windows = FrameWindows(task.sessions, lengths, task.window, batch_size, seed, device)
     optimiser = torch.optim.Adam([table], lr=lr)
     n_steps = epochs * len(windows)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, n_steps)

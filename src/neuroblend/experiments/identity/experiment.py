@@ -31,7 +31,7 @@ from neuroblend.experiments.identity.describe import LAYER, ablated, classified,
 from neuroblend.experiments.identity.embed import fresh_embeddings
 from neuroblend.experiments.identity.metrics import majority_rate, scores
 from neuroblend.experiments.identity.notes import notes_on_behavior, notes_on_sessions
-from neuroblend.experiments.identity.references import REFERENCES
+from neuroblend.experiments.identity.references import CELL_REFERENCES
 from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.identity.split import NeuronSplit, split_animals, split_neurons
 from neuroblend.experiments.identity.task import CellTask
@@ -84,10 +84,11 @@ class Identity(Experiment):
     kind: ClassVar[str] = "identity"
     settings: ClassVar[type[IdentityConfig]] = IdentityConfig
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
+    page: ClassVar[str | None] = "neuroblend.report.identity.page:page"
     split_type = NeuronSplit
 
     def load(self, source: str | Path) -> Cells:
-        sessions = chosen_sessions(self.config, again=True)
+        sessions = chosen_sessions(self.config.with_source(source), again=True)
         cells = cells_of(sessions, self.config)
         if not sessions[0].behavior_names:
             raise InputError(
@@ -143,9 +144,9 @@ class Identity(Experiment):
     def arms(self) -> list[Arm]:
         arms = usual_arms(self.config.distill.strategies, CELL_STRATEGIES)
         for name in self.config.references:
-            if name not in REFERENCES:
-                raise InputError(f"unknown reference '{name}': {nearest(name, REFERENCES)}")
-            sees_behavior = REFERENCES[name].sees_behavior
+            if name not in CELL_REFERENCES:
+                raise InputError(f"unknown reference '{name}': {nearest(name, CELL_REFERENCES)}")
+            sees_behavior = CELL_REFERENCES[name].sees_behavior
             arms.append(Arm(name, sees_behavior=sees_behavior, is_reference=True))
         return arms
 
@@ -177,7 +178,7 @@ class Identity(Experiment):
                 check_objective(objective, student, mask(task.example().take(slice(2)), 0))
 
     def build(self, arm: Arm, task: CellTask, seed: int) -> Student | Teacher | None:
-        reference = REFERENCES.get(arm.name) if arm.is_reference else None
+        reference = CELL_REFERENCES.get(arm.name) if arm.is_reference else None
         if reference is not None and not reference.has_network:
             return None
         settings = {"dynamics": self.config.model.dynamics} | self.config.model.settings

@@ -18,7 +18,7 @@ class Reference:
     sees_behavior: bool = False
 
 
-REFERENCES = {
+CELL_REFERENCES = {
     "stock": Reference(
         "NeuPRINT with the statistics that were published for it, behavior among them, in training "
         "and when new cells are met; a reference",

@@ -11,12 +11,13 @@ from neuroblend.config import (
     ExperimentConfig,
     GuidanceConfig,
     HideEntries,
-    Name,
+    Names,
     Settings,
     TrainingConfig,
     once,
 )
-from neuroblend.experiments.identity.references import REFERENCES
+from neuroblend.errors import InputError
+from neuroblend.experiments.identity.references import CELL_REFERENCES
 
 
 class CellsConfig(Settings):
@@ -79,7 +80,7 @@ class CellGuidance(GuidanceConfig):
         multitask_weight: Weight of the behavior read-out, where ``multitask`` takes part.
     """
 
-    strategies: tuple[Name, ...] = (
+    strategies: Names = (
         "hard", "soft", "feature", "correlation", "embedding", "feature+multitask"
     )  # fmt: skip
     multitask_weight: float = Field(0.3, gt=0)
@@ -106,7 +107,7 @@ class IdentityConfig(ExperimentConfig):
         training: How any network is trained.
         embedding: How embeddings are fitted from scratch.
         references: What to score beside the arms, of
-            :data:`~neuroblend.experiments.identity.references.REFERENCES`.
+            :data:`~neuroblend.experiments.identity.references.CELL_REFERENCES`.
         seeds: How many seeds; each redraws tested cells and initial weights.
         first_seed: The first of them.
     """
@@ -118,7 +119,7 @@ class IdentityConfig(ExperimentConfig):
     distill: CellGuidance = CellGuidance()
     training: TrainingConfig = CELLS_TRAINING
     embedding: EmbeddingConfig = EmbeddingConfig()
-    references: tuple[str, ...] = tuple(REFERENCES)
+    references: tuple[str, ...] = tuple(CELL_REFERENCES)
     seeds: int = Field(3, ge=1)
 
     @model_validator(mode="after")
@@ -136,6 +137,9 @@ class IdentityConfig(ExperimentConfig):
 
     def with_source(self, source: Any) -> IdentityConfig:
         """Return the settings with ``data.source`` from a folder or file."""
+        if not isinstance(source, (str, Path)):
+            found = type(source).__name__
+            raise InputError(f"source: found {found}, wanted a folder or file of sessions")
         data = self.data.model_copy(update={"source": str(Path(source).resolve())})
         return self.model_copy(update={"data": data})
 

@@ -40,6 +40,11 @@ class NeuronSplit:
         """Return (N,) whether each of (N,) cells is tested."""
         return np.array([str(neuron) in self.tested for neuron in neuron_id], dtype=bool)
 
+    @property
+    def n_tested(self) -> int:
+        """Number of cells that are set aside for testing."""
+        return len(self.tested)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers, for a file."""
         return asdict(self) | {"tested": sorted(self.tested)}

@@ -140,11 +140,11 @@ class CellTask:
         """Return two windows of the first session, cells that are learned alone."""
         return next(self._learned()).windows(torch.tensor([0, self.window]), self.window)
 
-    def train_batches(self, size: int, seed: int, device: torch.device) -> Windows:
+    def train_batches(self, size: int, seed: int, device: torch.device) -> FrameWindows:
         """Return windows of the first frames of all sessions, cells that are learned alone."""
         learned = list(self._learned())
         lengths = [self._n_train_frames(frames) for frames in learned]
-        return Windows(learned, lengths, self.window, size, seed, device)
+        return FrameWindows(learned, lengths, self.window, size, seed, device)
 
     def valid_batches(self) -> list[Batch]:
         """Return the last frames of each session, cells that are learned alone."""
@@ -167,8 +167,8 @@ class CellTask:
 
 
 @dataclass(eq=False)
-class Windows:
-    """Windows of several sessions in batches, cut again and in a new order in each epoch.
+class FrameWindows:
+    """FrameWindows of several sessions in batches, cut again and in a new order in each epoch.
 
     Attributes:
         sessions: What windows are cut from.

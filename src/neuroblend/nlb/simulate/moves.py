@@ -118,7 +118,7 @@ def summed_velocity(moves: Moves, n_ms: int) -> Floats:
 def positions(
     rng: Rng, executed: Moves, n_ms: int, reach: float, trials: Iterable[Ints] = ()
 ) -> Floats:
-    """Where a hand is that begins at the origin, anew in each of ``trials`` (2,) ms: (n_ms, 2)."""
+    """Where a hand is that begins at the origin, again in each of ``trials`` (2,) ms: (n_ms, 2)."""
     position = np.cumsum(summed_velocity(executed, n_ms), axis=0) / 1000
     for start, stop in trials:
         position[start:stop] -= position[start].copy()

@@ -4,7 +4,7 @@ from typing import Any
 
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
 from neuroblend.engine.results import CHANCE
-from neuroblend.experiments.identity.references import REFERENCES
+from neuroblend.experiments.identity.references import CELL_REFERENCES
 from neuroblend.report.face import Block, Face, Words, headlines
 from neuroblend.report.forest import forest
 from neuroblend.report.identity import facts
@@ -24,7 +24,7 @@ ARMS = {
     "trained to give behavior; no teacher",
     TEACHER: "the network that has behavior as a part of the population's state, in training and "
     "when new cells are met; a reference",
-    **{name: reference.meaning for name, reference in REFERENCES.items()},
+    **{name: reference.meaning for name, reference in CELL_REFERENCES.items()},
 }
 TERMS = {
     "hard": "matches the teacher's predicted activity",
