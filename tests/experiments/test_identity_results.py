@@ -190,7 +190,7 @@ def test_who_always_says_the_same_is_at_chance(tmp_path) -> None:
 @pytest.mark.parametrize("best", ["hard", "soft"])
 def test_a_strategy_is_selected_by_validation_alone(tmp_path, best) -> None:
     other = {"hard": "soft", "soft": "hard"}[best]
-    valid = {"teacher": 0.9, "multitask": 0.9, best: 0.6, other: 0.55}
+    valid = {"teacher": 0.9, "multitask": 0.3, best: 0.6, other: 0.55}
     tested = by_arm(**{other: better(0.9)})
     results = gather(predicted(tmp_path / "a", tested, valid=valid))
     assert results["arms"][other]["top1"]["mean"] > results["arms"][best]["top1"]["mean"] + 0.3

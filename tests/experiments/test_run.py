@@ -34,34 +34,39 @@ def finished(tmp_path_factory) -> RunFolder:
 
 def test_the_folder_holds_what_is_promised(finished) -> None:
     names = {path.name for path in finished.path.iterdir()}
-    arms = {"teacher", "baseline", "student-multitask", "student-hard", "student-feature+multitask"}
+    arms = {
+        "teacher", "baseline", "student-multitask", "student-hard", "student-feature+multitask",
+        "reference-wiener", "reference-direct",
+    }  # fmt: skip
     files = {"config.yaml", "provenance.json", "results.json", "splits.json", "trials.h5"}
     assert names == arms | files
     for arm in arms:
         for seed in (0, 1):
             held = {path.name for path in (finished.path / arm / f"seed{seed}").iterdir()}
-            assert held == {"model.safetensors", "history.csv", "scores.json", "test.h5"}
+            network = set() if arm == "reference-wiener" else {"model.safetensors"}
+            assert held == {"history.csv", "scores.json", "test.h5"} | network
 
 
 def test_results_have_every_arm_metric_and_contrast(finished) -> None:
     results = finished.results()
-    assert set(results["arms"]) == {"teacher", "baseline", "multitask", *STRATEGIES}
-    assert results["selected"] in STRATEGIES
-    metrics = {
-        "co_bps", "fp_bps", "psth_r2", "behavior_r2",
-        "behavior_r2/behavior_0", "behavior_r2/behavior_1",
-    }  # fmt: skip
-    for arm in results["arms"].values():
-        assert set(arm) == metrics
+    rivals = ["wiener", "direct"]
+    students = ["multitask", *STRATEGIES]
+    assert set(results["arms"]) == {"teacher", "baseline", *students, *rivals}
+    assert results["candidates"] == ["baseline", *students]
+    assert results["selected"] in results["candidates"]
+    channels = ("", "/behavior_0", "/behavior_1")
+    metrics = {f"{kind}_r2{channel}" for kind in ("decoding", "behavior") for channel in channels}
+    for name, arm in results["arms"].items():
+        assert set(arm) == metrics | (set() if name in rivals else {"co_bps", "fp_bps", "psth_r2"})
         for score in arm.values():
             assert len(score["per_seed"]) == 2
             assert score["mean"] == pytest.approx(np.mean(score["per_seed"]))
             assert score["ci95"][0] <= score["ci95"][1]
     assert set(results["contrasts"]) == {
-        "teacher - baseline", "multitask - baseline",
-        "hard - baseline", "feature+multitask - baseline",
-        "hard - multitask", "feature+multitask - multitask",
-    }  # fmt: skip
+        *(f"{arm} - baseline" for arm in ("teacher", *students, *rivals)),
+        *(f"{arm} - multitask" for arm in STRATEGIES),
+        *(f"{arm} - {rival}" for arm in ("baseline", *students) for rival in rivals),
+    }
     contrast = results["contrasts"]["hard - baseline"]["co_bps"]
     means = [results["arms"][arm]["co_bps"]["mean"] for arm in ("hard", "baseline")]
     assert contrast["mean"] == pytest.approx(means[0] - means[1])
@@ -88,8 +93,8 @@ def test_scores_are_those_of_the_stored_models(finished) -> None:
     )
     scores = finished.results()["arms"]["hard"]
     assert scores["co_bps"]["per_seed"][1] == pytest.approx(bits, rel=1e-5)
-    assert scores["behavior_r2/behavior_0"]["per_seed"][1] == pytest.approx(r2[0], abs=1e-4)
-    assert scores["behavior_r2"]["per_seed"][1] == pytest.approx(r2.mean(), abs=1e-4)
+    assert scores["decoding_r2/behavior_0"]["per_seed"][1] == pytest.approx(r2[0], abs=1e-4)
+    assert scores["decoding_r2"]["per_seed"][1] == pytest.approx(r2.mean(), abs=1e-4)
 
 
 def test_settings_and_provenance_tell_how(finished) -> None:
@@ -119,8 +124,8 @@ def test_a_run_goes_on_where_it_was_interrupted(finished, tmp_path, monkeypatch)
     assert not (tmp_path / "d" / "results.json").exists()
     again = run(with_conditions(), tmp_path / "d", finished.config())
     assert again.results() == finished.results()
-    assert len(calls) == 11  # ten fits, one of them begun twice
-    assert len(set(calls)) == 10
+    assert len(calls) == 15  # fourteen fits, one of them begun twice
+    assert len(set(calls)) == 14
 
 
 def test_behavior_of_test_trials_reaches_no_model(tmp_path, finished) -> None:
@@ -159,13 +164,15 @@ def test_simulated_data_have_an_oracle(tmp_path) -> None:
 
 def test_a_selected_strategy_decodes_best_without_losing_co_bps() -> None:
     def scores(r2: float, bps: float) -> dict[str, float]:
-        return {"behavior_r2": r2, "co_bps": bps}
+        return {"decoding_r2": r2, "co_bps": bps}
 
     valid = {"baseline": scores(0.1, 0.30), "a": scores(0.5, 0.20), "b": scores(0.3, 0.297)}
     assert Decoding(tiny_config()).select(valid, ["a", "b"]) == "b"
     assert Decoding(tiny_config()).select(valid | {"b": scores(0.3, 0.1)}, ["a", "b"]) == "a"
-    blind = {name: {"behavior_r2": score["behavior_r2"]} for name, score in valid.items()}
+    blind = {name: {"decoding_r2": score["decoding_r2"]} for name, score in valid.items()}
     assert Decoding(tiny_config()).select(blind, ["a", "b"]) == "a"
+    for goal, best in (("behavior", "a"), ("co-bps", "baseline"), ("both", "b")):
+        assert Decoding(tiny_config(goal=goal)).select(valid, list(valid)) == best
 
 
 def test_another_run_is_not_overwritten(finished) -> None:

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from neuroblend.errors import InputError
 from neuroblend.report.table import print_table
 from neuroblend.report.verdict import above_chance, is_above_chance, verdict
 
@@ -41,6 +42,8 @@ def make_results(
         "candidates": ["feature", "hard"],
         "references": [name for name in ("hand_features", "stock") if name in more],
         "sees_behavior": ["teacher", *(["stock"] if "stock" in more else [])],
+        "needs_teacher": ["feature", "hard"],
+        "n_tested": 40,
         "animals": [],
         "seeds": list(range(seeds)),
         "labels": {"kind": {"classes": {"A": 30, "B": 40, "C": 30}, "majority_rate": 0.4}},
@@ -166,7 +169,7 @@ def test_animals_are_not_resampled() -> None:
 def test_decoding_is_judged_by_the_same_rules() -> None:
     """With a cost in co-bps in the sentence, and a baseline that may be too weak to tell."""
     results = make_results()
-    renamed = {"macro_f1": "behavior_r2", "top1": "co_bps"}
+    renamed = {"macro_f1": "decoding_r2", "top1": "co_bps"}
     for part in ("arms", "contrasts"):
         results[part] = {
             pair: {new: dict(found[old]) for old, new in renamed.items()}
@@ -184,6 +187,49 @@ def test_decoding_is_judged_by_the_same_rules() -> None:
     }  # fmt: skip
     results["arms"]["baseline"]["co_bps"]["ci95"] = [-0.1, 0.2]
     assert "weak baseline" in caveats(results)
+
+
+def test_what_a_lab_would_use_instead_is_compared() -> None:
+    """What is better for behavior alone is named first, else the arm that was chosen."""
+    for minus, first in (
+        (CLEAR, "Use feature. "),
+        (LESS, "For behavior alone use hand_features; "),
+    ):
+        results = make_results(hand_features=0.4)
+        results["contrasts"]["feature - hand_features"] = {
+            m: difference(minus) for m in ("macro_f1", "top1")
+        }
+        found = verdict(results)
+        assert found.sentence.startswith(first)
+        assert caveats(results)["rivals"] == {"hand_features": minus[0]}
+
+
+def test_the_baseline_may_be_the_best() -> None:
+    results = make_results() | {"selected": "baseline"}
+    found = verdict(results)
+    assert found.outcome == "unclear"
+    assert "No student that learned from behavior was chosen" in found.sentence
+
+
+@pytest.mark.parametrize(("n", "concludes"), [(9, False), (10, True)])
+def test_few_tests_allow_no_conclusion(n, concludes) -> None:
+    found = verdict(make_results() | {"n_tested": n})
+    assert (found.outcome == "better") is concludes
+    assert found.sentence.startswith("No conclusion: 9 tested cells") is not concludes
+
+
+def test_a_strategy_without_a_teacher_is_not_judged_as_one_with() -> None:
+    found = make_results() | {"needs_teacher": []}
+    assert "no teacher" in caveats(found)
+    assert "trained with feature" in verdict(found).sentence
+
+
+def test_results_of_another_version_are_refused() -> None:
+    results = make_results()
+    del results["needs_teacher"]
+    for wrong in (results, "runs/x"):
+        with pytest.raises(InputError, match=r"wanted the content of a results\.json"):
+            verdict(wrong)
 
 
 def test_the_screen_shows_the_table_and_ends_with_the_verdict() -> None:

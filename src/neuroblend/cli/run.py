@@ -19,9 +19,10 @@ from neuroblend.cli.options import (
 )
 from neuroblend.cli.settings import settings_of
 from neuroblend.config import ExperimentConfig
-from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.experiments.decoding.settings import DEFAULT_STRATEGIES, RunConfig
 from neuroblend.experiments.identity.references import CELL_REFERENCES
 from neuroblend.experiments.identity.settings import IdentityConfig
+from neuroblend.registry import MODELS, REFERENCES
 
 
 def run(
@@ -36,7 +37,7 @@ def run(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="ndt, stndt, lfads, gru, or package.module:builder.  [default: ndt]"),
+        typer.Option(help=f"{', '.join(MODELS)}, or package.module:builder.  [default: ndt]"),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Published settings of the model, such as mc_maze.")
@@ -47,13 +48,21 @@ def run(
     strategies: Annotated[
         str | None,
         typer.Option(
-            help="Names joined by commas, combined by +.  "
-            "[default: hard,soft,feature,correlation,feature+multitask]"
+            help="Names joined by commas, combined by +; or package.module:class.  "
+            f"[default: {','.join(DEFAULT_STRATEGIES)}]"
         ),
     ] = None,
     references: Annotated[
         str | None,
-        typer.Option(help="Models without gradients to score too: smoothing,factor_analysis."),
+        typer.Option(help=f"Models without gradients to score too: {','.join(REFERENCES)}."),
+    ] = None,
+    controls: Annotated[
+        str | None,
+        typer.Option(help="What a lab would use instead, scored too: none, default or all."),
+    ] = None,
+    goal: Annotated[
+        str | None,
+        typer.Option(help="What selects an arm: behavior, co-bps or both.  [default: both]"),
     ] = None,
     behavior: Behavior = None,
     dataset: Annotated[
@@ -112,6 +121,8 @@ def run(
         "distill.strategies": names(strategies),
         "distill.alpha": alpha,
         "references": names(references),
+        "controls": controls,
+        "goal": goal,
         "data.behavior": names(behavior),
         "data.dataset": dataset,
         "data.bin_ms": bin_ms,

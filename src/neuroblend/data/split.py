@@ -48,6 +48,11 @@ class Split:
         """(N,) neuron indices as models see them: held-in first, then held-out."""
         return np.argsort(self.held_out, kind="stable")
 
+    @property
+    def n_tested(self) -> int:
+        """Number of test trials."""
+        return int(self.test.size)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers, for a file."""
         return {

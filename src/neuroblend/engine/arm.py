@@ -70,7 +70,7 @@ def usual_arms(strategies: Iterable[str], known: Mapping[str, Strategy]) -> list
     arms = [
         Arm(TEACHER, sees_behavior=True),
         Arm(BASELINE, compared_with=()),
-        Arm(MULTITASK, (MULTITASK,), candidate=MULTITASK in strategies),
+        Arm(MULTITASK, (MULTITASK,), candidate=True),
     ]
     for name in strategies:
         found = find_strategies(name, known)

@@ -72,9 +72,15 @@ def _trained(
         teacher = found.freeze()
     objective = experiment.objective(fit.arm, model, task, teacher)
     return train(
-        model, task, objective, experiment.config.training, fit_seed(fit), folder.of(fit), progress,
+        model,
+        experiment.trains_on(fit.arm, task),
+        objective,
+        experiment.config.training,
+        fit_seed(fit),
+        folder.of(fit),
+        progress,
         yardstick=objective.task_loss,
-    )  # fmt: skip
+    )
 
 
 def fit_seed(fit: Fit) -> int:

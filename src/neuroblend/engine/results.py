@@ -12,6 +12,7 @@ from neuroblend.engine.arm import Arm
 from neuroblend.engine.experiment import Sample
 from neuroblend.engine.folder import RunFolder
 from neuroblend.engine.metric import metric_of
+from neuroblend.errors import InputError
 from neuroblend.evaluation.bootstrap import Draws, interval
 
 CHANCE = "chance"
@@ -33,6 +34,13 @@ def gather(folder: RunFolder) -> dict[str, Any]:
     }
     arms = experiment.arms()
     metrics = experiment.metrics
+    for arm in arms:
+        for control in arm.compared_with:
+            if control not in scores:
+                raise InputError(
+                    f"kind {experiment.kind}: arm {arm.name} is compared with '{control}', which "
+                    f"has no scores; there are: {', '.join(scores)}"
+                )
 
     def contrast(arm: str, control: str) -> dict[str, Any]:
         own = scores[arm]
@@ -42,12 +50,14 @@ def gather(folder: RunFolder) -> dict[str, Any]:
                 metric_of(name, metrics).may_be_constant,
             )
             for name in own
+            if control == CHANCE or name in scores[control]
         }
 
     results = {
         "kind": experiment.kind,
         "dataset": data.name,
         "seeds": seeds,
+        "n_tested": _n_tested(folder),
         **experiment.summary(folder),
         "candidates": [arm.name for arm in arms if arm.candidate],
         "references": [arm.name for arm in arms if arm.is_reference],
@@ -127,6 +137,14 @@ def _pairs(arms: list[Arm], scores: dict[str, dict[str, _Score]]) -> list[tuple[
     ]
     tells_chance = any(s.chance for by_name in scores.values() for s in by_name.values())
     return pairs + ([(arm.name, CHANCE) for arm in arms] if tells_chance else [])
+
+
+def _n_tested(folder: RunFolder) -> int:
+    """Return how many units (trials, cells) the seed that tests fewest tests in all its folds."""
+    by_seed: dict[int, int] = {}
+    for split in folder.splits():
+        by_seed[split.seed] = by_seed.get(split.seed, 0) + split.n_tested
+    return min(by_seed.values())
 
 
 def _valid_scores(folder: RunFolder) -> dict[str, dict[str, float]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neuroblend.engine.executors.local import default_jobs, run_fits
+from neuroblend.engine.executors.local import default_jobs, one_thread, run_fits
 from neuroblend.engine.experiment import Experiment
 from neuroblend.engine.folder import RunFolder
 from neuroblend.engine.job import run_fit
@@ -57,7 +57,8 @@ def run_experiment(
         run_fits(folder, jobs, tell, run_fit)
     if not (folder.path / "results.json").is_file():
         say("scoring: 1000 bootstrap replicates of every score")
-        results = gather(folder)
+        with one_thread():
+            results = gather(folder)
         provenance = provenance_of(folder, data, time.time() - began, sys.argv, jobs)
         write_json(folder.path / "provenance.json", provenance)
         write_json(folder.path / "results.json", results)  # last: it marks a run that has ended

@@ -3,7 +3,9 @@
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
 """
 
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +23,29 @@ from neuroblend.evaluation.metrics import (
     psths,
 )
 from neuroblend.evaluation.predict import predict
-from neuroblend.evaluation.readout import behavior_scores, read_out
+from neuroblend.evaluation.readout import (
+    FAMILIES,
+    SAME_BIN,
+    behavior_scores,
+    best_of,
+    read_out,
+)
 from neuroblend.evaluation.scored import Scored
 from neuroblend.task.task import Task
 
 Sums = TypeVar("Sums", SpikeSums, ErrorSums)
 
 
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
 N_SHOWN = 8  # neurons whose single-trial rates are kept for figures
 
 
-def score_model(model: nn.Module, task: Task) -> tuple[Scored, dict[str, float]]:
+def score_model(model: nn.Module, task: Task) -> tuple[Scored, dict[str, Any]]:
     """Score a model's rates; see :func:`score_rates`."""
     return score_rates(predict(model, task, np.arange(task.trials.n_trials)), task)
 
 
-def score_rates(all_rates: NDArray[np.float32], task: Task) -> tuple[Scored, dict[str, float]]:
+def score_rates(all_rates: NDArray[np.float32], task: Task) -> tuple[Scored, dict[str, Any]]:
     """Score rates on test trials and (for choosing between arms) on validation trials.
 
     Args:
@@ -44,41 +53,70 @@ def score_rates(all_rates: NDArray[np.float32], task: Task) -> tuple[Scored, dic
         task: Which of them train the decoder, validate and test.
 
     Returns:
-        Scores on test trials, trial by trial, and validation scores by name.
+        Scores on test trials, trial by trial, and ``valid``: validation scores by name, and the
+        read-out that was chosen by them.
     """
     trials, split = task.trials, task.split
-    assert trials.behavior is not None
     if trials.present is not None:
         all_rates = np.where(trials.present[:, :, None], all_rates, np.float32(np.nan))
-    parts: tuple[Part, ...] = ("train", "valid", "test")
-    rates = {part: all_rates[split.trials(part)] for part in parts}
-    found = read_out(rates, {part: trials.behavior[split.trials(part)] for part in parts})
-    test = split.test
+    scored, valid = score_signals([all_rates], task)
+    test, rates = split.test, all_rates[split.test]
     shown = shown_neurons(task)
-    held_out, forward = spike_sums(rates["test"], task, "test")
-    psth, psth_r2 = _psth(rates["test"], task)
-    truth = None
-    if trials.rates is not None:
-        truth = ErrorSums.of(rates["test"], trials.rates[test])
-    scored = Scored(
-        trial=test,
+    held_out, forward = spike_sums(rates, task, "test")
+    psth, psth_r2 = _psth(rates, task)
+    scored = replace(
+        scored,
         held_out=held_out,
         forward=forward,
-        behavior=found.test,
-        truth=truth,
+        truth=None if trials.rates is None else ErrorSums.of(rates, trials.rates[test]),
         psth_r2=psth_r2,
-        decoded=found.decoded.astype(np.float32),
         shown=shown,
-        rates=rates["test"][:, :, shown],
+        rates=rates[:, :, shown],
         psth=None if psth is None else psth[:, :, shown].astype(np.float32),
-        decoder=found.decoder,
     )
-    valid = dict(found.valid)
-    held_out, forward = spike_sums(rates["valid"], task, "valid")
+    held_out, forward = spike_sums(all_rates[split.valid], task, "valid")
     for name, sums in (("co_bps", held_out), ("fp_bps", forward)):
         if sums is not None:
             valid[name] = float(sums.bits_per_spike()[0])
     return scored, valid
+
+
+def score_signals(
+    signals: Sequence[NDArray[np.floating]], task: Task
+) -> tuple[Scored, dict[str, Any]]:
+    """Score the behavior that is decoded from the best of some signals, by validation trials.
+
+    Args:
+        signals: (B, T, N) each, of all trials of the task: rates, or spikes smoothed in some ways.
+        task: Which trials train, validate and test.
+
+    Returns:
+        As :func:`score_rates`, without scores of rates.
+    """
+    trials, split = task.trials, task.split
+    assert trials.behavior is not None
+    behavior = {part: trials.behavior[split.trials(part)] for part in PARTS}
+    found = [
+        read_out({part: s[split.trials(part)] for part in PARTS}, behavior, family, trials.bin_s)
+        for s in signals
+        for family in FAMILIES
+    ]
+    same, chosen = best_of([f for f in found if f.family == SAME_BIN]), best_of(found)
+    scored = Scored(
+        trial=split.test,
+        held_out=None,
+        forward=None,
+        behavior=same.test,
+        chosen=chosen.test,
+        truth=None,
+        psth_r2=None,
+        decoded=chosen.decoded.astype(np.float32),
+        shown=None,
+        rates=None,
+        psth=None,
+        decoder=chosen.decoder,
+    )
+    return scored, {"behavior_r2": same.valid_r2, "decoding_r2": chosen.valid_r2}
 
 
 def spike_sums(
@@ -121,8 +159,9 @@ def _scores(
         if getattr(folds[0], kind) is not None:
             sums = _joined(SpikeSums, [getattr(fold, kind) for fold in folds])
             scores[name] = sums.bits_per_spike(weights)
-    behavior = _joined(ErrorSums, [fold.behavior for fold in folds])
-    scores |= behavior_scores(behavior, channels, weights)
+    for name, kind in (("decoding_r2", "chosen"), ("behavior_r2", "behavior")):
+        behavior = _joined(ErrorSums, [getattr(fold, kind) for fold in folds])
+        scores |= behavior_scores(behavior, channels, weights, name)
     # where PSTHs do not vary there is nothing to explain, and no score
     known = [fold.psth_r2 for fold in folds if fold.psth_r2 is not None]
     psth = [fold for fold in known if np.isfinite(fold[0])]

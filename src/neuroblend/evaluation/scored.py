@@ -27,25 +27,28 @@ class Scored:
         trial: (B,) indices of the test trials.
         held_out: Sums over held-out neurons in observed bins, for co-bps.
         forward: Sums over all neurons in forward bins, for fp-bps.
-        behavior: Sums over decoded channels.
+        behavior: Sums over channels decoded from the same bin, as the benchmark does.
+        chosen: The same by the read-out that was chosen on validation trials.
         truth: Sums over neurons of rates against true rates, where these are known.
         psth_r2: (R,) bootstrap replicates of the PSTH score, the score itself first.
-        decoded: (B, T, D) behavior decoded from rates, in the recording's units.
-        shown: Indices of neurons whose rates are kept for figures.
+        decoded: (B, T, D) behavior by the chosen read-out, in the recording's units.
+        shown: Indices of neurons whose rates are kept for figures; ``None``, as rates and PSTHs
+            are, for an arm that decodes behavior and predicts no rates.
         rates: (B, T, len(shown)) their rates in counts/bin.
         psth: (C, T, len(shown)) mean of their rates in each condition.
-        decoder: From rates to behavior.
+        decoder: From rates to behavior, as chosen.
     """
 
     trial: NDArray[np.int64]
     held_out: SpikeSums | None
     forward: SpikeSums | None
     behavior: ErrorSums
+    chosen: ErrorSums
     truth: ErrorSums | None
     psth_r2: NDArray[np.float64] | None
     decoded: NDArray[np.float32]
-    shown: NDArray[np.int64]
-    rates: NDArray[np.float32]
+    shown: NDArray[np.int64] | None
+    rates: NDArray[np.float32] | None
     psth: NDArray[np.float32] | None
     decoder: Decoder
 
@@ -70,6 +73,7 @@ class Scored:
             "held_out": SpikeSums,
             "forward": SpikeSums,
             "behavior": ErrorSums,
+            "chosen": ErrorSums,
             "truth": ErrorSums,
             "decoder": Decoder,
         }

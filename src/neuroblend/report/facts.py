@@ -60,7 +60,8 @@ def explained_arms(
             return str(known)
         if arm == BASELINE:
             return f"the network trained on {seen} alone; what every student is compared with"
-        said = " and ".join(terms.get(term, f"follows {term}") for term in arm.split("+"))
+        follows = "follows a teacher by" if arm in view.results["needs_teacher"] else "has the term"
+        said = " and ".join(terms.get(term, f"{follows} {term}") for term in arm.split("+"))
         return f"student on {seen} alone that {said}"
 
     return [(arm, explain(arm)) for arm in view.scored_arms]

@@ -22,7 +22,8 @@ def forest(view: View, title: str, scores: dict[str, str], what: str) -> Picture
     figure = new_figure(0.3 * len(roles) + 0.95)
     axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
     for ax, (name, label) in zip(axes, scores.items(), strict=True):
-        contrasts = {arm: view.results["contrasts"][f"{arm} - {BASELINE}"][name] for arm in roles}
+        every = {arm: view.results["contrasts"][f"{arm} - {BASELINE}"] for arm in roles}
+        contrasts = {arm: found[name] for arm, found in every.items() if name in found}
         _draw(ax, contrasts, roles)
         unit = " (bits/spike)" if name.endswith("bps") else ""
         ax.set_xlabel(f"difference to baseline, {label}{unit}")
@@ -57,7 +58,10 @@ def _draw(ax: Axes, differences: dict[str, dict[str, Any]], roles: dict[str, str
     low, high = min(0.0, np.min(ends)), max(0.0, np.max(ends))
     pad = 0.08 * max(high - low, 1e-3)
     low, high = low - pad, high + pad
-    for row, (arm, difference) in enumerate(differences.items()):
+    for row, arm in enumerate(roles):
+        if arm not in differences:  # it has no such score
+            continue
+        difference = differences[arm]
         color = COLORS[roles[arm]]
         mean, interval = difference["mean"], difference["ci95"]
         if not low <= mean <= high:

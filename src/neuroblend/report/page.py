@@ -12,7 +12,7 @@ from neuroblend.report.face import Block, Face, face_of, metrics_of
 from neuroblend.report.facts import caveat_of_training, explained_arms, fit_table, machine_rows
 from neuroblend.report.scores import PlainTable, ScoreTable, misses_mean, score_table
 from neuroblend.report.style import COLORS, Picture, style
-from neuroblend.report.verdict import is_above_chance, verdict
+from neuroblend.report.verdict import verdict
 from neuroblend.report.view import View
 
 NOTHING = "No conclusion"
@@ -46,11 +46,11 @@ class Section:
     pictures: list[Picture]
 
 
-def write_report(folder: RunFolder) -> Path:
+def write_report(folder: RunFolder | str | Path) -> Path:
     """Build the page of a run from its folder alone; the same run gives the same page.
 
     Args:
-        folder: A run that has ended.
+        folder: A run that has ended, or its path.
 
     Returns:
         Where the page is: ``report.html`` in the folder. It opens offline and asks for nothing.
@@ -58,6 +58,7 @@ def write_report(folder: RunFolder) -> Path:
     Raises:
         InputError: The run has not ended, or a file of it is damaged.
     """
+    folder = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
     html = render(View(folder))
     path = folder.path / "report.html"
     write_whole(path, lambda partial: partial.write_text(html, encoding="utf-8"))
@@ -88,7 +89,7 @@ def render(view: View) -> str:
         summary=face.summary(view),
         outcome=found.outcome,
         mark=mark,
-        headline=headline if is_above_chance(view.results) else NOTHING,
+        headline=NOTHING if found.sentence.startswith(NOTHING) else headline,
         sentence=found.sentence,
         caveats=[*simulated, *found.caveats, *caveat_of_training(view)],
         unit=face.words.unit,

@@ -5,11 +5,13 @@ from typing import Any
 
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
 from neuroblend.engine.results import CHANCE
+from neuroblend.errors import InputError
 from neuroblend.report.caveat import Caveat
 from neuroblend.report.face import Face, Results, face_of, metrics_of
 from neuroblend.report.scores import direction
 from neuroblend.report.style import signed
 
+FEWEST_TESTED = 10  # below which an interval claims more than there is to know
 FEW_SEEDS = 5  # below which seeds say little about how much they vary
 
 
@@ -35,10 +37,19 @@ def verdict(results: Results) -> Verdict:
     Args:
         results: Content of ``results.json``.
     """
+    if not isinstance(results, dict) or "needs_teacher" not in results:
+        raise InputError(
+            "verdict: wanted the content of a results.json of this version, as RunFolder.results() "
+            "gives it; run an older one again"
+        )
     face, arm = face_of(results["kind"]), results["selected"]
     caveats = (*_common_caveats(results, face), *face.caveats(results))
     if not is_above_chance(results):
         return Verdict("unclear", _nothing(results, face), caveats)
+    if results["n_tested"] < FEWEST_TESTED:
+        return Verdict("unclear", _too_few(results, face), caveats)
+    if arm == BASELINE:
+        return Verdict("unclear", _baseline_is_best(results, face), caveats)
     gains = results["contrasts"][f"{arm} - {BASELINE}"]
     outcome = judged(gains, results)
     manner = {
@@ -53,10 +64,38 @@ def verdict(results: Results) -> Verdict:
         for m, label in labels.items()
     )
     sentence = (
-        f"From {face.words.seen} alone, the student {_how(arm)} {face.words.does(results)} "
-        f"{manner} the same network trained without behavior: {numbers}{face.clause(results)}."
+        f"{_advice(results)}From {face.words.seen} alone, the student {_how(results)} "
+        f"{face.words.does(results)} {manner} the same network trained without behavior: "
+        f"{numbers}{face.clause(results)}."
     )
     return Verdict(outcome, signed(sentence), caveats)
+
+
+def rivals(results: Results) -> dict[str, dict[str, Any]]:
+    """Return the selected arm minus each thing that a lab would use instead, where compared."""
+    pairs = {name: f"{results['selected']} - {name}" for name in results["references"]}
+    contrasts = results["contrasts"]
+    return {name: contrasts[pair] for name, pair in pairs.items() if pair in contrasts}
+
+
+def _advice(results: Results) -> str:
+    """Return what to use, where what a lab would use instead was compared; else nothing."""
+    found = rivals(results)
+    if not found:
+        return ""
+    better = [name for name, contrast in found.items() if judged(contrast, results) == "worse"]
+    if better:
+        return f"For behavior alone use {' or '.join(better)}; for rates, {results['selected']}. "
+    return f"Use {results['selected']}. "
+
+
+def _baseline_is_best(results: Results, face: Face) -> str:
+    metric, label = next(iter(deciding(results).items()))
+    score = results["arms"][BASELINE][metric]["mean"]
+    return signed(
+        f"{_advice(results)}No student that learned from behavior was chosen over the same network "
+        f"trained without it, the baseline, by {face.words.chosen_by}: {label} {score:.3f}."
+    )
 
 
 def deciding(results: Results) -> dict[str, str]:
@@ -92,15 +131,18 @@ def is_above_chance(results: Results) -> bool:
     return bool({results["selected"], BASELINE} & set(above_chance(results)))
 
 
-def _how(arm: str) -> str:
-    return "trained with a behavior read-out" if arm == MULTITASK else f"distilled with {arm}"
+def _how(results: Results) -> str:
+    arm = results["selected"]
+    if arm == MULTITASK:
+        return "trained with a behavior read-out"
+    return f"{'distilled' if arm in results['needs_teacher'] else 'trained'} with {arm}"
 
 
 def _nothing(results: Results, face: Face) -> str:
     arm, contrasts = results["selected"], results["contrasts"]
     who = "no arm is"
     if above_chance(results):
-        who = f"neither the student {_how(arm)} nor the baseline is"
+        who = f"neither the student {_how(results)} nor the baseline is"
     numbers = "; ".join(
         f"{label}, {difference(contrasts[f'{arm} - {CHANCE}'][m])}"
         for m, label in deciding(results).items()
@@ -108,8 +150,15 @@ def _nothing(results: Results, face: Face) -> str:
     metric, label = next(iter(deciding(results).items()))
     gain = difference(contrasts[f"{arm} - {BASELINE}"][metric])
     return signed(
-        f"No conclusion: {who} above chance (the student {_how(arm)} minus chance: {numbers}). Its "
-        f"difference to the baseline ({label}, {gain}) then says nothing of behavior."
+        f"No conclusion: {who} above chance (the student {_how(results)} minus chance: {numbers}). "
+        f"Its difference to the baseline ({label}, {gain}) then says nothing of behavior."
+    )
+
+
+def _too_few(results: Results, face: Face) -> str:
+    return (
+        f"No conclusion: {results['n_tested']} {face.words.unit} a seed are too few to believe an "
+        "interval. Test every trial once with --folds 5, or record more."
     )
 
 
@@ -118,6 +167,7 @@ def _common_caveats(results: Results, face: Face) -> list[Caveat]:
         _of_chance(results),
         _of_one_score(results),
         _of_control(results),
+        _of_rivals(results),
         _of_references(results),
         _of_seeds(results, face),
         _of_selection(results, face),
@@ -142,6 +192,8 @@ def _of_chance(results: Results) -> Caveat | None:
 
 
 def _of_one_score(results: Results) -> Caveat | None:
+    if results["selected"] == BASELINE:
+        return None
     contrast = results["contrasts"][f"{results['selected']} - {BASELINE}"]
     found = {m: direction(contrast[m]["ci95"]) for m in deciding(results)}
     if len(set(found.values())) == 1 or not is_above_chance(results):
@@ -149,7 +201,7 @@ def _of_one_score(results: Results) -> Caveat | None:
     if "unclear" not in found.values():
         return Caveat(
             "scores disagree",
-            "One score goes up and another down: classifiers trade small classes for large.",
+            "One score goes up and another down.",
             found,
         )
     names = deciding(results)
@@ -165,15 +217,18 @@ def _of_one_score(results: Results) -> Caveat | None:
 
 def _of_control(results: Results) -> Caveat | None:
     arm = results["selected"]
-    if not is_above_chance(results):
+    if not is_above_chance(results) or arm == BASELINE:
         return None
-    if arm == MULTITASK:
+    if arm not in results["needs_teacher"]:
+        what = ": it is the multitask control, a network with a behavior read-out"
         return Caveat(
             "no teacher",
-            "The selected arm has no teacher: it is the multitask control, a network with a "
-            "behavior read-out. A teacher is not needed for what it gains.",
+            f"The selected arm has no teacher{what if arm == MULTITASK else ''}. A teacher is not "
+            "needed for what it gains.",
         )
-    contrast = results["contrasts"][f"{arm} - {MULTITASK}"]
+    contrast = results["contrasts"].get(f"{arm} - {MULTITASK}")
+    if contrast is None:
+        return None
     outcome = judged(contrast, results)
     what = {
         "better": "A teacher earns its keep: the student also does better than",
@@ -193,6 +248,23 @@ def _of_control(results: Results) -> Caveat | None:
     )
 
 
+def _of_rivals(results: Results) -> Caveat | None:
+    """Return how the selected arm compares with what a lab would use instead."""
+    found = rivals(results)
+    if not found:
+        return None
+    metric, label = next(iter(deciding(results).items()))
+    scores = results["arms"]
+    each = "; ".join(
+        f"{name} {scores[name][metric]['mean']:.3f} ({difference(contrast[metric])})"
+        for name, contrast in found.items()
+    )
+    own = scores[results["selected"]][metric]["mean"]
+    text = f"What a lab would use instead, {label} against the student's {own:.3f}: {each}."
+    means = {name: contrast[metric]["mean"] for name, contrast in found.items()}
+    return Caveat("rivals", signed(text), means)
+
+
 def _of_references(results: Results) -> Caveat | None:
     metric, label = next(iter(deciding(results).items()))
     scores, arm = results["arms"], results["selected"]
@@ -200,7 +272,8 @@ def _of_references(results: Results) -> Caveat | None:
     ahead = {
         name: scores[name][metric]["mean"]
         for name in results["references"]
-        if name not in results["sees_behavior"] and scores[name][metric]["mean"] >= own
+        if name not in (*results["sees_behavior"], *rivals(results))
+        and scores[name][metric]["mean"] >= own
     }
     if not ahead or not is_above_chance(results):
         return None

@@ -32,6 +32,7 @@ class TimeMask:
         random: Fraction of hidden entries that show a count of the same neuron, of another bin and
             trial, rather than 0.
         kept: Fraction of hidden entries that show what they are.
+        asks: Whether what is hidden is asked for; not where the target is no spikes.
     """
 
     ratio: float = 0.25
@@ -40,6 +41,7 @@ class TimeMask:
     ramp: tuple[float, float] | None = None
     random: float = 0.0
     kept: float = 0.0
+    asks: bool = True
 
     def at(self, progress: float) -> TimeMask:
         """Return the mask of a time in training, ``progress`` from 0 to 1."""
@@ -57,7 +59,7 @@ class TimeMask:
         hidden = self.draw(batch.n_trials, batch.spikes.shape[1], seed).to(batch.spikes.device)
         if batch.present is not None:
             hidden = hidden & batch.present
-        masked = _hide(batch, hidden[:, :, None], scale=1.0)
+        masked = _hide(batch, hidden[:, :, None], 1.0, self.asks)
         if not self.random and not self.kept:
             return masked
         shown = self._shown(batch, seed)
@@ -100,9 +102,11 @@ class EntryMask:
 
     Attributes:
         ratio: Fraction of entries to hide.
+        asks: Whether what is hidden is asked for; not where the target is no spikes.
     """
 
     ratio: float = 0.25
+    asks: bool = True
 
     def at(self, progress: float) -> EntryMask:
         """Return the mask of a time in training: the same at all times."""
@@ -115,11 +119,13 @@ class EntryMask:
         hidden = hidden.to(batch.spikes.device)
         if batch.present is not None:
             hidden = hidden & batch.present[:, :, None]
-        return _hide(batch, hidden, scale=1 / (1 - self.ratio))
+        return _hide(batch, hidden, 1 / (1 - self.ratio), self.asks)
 
 
 def mask_for(settings: TrainingConfig, net: object) -> TimeMask | EntryMask:
     """Return the mask of the settings, else that which the network's ``default_mask`` names.
+
+    Where a network says ``predicts_spikes = False``, what is hidden is not asked for.
 
     Raises:
         InputError: The network names no mask that there is.
@@ -130,16 +136,21 @@ def mask_for(settings: TrainingConfig, net: object) -> TimeMask | EntryMask:
         if name not in MASKS:
             raise InputError(f"default_mask: no mask {name!r}: {nearest(str(name), MASKS)}")
         mask = HideEntries() if name == "entries" else HideBins()
+    asks = getattr(net, "predicts_spikes", True)
     if isinstance(mask, HideEntries):
-        return EntryMask(mask.ratio)
-    return TimeMask(mask.ratio, mask.span, ramp=mask.ramp, random=mask.random, kept=mask.kept)
+        return EntryMask(mask.ratio, asks)
+    return TimeMask(
+        mask.ratio, mask.span, ramp=mask.ramp, random=mask.random, kept=mask.kept, asks=asks
+    )
 
 
-def _hide(batch: Batch, hidden: torch.Tensor, scale: float) -> Batch:
+def _hide(batch: Batch, hidden: torch.Tensor, scale: float, asks: bool) -> Batch:
     """Return the batch without what ``hidden``, (B, T_in, N_in) or (B, T_in, 1), says, scored."""
-    assert batch.scored is not None
-    scored = batch.scored.clone()
-    n_bins, n_in = batch.spikes.shape[1:]
-    scored[:, :n_bins, :n_in] |= hidden
+    scored = batch.scored
+    if asks:
+        assert scored is not None
+        scored = scored.clone()
+        n_bins, n_in = batch.spikes.shape[1:]
+        scored[:, :n_bins, :n_in] |= hidden
     spikes = batch.spikes.masked_fill(hidden, 0.0)
     return batch._replace(spikes=spikes if scale == 1 else spikes * scale, scored=scored)

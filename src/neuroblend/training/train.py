@@ -18,7 +18,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from torch import Tensor, nn
 
-from neuroblend.config import TrainingConfig
+from neuroblend.config import TrainingConfig, parse_settings
 from neuroblend.distill.objective import Objective, TaskLoss, of_shape, poisson_nll
 from neuroblend.distributed import n_processes, summed_over_processes
 from neuroblend.errors import InputError
@@ -94,7 +94,7 @@ def train(
     model: nn.Module,
     task: Trainable,
     objective: Callable[[nn.Module, Batch], dict[str, Tensor]] | None = None,
-    settings: TrainingConfig | None = None,
+    settings: TrainingConfig | dict[str, Any] | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -112,7 +112,7 @@ def train(
         objective: ``(model, batch) -> {"loss": ..., name: ...}``; by default the task alone. One
             with a method ``prepare`` (as :class:`~neuroblend.distill.objective.Objective` has)
             makes its own weights before training; those that are modules are trained along.
-        settings: How to train.
+        settings: How to train; a dict of settings too.
         seed: Decides order, masks and dropout; initial weights are the caller's.
         folder: Where the training state is kept, so that the same call goes on from there after an
             interruption; removed when training ends. ``None`` keeps none.
@@ -137,8 +137,12 @@ def train(
         net.fit_to(whole.spikes, whole.target, whole.present)
         model.eval()
         return pd.DataFrame(columns=["epoch", "lr", "loss", "valid"])
-    settings = settings or TrainingConfig()
-    objective = objective if objective is not None else Objective()
+    if settings is None or isinstance(settings, dict):
+        settings = parse_settings(TrainingConfig, settings or {}, "training")
+    given: object = objective
+    if isinstance(given, str):
+        raise InputError(f"training: found objective '{given}', wanted Objective('{given}', ...)")
+    objective = Objective() if objective is None else objective
     resume = None if folder is None else Path(folder) / RESUME_FILE
     device = own_device(as_device(settings.accelerator))
     check_devices(settings, device, task.n_train)
@@ -221,7 +225,7 @@ class _Loop(pl.LightningModule):
         # without spans, so that scores of all epochs are of the same kind
         mask = self.mask
         if isinstance(mask, TimeMask):
-            mask = TimeMask(mask.ratio, max_span=1)
+            mask = TimeMask(mask.ratio, max_span=1, asks=mask.asks)
         masked = [
             mask(whole, mixed_seed(seed, 12, i))
             for i in range(N_VALID_MASKS)
@@ -294,9 +298,11 @@ class _Loop(pl.LightningModule):
         means = (sums / n_processes() / n_batches).tolist()
         row |= dict(zip(self._sums, means, strict=True))
         if not math.isfinite(row["loss"]):
+            broken = [n for n in self._sums if n != "loss" and not math.isfinite(row[n])]
+            of = f" ({', '.join(broken)})" if broken else ""
             raise InputError(
-                f"training: the loss is {row['loss']} in epoch {self.current_epoch + 1}; lower the "
-                f"learning rate ({self.settings.lr:g}), or see whether the model gives finite "
+                f"training: the loss{of} is {row['loss']} in epoch {self.current_epoch + 1}; lower "
+                f"the learning rate ({self.settings.lr:g}), or see whether the model gives finite "
                 "values in training mode"
             )
         valid = self.trainer.callback_metrics.get("valid")

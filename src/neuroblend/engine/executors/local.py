@@ -20,6 +20,7 @@ from queue import Empty
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from neuroblend.config import TrainingConfig
 from neuroblend.engine.arm import TEACHER, Fit
@@ -61,7 +62,7 @@ def run_fits(folder: RunFolder, jobs: int, tell: Tell, work: Work) -> None:
         for fit in todo:
             _run_together(folder.path, fit, training, tell, work)
     elif jobs == 1:
-        with _one_thread():
+        with one_thread():
             for fit in todo:
                 _run_here(folder.path, fit, training.epochs, tell, work)
     elif todo:
@@ -216,10 +217,12 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let PyTorch and linear algebra run on one thread, so that numbers are those of a worker."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(before)

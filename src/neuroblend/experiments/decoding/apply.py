@@ -21,6 +21,7 @@ from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.predict import in_recorded_order, rates_of
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.experiment import Decoding
+from neuroblend.experiments.decoding.settings import CONTROLS
 from neuroblend.files import write_whole
 from neuroblend.task.batch import Batch
 from neuroblend.task.task import Task
@@ -141,9 +142,11 @@ def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) ->
         )
     if arm == SELECTED:
         arm = folder.results()["selected"]
-    known = {fit.arm.name for fit in folder.fits()} - {TEACHER}
+    rivals = CONTROLS[folder.config().controls]
+    known = {fit.arm.name for fit in folder.fits()} - {TEACHER, *rivals}
     if arm not in known:
         why = "; a teacher needs behavior" if arm == TEACHER else ""
+        why = "; it predicts no rates" if arm in rivals else why
         raise InputError(f"no student '{arm}' in this run{why}: {nearest(arm, [SELECTED, *known])}")
     seeds = folder.config().all_seeds
     seed = seeds[0] if seed is None else seed

@@ -1,24 +1,34 @@
 """Decoding: rates and behavior from spikes alone, by students that learned from behavior."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
-from neuroblend.distill.objective import Objective
+from neuroblend.distill.objective import Objective, squared_error
 from neuroblend.distill.terms import build_terms
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
 from neuroblend.engine.check import check_objective
 from neuroblend.engine.experiment import Experiment, Fits, Sample, Scene
 from neuroblend.engine.metric import Metric
 from neuroblend.evaluation.bootstrap import Draws
-from neuroblend.evaluation.score import drawn_scores, score_model, score_rates, scores_on_test
+from neuroblend.evaluation.score import (
+    drawn_scores,
+    score_model,
+    score_rates,
+    score_signals,
+    scores_on_test,
+)
 from neuroblend.evaluation.scored import Scored
+from neuroblend.experiments.decoding.direct import BehaviorTask, decoded_by
 from neuroblend.experiments.decoding.load import content_hash, prepared
 from neuroblend.experiments.decoding.networks import (
+    build_direct,
     build_reference,
     build_student,
     build_teacher,
@@ -26,7 +36,14 @@ from neuroblend.experiments.decoding.networks import (
     feature_layer,
 )
 from neuroblend.experiments.decoding.presets import with_preset
-from neuroblend.experiments.decoding.settings import RunConfig, of_benchmark
+from neuroblend.experiments.decoding.settings import (
+    CONTROLS,
+    DIRECT,
+    WIENER,
+    RunConfig,
+    of_benchmark,
+)
+from neuroblend.models.references.wiener import smoothed_spikes
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import STRATEGIES, find_reference
 from neuroblend.task.task import Task
@@ -36,11 +53,16 @@ ORACLE = "oracle"  # of simulated recordings: the true rates, scored like a mode
 CO_BPS_TOLERANCE = 0.02  # fraction of the baseline's co-bps on validation trials to lose at most
 
 METRICS = {
-    "behavior_r2": Metric(
+    "decoding_r2": Metric(
         "behavior R²",
         "fraction of the variance of behavior, mean over channels, that a ridge regression fitted "
-        "on training trials decodes from a model's rates on test trials",
+        "on training trials decodes on test trials from a model's rates in the same bin, with "
+        "their history, or with history and future, whichever does best on validation trials",
         deciding=True,
+    ),
+    "behavior_r2": Metric(
+        "same-bin R²",
+        "the same from the same bin alone, as the Neural Latents Benchmark has it",
     ),
     "co_bps": Metric(
         "co-bps",
@@ -122,10 +144,16 @@ class Decoding(Experiment):
         ]
 
     def arms(self) -> list[Arm]:
-        references = [Arm(name, is_reference=True) for name in self.config.references]
-        for arm in references:
-            find_reference(arm.name)
-        return usual_arms(self.config.distill.strategies, STRATEGIES) + references
+        for name in self.config.references:
+            find_reference(name)
+        controls = CONTROLS[self.config.controls]
+        arms = []
+        for arm in usual_arms(self.config.distill.strategies, STRATEGIES):
+            is_candidate = not arm.sees_behavior  # the baseline too: no student may be worth it
+            rivals = (*arm.compared_with, *controls) if is_candidate else arm.compared_with
+            arms.append(replace(arm, candidate=is_candidate, compared_with=rivals))
+        names = (*controls, *self.config.references)
+        return arms + [Arm(name, is_reference=True) for name in names]
 
     def task(self, data: Trials, split: Split) -> Task:
         return Task.of(data, split)
@@ -140,7 +168,14 @@ class Decoding(Experiment):
                 mask = mask_for(self.config.training, student.net)
                 check_objective(objective, student, mask(batch.take(slice(2)), 0))
 
-    def build(self, arm: Arm, task: Task, seed: int) -> Student | Teacher:
+    def trains_on(self, arm: Arm, task: Task) -> Task | BehaviorTask:
+        return BehaviorTask(task) if arm.name == DIRECT else task
+
+    def build(self, arm: Arm, task: Task, seed: int) -> Student | Teacher | None:
+        if arm.name == WIENER:
+            return None
+        if arm.name == DIRECT:
+            return build_direct(self.config, task, seed)
         if arm.is_reference:
             return build_reference(arm.name, task)
         make = build_teacher if arm.name == TEACHER else build_student
@@ -149,6 +184,8 @@ class Decoding(Experiment):
     def objective(
         self, arm: Arm, model: Student | Teacher, task: Task, teacher: Teacher | None
     ) -> Objective:
+        if arm.name == DIRECT:
+            return Objective(task_loss=squared_error)
         distill = self.config.distill
         layer = feature_layer(self.config.model, model.net)
         terms = build_terms("+".join(arm.terms), layer, distill.normalisation)
@@ -157,8 +194,13 @@ class Decoding(Experiment):
         return Objective(terms, teacher, distill.alpha, weights, counts, distill.cache_teacher)
 
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
-        assert model is not None
-        scored, valid = score_model(model, scene.task)
+        task: Task = scene.task
+        if model is None:
+            scored, valid = score_signals(_smoothed_spikes(task), task)
+        elif scene.fit.arm.name == DIRECT:
+            scored, valid = score_signals([decoded_by(model, task)], task)
+        else:
+            scored, valid = score_model(model, task)
         scored.save(scene.out / "test.h5")
         return {"test": scores_on_test([scored], scene.data.behavior_names), "valid": valid}
 
@@ -181,19 +223,34 @@ class Decoding(Experiment):
         return {"bin_s": folder.data().bin_s, "folds": self.config.data.folds}
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
-        """Choose the candidate that decodes behavior best and keeps the baseline's co-bps.
+        """Choose the candidate that is best at the goal, by the mean validation scores of all arms.
 
-        To within ``CO_BPS_TOLERANCE`` of it; where none does, the one that keeps most of it.
+        With ``both``, the one that decodes behavior best of those that keep the baseline's co-bps
+        to within ``CO_BPS_TOLERANCE`` of it; where none does, the one that keeps most of it.
         """
 
-        def kept(arm: str) -> float:
-            base = valid[BASELINE].get("co_bps", 0.0)
-            return valid[arm].get("co_bps", 0.0) - base + CO_BPS_TOLERANCE * abs(base)
+        def co_bps(arm: str) -> float:
+            return valid[arm].get("co_bps", 0.0)
 
-        fair = [arm for arm in candidates if kept(arm) >= 0]
-        if fair:
-            return max(fair, key=lambda arm: valid[arm]["behavior_r2"])
-        return max(candidates, key=kept)
+        def decoding(arm: str) -> float:
+            return valid[arm]["decoding_r2"]
+
+        least = co_bps(BASELINE) - CO_BPS_TOLERANCE * abs(co_bps(BASELINE))
+        fair = [arm for arm in candidates if co_bps(arm) >= least]
+        if self.config.goal == "behavior":
+            return max(candidates, key=decoding)
+        if self.config.goal == "co-bps" or not fair:
+            return max(candidates, key=co_bps)
+        return max(fair, key=decoding)
+
+
+def _smoothed_spikes(task: Task) -> list[NDArray[np.float64]]:
+    """Return the spikes that students see, smoothed in a few ways."""
+    batch = task.batch_of(np.arange(task.trials.n_trials))
+    spikes = batch.spikes.numpy().astype(np.float64)
+    if batch.present is not None:
+        spikes[~batch.present.numpy()[:, : task.spec.t_in]] = np.nan
+    return smoothed_spikes(spikes, task.spec.t_out)
 
 
 def _samples(folds: list[Scored], channels: tuple[str, ...], draws: Draws) -> dict[str, Sample]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from neuroblend.distill.objective import Objective, output_of
 from neuroblend.errors import InputError, blamed_on, nearest, some
+from neuroblend.experiments.decoding.direct import DirectDecoder
 from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import find_fusion, find_model, find_reference, load
@@ -44,6 +45,15 @@ def build_student(config: RunConfig, task: Task, seed: int) -> Student:
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 21))
         return Student(build_network(config.model, task.spec))
+
+
+def build_direct(config: RunConfig, task: Task, seed: int) -> Student:
+    """Build the student's network, from the student's initial weights, as a decoder of behavior."""
+    net = build_student(config, task, seed).net
+    with torch.random.fork_rng():
+        torch.manual_seed(mixed_seed(seed, 23))
+        layer, example = feature_layer(config.model, net), task.example().take(slice(2))
+        return Student(DirectDecoder(net, layer, task.spec.n_behavior, example))
 
 
 def build_reference(name: str, task: Task) -> Student:

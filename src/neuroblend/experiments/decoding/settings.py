@@ -7,11 +7,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from neuroblend.config import ExperimentConfig, GuidanceConfig, Name, Settings
+from neuroblend.config import ExperimentConfig, GuidanceConfig, Name, Names, Settings
 from neuroblend.errors import InputError
 from neuroblend.nlb.datasets import BIN_WIDTHS_MS, check_bin_ms, find_dataset
 
 SIMULATED = "simulated"  # names the built-in recording
+WIENER, DIRECT = "wiener", "direct"
+CONTROLS = {"none": (), "default": (WIENER, DIRECT), "all": (WIENER, DIRECT)}
+"""What a lab would use instead, by the name of the group."""
+
+Goal = Literal["behavior", "co-bps", "both"]
 DEFAULT_STRATEGIES = ("hard", "soft", "feature", "correlation", "feature+multitask")
 
 
@@ -48,7 +53,7 @@ class DistillConfig(GuidanceConfig):
             each step with the student's mask.
     """
 
-    strategies: tuple[Name, ...] = DEFAULT_STRATEGIES
+    strategies: Names = DEFAULT_STRATEGIES
     normalisation: Literal["element", "released"] = "element"
     cache_teacher: bool = False
 
@@ -89,6 +94,11 @@ class RunConfig(ExperimentConfig):
         model: Which network.
         distill: How students follow a teacher.
         training: How any model is trained.
+        controls: What a lab would use instead, as further arms: ``default`` for ``wiener`` (ridge
+            on spikes at several lags) and ``direct`` (the network trained on behavior alone),
+            ``none``, or ``all``.
+        goal: What an arm is selected by on validation trials: ``behavior``, ``co-bps``, or
+            ``both``: the best behavior among those that do not clearly lose co-bps.
         references: Models without gradients to score beside the arms, such as ``smoothing``.
         seeds: How many seeds; each redraws split, held-out neurons and initial weights.
         first_seed: The first of them.
@@ -99,6 +109,8 @@ class RunConfig(ExperimentConfig):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     distill: DistillConfig = DistillConfig()
+    controls: Literal["none", "default", "all"] = "default"
+    goal: Goal = "both"
 
     @property
     def all_folds(self) -> list[int | None]:
@@ -108,6 +120,10 @@ class RunConfig(ExperimentConfig):
     def with_source(self, source: Any) -> RunConfig:
         """Return the settings with ``data.source`` from a file, ``"simulated"`` or trials."""
         if not isinstance(source, (str, Path)):
+            if not isinstance(getattr(source, "name", None), str):
+                raise InputError(
+                    f"source: found {type(source).__name__}, wanted a file, 'simulated' or Trials"
+                )
             name = str(source.name)
         else:
             name = SIMULATED if str(source) == SIMULATED else str(Path(source).resolve())

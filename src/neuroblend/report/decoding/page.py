@@ -22,6 +22,9 @@ ARMS = {
     MULTITASK: "the control: the baseline plus a read-out that is trained to give behavior; no "
     "teacher",
     TEACHER: "the network trained on spikes and given behavior as input, at test as well",
+    "wiener": "what a lab has: ridge regression of behavior on spikes at several lags, smoothing "
+    "and lags chosen on validation trials; it predicts no rates",
+    "direct": "the student's network trained on behavior alone; it predicts no rates",
     "smoothing": "no network: smoothed spikes, and regressions on them for held-out neurons",
     "factor_analysis": "no network: factor analysis, and regressions on the factors",
     ORACLE: "not a model: the simulation's true rates, scored like a model's",
@@ -56,7 +59,7 @@ def page() -> Face:
 
 def _cost(results: dict[str, Any]) -> str:
     """Return what is gained or lost in predicting held-out neurons."""
-    contrast = results["contrasts"][f"{results['selected']} - {BASELINE}"]
+    contrast = results["contrasts"].get(f"{results['selected']} - {BASELINE}", {})
     if "co_bps" not in contrast:
         return ""
     kept = {"better": "gains", "worse": "loses", "unclear": "neither clearly gains nor loses"}
@@ -94,7 +97,7 @@ def _simulated_note(view: View) -> list[Caveat]:
 
 
 def _overview(view: View, block: Block) -> Picture:
-    shown = [m for m in ("behavior_r2", "co_bps", "fp_bps") if m in block.columns][:2]
+    shown = [m for m in ("decoding_r2", "co_bps", "fp_bps") if m in block.columns][:2]
     return forest(
         view,
         "Difference to the baseline",
@@ -105,7 +108,7 @@ def _overview(view: View, block: Block) -> Picture:
 
 
 def _details(view: View, block: Block) -> list[ScoreTable]:
-    channels = {f"behavior_r2/{name}": name for name in view.data.behavior_names}
+    channels = {f"decoding_r2/{name}": name for name in view.data.behavior_names}
     title = "Behavior R² of each channel"
     by_channel = score_table(view, title, channels, view.scored_arms, BASELINE)
     return [by_channel, *control_table(view, block.columns)]

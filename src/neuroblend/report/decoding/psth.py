@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 
 from neuroblend.evaluation.metrics import PSTH_SMOOTHING_S, psths
 from neuroblend.evaluation.score import condition_index
-from neuroblend.report.decoding.shown import draw_lines, legend, roles, scored, shown_split
+from neuroblend.report.decoding.shown import (
+    draw_lines,
+    legend,
+    roles,
+    scored,
+    shown_neurons,
+    shown_split,
+)
 from neuroblend.report.style import TRUTH, Picture, as_uri, new_figure, shortened
 from neuroblend.report.view import View
 
@@ -21,7 +28,7 @@ def psth(view: View) -> Picture | None:
     if found is None:
         return None
     names, index = found
-    shown = scored(view, view.selected, shown_split(view)).shown
+    shown = shown_neurons(view)
     columns = _conditions(view, index, len(names))
     if columns.size == 0:
         return None

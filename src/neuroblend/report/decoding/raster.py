@@ -12,8 +12,9 @@ from neuroblend.report.decoding.shown import (
     legend,
     on_shading,
     roles,
-    scored,
     shade_forward,
+    shown_neurons,
+    shown_rates,
     shown_split,
 )
 from neuroblend.report.style import COLORS, SELECTED, TRUTH, Picture, as_uri, new_figure
@@ -26,7 +27,7 @@ def raster(view: View) -> Picture:
     """Plot a trial of median spike count: a raster, and rates of up to six neurons."""
     split, trials = shown_split(view), view.data
     which = _median_trial(view)
-    neurons = scored(view, view.selected, split).shown[:N_NEURONS]
+    neurons = shown_neurons(view)[:N_NEURONS]
     figure = new_figure(4.6)
     legend(figure, view, "true rate" if trials.rates is not None else None)
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.9)))
@@ -85,8 +86,8 @@ def _raster(ax: Axes, view: View, which: int) -> None:
 
 def _rates(ax: Axes, view: View, which: int, i: int) -> None:
     split, trials = shown_split(view), view.data
-    trial, neuron = split.test[which], int(scored(view, view.selected, split).shown[i])
-    lines = {role: scored(view, arm, split).rates[which, :, i] for role, arm in roles(view).items()}
+    trial, neuron = split.test[which], int(shown_neurons(view)[i])
+    lines = {role: shown_rates(view, arm)[which, :, i] for role, arm in roles(view).items()}
     if trials.rates is not None:
         lines[TRUTH] = trials.rates[trial, :, neuron]
     draw_lines(ax, view, {role: rate / trials.bin_s for role, rate in lines.items()})

@@ -26,6 +26,20 @@ def shown_split(view: View) -> Split:
     return view.splits[0]
 
 
+def shown_neurons(view: View) -> NDArray[np.int64]:
+    """Return the neurons whose rates the selected arm's fit kept for figures."""
+    found = scored(view, view.selected, shown_split(view)).shown
+    assert found is not None
+    return found
+
+
+def shown_rates(view: View, arm: str) -> NDArray[np.float32]:
+    """Return (B, T, n) counts/bin of :func:`shown_neurons` by one arm."""
+    found = scored(view, arm, shown_split(view)).rates
+    assert found is not None
+    return found
+
+
 def scored(view: View, arm: str, split: Split) -> Scored:
     """Return test scores, rates and decoded behavior of one fit."""
     return view.stored(arm, split, "test.h5", Scored.load)

@@ -1,0 +1,31 @@
+"""Spikes smoothed in a few ways, from which a Wiener filter decodes behavior without a network.
+
+A Wiener filter (Wiener 1949; in motor decoding Carmena et al. 2003) is a ridge regression of
+behavior on spikes at several lags. Lags and penalty are those of
+:mod:`neuroblend.evaluation.readout`, which serve every arm; what is its own is the smoothing,
+chosen with them on validation trials.
+
+Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+WIDTHS = (0.0, 1.0, 2.0, 4.0)  # standard deviation of a Gaussian, in bins
+
+
+def smoothed_spikes(spikes: NDArray[np.floating], n_bins: int) -> list[NDArray[np.float64]]:
+    """Return (B, T, N) spikes smoothed by each of ``WIDTHS``.
+
+    Args:
+        spikes: (B, T_in, N) counts/bin of the neurons that a student sees; NaN after a trial's end.
+        n_bins: ``T``; bins that are not seen are as the last one that is.
+    """
+    counts = np.nan_to_num(np.asarray(spikes, dtype=np.float64))
+    signals = []
+    for width in WIDTHS:
+        smooth = gaussian_filter1d(counts, width, axis=1) if width else counts
+        smooth = np.where(np.isnan(spikes), np.nan, smooth)
+        signals.append(np.pad(smooth, ((0, 0), (0, n_bins - smooth.shape[1]), (0, 0)), mode="edge"))
+    return signals
