@@ -18,7 +18,7 @@ from neuroblend.errors import InputError
 
 app = typer.Typer(
     help="Models of neural population activity that learn from behavior they will not have later.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 

@@ -60,10 +60,6 @@ METRICS = {
         "their history, or with history and future, whichever does best on validation trials",
         deciding=True,
     ),
-    "behavior_r2": Metric(
-        "same-bin R²",
-        "the same from the same bin alone, as the Neural Latents Benchmark has it",
-    ),
     "co_bps": Metric(
         "co-bps",
         "bits per spike by which rates of held-out neurons predict their spikes better than each "
@@ -73,6 +69,10 @@ METRICS = {
         "fp-bps",
         "bits per spike by which rates of all neurons, in bins after the last one that a model "
         "sees, predict spikes better than each neuron's mean does",
+    ),
+    "behavior_r2": Metric(
+        "same-bin R²",
+        "the same from the same bin alone, as the Neural Latents Benchmark has it",
     ),
     "psth_r2": Metric(
         "PSTH R²",
