@@ -162,7 +162,7 @@ def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell, work
             ) from None
         except BaseException:
             for process in list((pool._processes or {}).values()):
-                process.terminate()  # they go on from their last training state
+                process.kill()  # which no handler can swallow; they go on from their last state
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
