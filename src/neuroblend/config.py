@@ -183,7 +183,6 @@ class ExperimentConfig(Settings):
         kind: Name of the experiment, as in ``config.yaml``.
         distill: How students follow a teacher.
         training: How any model is trained.
-        references: Models to score beside the arms.
         seeds: How many seeds; each redraws what is tested and initial weights.
         first_seed: The first of them.
     """
@@ -192,14 +191,8 @@ class ExperimentConfig(Settings):
 
     distill: GuidanceConfig
     training: TrainingConfig = TrainingConfig()
-    references: tuple[str, ...] = ()
     seeds: int = Field(2, ge=1)
     first_seed: int = Field(0, ge=0)
-
-    @model_validator(mode="after")
-    def _references_once(self) -> Self:
-        once("references", self.references, may_be_empty=True)
-        return self
 
     @property
     def all_seeds(self) -> list[int]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from neuroblend.config import ExperimentConfig, GuidanceConfig, Name, Names, Settings
+from neuroblend.config import ExperimentConfig, GuidanceConfig, Name, Names, Settings, once
 from neuroblend.errors import InputError
 from neuroblend.nlb.datasets import BIN_WIDTHS_MS, check_bin_ms, find_dataset
 
@@ -111,6 +111,12 @@ class RunConfig(ExperimentConfig):
     distill: DistillConfig = DistillConfig()
     controls: Literal["none", "default", "all"] = "default"
     goal: Goal = "both"
+    references: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _references_once(self) -> Self:
+        once("references", self.references, may_be_empty=True)
+        return self
 
     @property
     def all_folds(self) -> list[int | None]:

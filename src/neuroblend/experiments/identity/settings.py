@@ -124,6 +124,7 @@ class IdentityConfig(ExperimentConfig):
 
     @model_validator(mode="after")
     def _names_once(self) -> Self:
+        once("references", self.references, may_be_empty=True)
         for what in ("labels", "behavior", "stimuli"):
             once(what, getattr(self.data, what))
         if self.training.devices > 1:
