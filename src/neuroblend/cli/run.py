@@ -58,7 +58,7 @@ def run(
     ] = None,
     controls: Annotated[
         str | None,
-        typer.Option(help="What a lab would use instead, scored too: none, default or all."),
+        typer.Option(help="What a lab would use instead, scored too: none or default."),
     ] = None,
     goal: Annotated[
         str | None,

@@ -13,7 +13,7 @@ from neuroblend.nlb.datasets import BIN_WIDTHS_MS, check_bin_ms, find_dataset
 
 SIMULATED = "simulated"  # names the built-in recording
 WIENER, DIRECT = "wiener", "direct"
-CONTROLS = {"none": (), "default": (WIENER, DIRECT), "all": (WIENER, DIRECT)}
+CONTROLS = {"none": (), "default": (WIENER, DIRECT)}
 """What a lab would use instead, by the name of the group."""
 
 Goal = Literal["behavior", "co-bps", "both"]
@@ -96,7 +96,7 @@ class RunConfig(ExperimentConfig):
         training: How any model is trained.
         controls: What a lab would use instead, as further arms: ``default`` for ``wiener`` (ridge
             on spikes at several lags) and ``direct`` (the network trained on behavior alone),
-            ``none``, or ``all``.
+            or ``none``.
         goal: What an arm is selected by on validation trials: ``behavior``, ``co-bps``, or
             ``both``: the best behavior among those that do not clearly lose co-bps.
         references: Models without gradients to score beside the arms, such as ``smoothing``.
@@ -109,7 +109,7 @@ class RunConfig(ExperimentConfig):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     distill: DistillConfig = DistillConfig()
-    controls: Literal["none", "default", "all"] = "default"
+    controls: Literal["none", "default"] = "default"
     goal: Goal = "both"
     references: tuple[str, ...] = ()
 
