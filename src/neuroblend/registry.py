@@ -67,9 +67,16 @@ STRATEGIES = {
     "feature": Strategy("neuroblend.distill.feature:Feature", ("layers", "normalisation")),
     "correlation": Strategy("neuroblend.distill.correlation:Correlation", ("normalisation",)),
     "multitask": Strategy("neuroblend.distill.multitask:Multitask", ("layer",), False),
+    "two-heads": Strategy("neuroblend.distill.two_heads:TwoHeads", ("layer",), False),
+    "masked-modalities": Strategy(
+        "neuroblend.distill.masked_modalities:MaskedModalities", ("layer",), False
+    ),
 }
 
-CELL_STRATEGIES = STRATEGIES | {"embedding": Strategy("neuroblend.distill.embedding:Embedding")}
+_OF_CELLS = ("hard", "soft", "feature", "correlation", "multitask")
+CELL_STRATEGIES = {name: STRATEGIES[name] for name in _OF_CELLS} | {
+    "embedding": Strategy("neuroblend.distill.embedding:Embedding")
+}
 """Strategies for models that have an embedding of each cell."""
 
 OWN = "; or package.module:attribute"

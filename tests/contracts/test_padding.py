@@ -140,17 +140,15 @@ def test_a_strategy_is_blind_to_padding(name, normalisation) -> None:
         return x[:, :30]
 
     def changed(change, present) -> Pair:
-        behavior = Behavior(*map(change, pair.batch.behavior))
-        batch = pair.batch._replace(behavior=behavior, present=present)
+        batch = pair.batch.map(change)._replace(present=present)
         if present is not None:
-            batch = batch._replace(
-                behavior=Behavior(behavior.values, behavior.present & present[:, :, None])
-            )
+            values, known = batch.behavior
+            batch = batch._replace(behavior=Behavior(values, known & present[:, :, None]))
         outputs = [
             Output(change(o.log_rates), {LAYER: change(o.features[LAYER])})
             for o in (pair.student, pair.teacher)
         ]
-        return Pair(batch, *outputs)
+        return Pair(batch, *outputs, pair.model)
 
     losses = []
     for change, given in ((dirty, present), (cut, None)):

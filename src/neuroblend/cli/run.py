@@ -58,7 +58,7 @@ def run(
     ] = None,
     controls: Annotated[
         str | None,
-        typer.Option(help="What a lab would use instead, scored too: none or default."),
+        typer.Option(help="Rivals and controls, scored too: none, default or all."),
     ] = None,
     goal: Annotated[
         str | None,
@@ -86,7 +86,10 @@ def run(
     folds: Annotated[
         int | None, typer.Option(help="Test every trial once, in so many folds.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Most epochs of a fit.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Most epochs of a fit.  [default: 900 steps, in 60 to 300 epochs]"),
+    ] = None,
     alpha: Annotated[
         float | None, typer.Option(help="Weight of spikes against the teacher.  [default: 0.2]")
     ] = None,

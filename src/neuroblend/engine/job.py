@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neuroblend.engine.arm import TEACHER, Fit
+from neuroblend.engine.arm import Fit
 from neuroblend.engine.experiment import Progress, Scene
 from neuroblend.engine.folder import RunFolder
 from neuroblend.files import write_json, write_whole
@@ -66,8 +66,8 @@ def _trained(
     if isinstance(model.net, FitsItself):
         return train(model, task)
     teacher = None
-    if fit.arm.needs_teacher:
-        found = load_model(folder, folder.find(TEACHER, fit.seed, fit.fold), task)
+    if fit.arm.teacher is not None:
+        found = load_model(folder, folder.find(fit.arm.teacher, fit.seed, fit.fold), task)
         assert isinstance(found, Teacher)
         teacher = found.freeze()
     objective = experiment.objective(fit.arm, model, task, teacher)

@@ -20,9 +20,9 @@ from neuroblend.engine.executors.local import Tell
 
 @contextmanager
 def fits_progress(fits: list[Fit], quiet: bool) -> Iterator[Tell]:
-    """Show one bar for all fits, in epochs, and which of them are running; nothing if quiet."""
+    """Show one bar for all fits and which of them are running; nothing if quiet."""
     if quiet:
-        yield lambda fit, done, most: None
+        yield lambda fit, done: None
         return
     share = {fit.label: 0.0 for fit in fits}
     bar = Progress(
@@ -37,8 +37,8 @@ def fits_progress(fits: list[Fit], quiet: bool) -> Iterator[Tell]:
     with bar:
         row = bar.add_task("", total=len(fits), ended=0)
 
-        def tell(fit: Fit, done: int, most: int) -> None:
-            share[fit.label] = done / most
+        def tell(fit: Fit, done: float) -> None:
+            share[fit.label] = done
             running = [label for label, part in share.items() if 0 < part < 1]
             ended = sum(part >= 1 for part in share.values())
             bar.update(

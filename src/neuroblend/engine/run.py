@@ -53,7 +53,7 @@ def run_experiment(
     with fits_progress(folder.fits(), quiet) as tell:
         for fit in folder.fits():
             if folder.is_done(fit):
-                tell(fit, training.epochs, training.epochs)
+                tell(fit, 1)
         run_fits(folder, jobs, tell, run_fit)
     if not (folder.path / "results.json").is_file():
         say("scoring: 1000 bootstrap replicates of every score")
