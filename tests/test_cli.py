@@ -52,6 +52,11 @@ def test_help_answers_without_torch() -> None:
         assert verb in done.stdout
 
 
+def test_the_help_of_a_verb_tells_its_defaults(tmp_path) -> None:
+    told = succeeds("run", "--help", cwd=tmp_path).stdout
+    assert all(f"[default: ({word})]" in told for word in ("simulated", "runs/<source>", "both"))
+
+
 def test_a_run_prints_its_table_and_writes_its_page(finished) -> None:
     folder, done = finished
     out = folder / "runs" / "mine"

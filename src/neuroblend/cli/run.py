@@ -10,10 +10,14 @@ from neuroblend.cli.options import (
     Behavior,
     Config,
     Jobs,
+    Number,
     Quiet,
     Seed,
     Set,
+    Text,
+    Whole,
     names,
+    option,
     saying,
     status,
 )
@@ -27,81 +31,55 @@ from neuroblend.registry import MODELS, REFERENCES
 
 def run(
     source: Annotated[
-        str | None,
+        Text,
         typer.Argument(
-            help="An .npz or .h5 file, NWB with --dataset, or 'simulated'.  [default: simulated]"
+            help="An .npz or .h5 file, NWB with --dataset, or 'simulated'.",
+            show_default="simulated",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run.  [default: runs/<source>]")
-    ] = None,
+    out: Annotated[Path | None, option("Folder of the run.", "runs/<source>")] = None,
     model: Annotated[
-        str | None,
-        typer.Option(help=f"{', '.join(MODELS)}, or package.module:builder.  [default: ndt]"),
+        Text, option(f"{', '.join(MODELS)}, or package.module:builder.", "ndt")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Published settings of the model, such as mc_maze.")
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option(help="Layer whose output is distilled.  [default: the model's]")
-    ] = None,
+    preset: Annotated[Text, option("Published settings of the model, such as mc_maze.")] = None,
+    layer: Annotated[Text, option("Layer whose output is distilled.", "the model's")] = None,
     strategies: Annotated[
-        str | None,
-        typer.Option(
-            help="Names joined by commas, combined by +; or package.module:class.  "
-            f"[default: {','.join(DEFAULT_STRATEGIES)}]"
+        Text,
+        option(
+            "Names joined by commas, combined by +; or package.module:class.",
+            ",".join(DEFAULT_STRATEGIES),
         ),
     ] = None,
     references: Annotated[
-        str | None,
-        typer.Option(help=f"Models without gradients to score too: {','.join(REFERENCES)}."),
+        Text, option(f"Models without gradients to score too: {','.join(REFERENCES)}.")
     ] = None,
     controls: Annotated[
-        str | None,
-        typer.Option(help="What a lab would use instead, scored too: none or default."),
+        Text, option("What a lab would use instead, scored too: none or default.")
     ] = None,
-    goal: Annotated[
-        str | None,
-        typer.Option(help="What selects an arm: behavior, co-bps or both.  [default: both]"),
-    ] = None,
+    goal: Annotated[Text, option("What selects an arm: behavior, co-bps or both.", "both")] = None,
     behavior: Behavior = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Dataset of the Neural Latents Benchmark '21, for NWB.")
+        Text, option("Dataset of the Neural Latents Benchmark '21, for NWB.")
     ] = None,
-    bin_ms: Annotated[
-        float | None, typer.Option(help="Width of its bins: 5 or 20 ms.  [default: 5]")
-    ] = None,
-    units: Annotated[int | None, typer.Option(help="How many neurons to draw by seed.")] = None,
-    min_rate: Annotated[
-        float | None, typer.Option(help="Leave out neurons that fire less, in Hz.")
-    ] = None,
-    held_out: Annotated[
-        float | None, typer.Option(help="Fraction of neurons no student sees.  [default: 0.25]")
-    ] = None,
-    forward_bins: Annotated[
-        int | None, typer.Option(help="Last bins of a trial that no model sees.  [default: 0]")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many seeds.  [default: 2]")] = None,
+    bin_ms: Annotated[Number, option("Width of its bins: 5 or 20 ms.", "5")] = None,
+    units: Annotated[Whole, option("How many neurons to draw by seed.")] = None,
+    min_rate: Annotated[Number, option("Leave out neurons that fire less, in Hz.")] = None,
+    held_out: Annotated[Number, option("Fraction of neurons no student sees.", "0.25")] = None,
+    forward_bins: Annotated[Whole, option("Last bins of a trial that no model sees.", "0")] = None,
+    seeds: Annotated[Whole, option("How many seeds.", "2")] = None,
     seed: Seed = None,
-    folds: Annotated[
-        int | None, typer.Option(help="Test every trial once, in so many folds.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Most epochs of a fit.")] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="Weight of spikes against the teacher.  [default: 0.2]")
-    ] = None,
+    folds: Annotated[Whole, option("Test every trial once, in so many folds.")] = None,
+    epochs: Annotated[Whole, option("Most epochs of a fit.")] = None,
+    alpha: Annotated[Number, option("Weight of spikes against the teacher.", "0.2")] = None,
     accelerator: Accelerator = None,
-    precision: Annotated[
-        str | None, typer.Option(help="32-true, bf16-mixed, ...  [default: 32-true]")
-    ] = None,
-    devices: Annotated[
-        int | None, typer.Option(help="Devices that train one model together.  [default: 1]")
-    ] = None,
+    precision: Annotated[Text, option("32-true, bf16-mixed, ...", "32-true")] = None,
+    devices: Annotated[Whole, option("Devices that train one model together.", "1")] = None,
     cache_teacher: Annotated[
         bool | None,
-        typer.Option(
+        option(
+            "Let a teacher look at each trial once, unmasked: cheaper.",
+            "no",
             "--cache-teacher/--no-cache-teacher",
-            help="Let a teacher look at each trial once, unmasked: cheaper.  [default: no]",
         ),
     ] = None,
     config: Config = None,
@@ -140,13 +118,8 @@ def run(
         "distill.cache_teacher": cache_teacher,
     }
     settings = settings_of(RunConfig, config, given, set_ or [])
-    finish(
-        settings.data.source,
-        out or Path("runs") / Path(settings.data.source).stem,
-        settings,
-        jobs,
-        quiet,
-    )
+    named = settings.data.source
+    finish(named, out or Path("runs") / Path(named).stem, settings, jobs, quiet)
 
 
 def identity(
@@ -157,36 +130,22 @@ def identity(
             help="Sessions in the layout of Bugeon et al. 2022, or files of labelled activity.",
         ),
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder.  [default: runs/identity-<source>]")
-    ] = None,
-    dynamics: Annotated[
-        str | None, typer.Option(help="linear, recurrent or attention.  [default: linear]")
-    ] = None,
+    out: Annotated[Path | None, option("Folder.", "runs/identity-<source>")] = None,
+    dynamics: Annotated[Text, option("linear, recurrent or attention.", "linear")] = None,
     strategies: Annotated[
-        str | None,
-        typer.Option(help="Names joined by commas, combined by +; or package.module:attribute."),
+        Text, option("Names joined by commas, combined by +; or package.module:attribute.")
     ] = None,
-    references: Annotated[
-        str | None,
-        typer.Option(help=f"Joined by commas: {', '.join(CELL_REFERENCES)}."),
-    ] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="What to classify cells by.  [default: subclass,ei or all]")
-    ] = None,
+    references: Annotated[Text, option(f"Joined by commas: {', '.join(CELL_REFERENCES)}.")] = None,
+    labels: Annotated[Text, option("What to classify cells by.", "subclass,ei or all")] = None,
     behavior: Behavior = None,
-    stimuli: Annotated[
-        str | None, typer.Option(help="Of that layout, e.g. Blank.  [default: all]")
-    ] = None,
+    stimuli: Annotated[Text, option("Of that layout, e.g. Blank.", "all")] = None,
     animals: Annotated[
-        bool | None, typer.Option("--animals", help="Test one animal after the other.")
+        bool | None, option("Test one animal after the other.", None, "--animals")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many.  [default: 3]")] = None,
+    seeds: Annotated[Whole, option("How many.", "3")] = None,
     seed: Seed = None,
-    epochs: Annotated[int | None, typer.Option(help="Most epochs.  [default: 40]")] = None,
-    window: Annotated[
-        int | None, typer.Option(help="Frames seen at a time.  [default: 200]")
-    ] = None,
+    epochs: Annotated[Whole, option("Most epochs.", "40")] = None,
+    window: Annotated[Whole, option("Frames seen at a time.", "200")] = None,
     accelerator: Accelerator = None,
     config: Config = None,
     set_: Set = None,

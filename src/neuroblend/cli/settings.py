@@ -43,12 +43,10 @@ def _above_the_file(file: RunConfig, content: Any, given: dict[str, Any]) -> Any
     from neuroblend.experiments.decoding.presets import find_preset
 
     preset = find_preset(given.get("model.name") or file.model.name, given["model.preset"])
-    for section, settings in (
-        ("model.settings", preset["model"]),
-        ("training", preset["training"]),
-    ):
+    sections = {("model", "settings"): preset["model"], ("training",): preset["training"]}
+    for section, settings in sections.items():
         for key, value in settings.items():
-            _put(content, [*section.split("."), key], value)
+            _put(content, [*section, key], value)
     return content
 
 
