@@ -30,12 +30,8 @@ def run_fit(path: Path, fit: Fit, progress: Progress) -> None:
     """
     began, began_cpu = time.time(), time.process_time()
     folder = RunFolder(path)
-    experiment, data, split, out = (
-        folder.experiment,
-        folder.data(),
-        folder.split(fit),
-        folder.of(fit),
-    )
+    experiment, out = folder.experiment, folder.of(fit)
+    data, split = folder.data(), folder.split(fit)
     out.mkdir(parents=True, exist_ok=True)
     task = experiment.task(data, split)
     model = experiment.build(fit.arm, task, fit_seed(fit))
