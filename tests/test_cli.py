@@ -16,6 +16,7 @@ from commands import refused, succeeds
 from conftest import make_trials
 
 from neuroblend.cli.settings import settings_of
+from neuroblend.config import HideBins
 from neuroblend.experiments.decoding.settings import RunConfig
 
 SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
@@ -111,6 +112,8 @@ def test_a_preset_of_the_command_line_stands_over_a_file(tmp_path) -> None:
     )
     assert (found.model.settings["factors"], found.model.settings["kl_initial"]) == (100, 0.1)
     assert (found.training.lr, found.training.batch_size, found.training.epochs) == (0.25, 256, 7)
+    found = settings_of(RunConfig, None, {"model.preset": "mc_maze"}, ["training.mask.ratio=0.3"])
+    assert found.training.mask == HideBins(ratio=0.3, ramp=(0.16, 0.24))
 
 
 def test_settings_keep_their_source_and_types(finished) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 
 import yaml
 
-from neuroblend.config import Kind, parse_settings
 from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.experiments.given import Config, settings_from
 
 
 def settings_of(
-    kind: type[Kind], file: Path | None, given: dict[str, Any], assignments: list[str]
-) -> Kind:
+    kind: type[Config], file: Path | None, given: dict[str, Any], assignments: list[str]
+) -> Config:
     """Merge a YAML file, the options that were given and ``--set``; later ones win."""
     content: Any = {}
     if file is not None:
@@ -22,7 +22,7 @@ def settings_of(
             raise InputError(f"{file}: cannot be read ({error.strerror})") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
-        settings = parse_settings(kind, content, str(file))
+        settings = settings_from(kind, content, str(file))
         if isinstance(settings, RunConfig):
             content = _above_the_file(settings, content, given)
     for key, value in given.items():
@@ -33,7 +33,7 @@ def settings_of(
         if not equals:
             raise InputError(f"--set {assignment}: wanted name=value, e.g. training.lr=0.001")
         _put(content, key.strip().split("."), _scalar(value))  # null too, which lifts a default
-    return parse_settings(kind, content, "settings")
+    return settings_from(kind, content, "settings")
 
 
 def _above_the_file(file: RunConfig, content: Any, given: dict[str, Any]) -> Any:
