@@ -21,7 +21,7 @@ from neuroblend.cli.options import (
     saying,
     status,
 )
-from neuroblend.cli.settings import settings_of
+from neuroblend.cli.settings import settings_of, within
 from neuroblend.config import ExperimentConfig
 from neuroblend.experiments.decoding.settings import DEFAULT_STRATEGIES, RunConfig
 from neuroblend.experiments.identity.references import CELL_REFERENCES
@@ -91,32 +91,16 @@ def run(
 
     The same command goes on with a run that was interrupted.
     """
-    given = {
-        "data.source": source,
-        "model.name": model,
-        "model.preset": preset,
-        "model.layer": layer,
-        "distill.strategies": names(strategies),
-        "distill.alpha": alpha,
-        "references": names(references),
-        "controls": controls,
-        "goal": goal,
-        "data.behavior": names(behavior),
-        "data.dataset": dataset,
-        "data.bin_ms": bin_ms,
-        "data.units": units,
-        "data.min_rate_hz": min_rate,
-        "data.held_out": held_out,
-        "data.forward_bins": forward_bins,
-        "data.folds": folds,
-        "seeds": seeds,
-        "first_seed": seed,
-        "training.epochs": epochs,
-        "training.accelerator": accelerator,
-        "training.precision": precision,
-        "training.devices": devices,
-        "distill.cache_teacher": cache_teacher,
-    }
+    given = within("data", source=source, behavior=names(behavior), dataset=dataset, bin_ms=bin_ms)
+    given |= within("data", units=units, min_rate_hz=min_rate, held_out=held_out, folds=folds)
+    given |= within("data", forward_bins=forward_bins)
+    given |= within("model", name=model, preset=preset, layer=layer)
+    given |= within("distill", strategies=names(strategies), alpha=alpha)
+    given |= within("distill", cache_teacher=cache_teacher)
+    given |= within("training", epochs=epochs, accelerator=accelerator)
+    given |= within("training", precision=precision, devices=devices)
+    given |= {"references": names(references), "controls": controls, "goal": goal}
+    given |= {"seeds": seeds, "first_seed": seed}
     settings = settings_of(RunConfig, config, given, set_ or [])
     named = settings.data.source
     finish(named, out or Path("runs") / Path(named).stem, settings, jobs, quiet)
@@ -156,21 +140,11 @@ def identity(
 
     The same command goes on with a run that was interrupted.
     """
-    given = {
-        "data.source": source,
-        "data.stimuli": names(stimuli),
-        "data.labels": names(labels),
-        "data.behavior": names(behavior),
-        "data.animals": animals,
-        "data.window": window,
-        "model.dynamics": dynamics,
-        "distill.strategies": names(strategies),
-        "references": names(references),
-        "seeds": seeds,
-        "first_seed": seed,
-        "training.epochs": epochs,
-        "training.accelerator": accelerator,
-    }
+    given = within("data", source=source, behavior=names(behavior), stimuli=names(stimuli))
+    given |= within("data", labels=names(labels), animals=animals, window=window)
+    given |= within("model", dynamics=dynamics) | within("distill", strategies=names(strategies))
+    given |= within("training", epochs=epochs, accelerator=accelerator)
+    given |= {"references": names(references), "seeds": seeds, "first_seed": seed}
     settings = settings_of(IdentityConfig, config, given, set_ or [])
     there = Path(source).resolve()
     usual = Path("runs") / f"identity-{there.name if there.is_dir() else there.stem}"

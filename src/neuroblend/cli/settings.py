@@ -10,6 +10,11 @@ from neuroblend.experiments.decoding.settings import RunConfig
 from neuroblend.experiments.given import Config, settings_from
 
 
+def within(section: str, **given: Any) -> dict[str, Any]:
+    """Return what was given of a section's settings, by their whole names."""
+    return {f"{section}.{name}": value for name, value in given.items()}
+
+
 def settings_of(
     kind: type[Config], file: Path | None, given: dict[str, Any], assignments: list[str]
 ) -> Config:
