@@ -16,6 +16,7 @@ from commands import refused, succeeds
 from conftest import make_trials
 
 from neuroblend.cli.settings import settings_of
+from neuroblend.config import HideBins
 from neuroblend.experiments.decoding.settings import RunConfig
 
 SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
@@ -50,6 +51,11 @@ def test_help_answers_without_torch() -> None:
     assert done.returncode == 0, done.stderr
     for verb in ("run", "predict", "report"):
         assert verb in done.stdout
+
+
+def test_the_help_of_a_verb_tells_its_defaults(tmp_path) -> None:
+    told = succeeds("run", "--help", cwd=tmp_path).stdout
+    assert all(f"[default: ({word})]" in told for word in ("simulated", "runs/<source>", "both"))
 
 
 def test_a_run_prints_its_table_and_writes_its_page(finished) -> None:
@@ -106,6 +112,8 @@ def test_a_preset_of_the_command_line_stands_over_a_file(tmp_path) -> None:
     )
     assert (found.model.settings["factors"], found.model.settings["kl_initial"]) == (100, 0.1)
     assert (found.training.lr, found.training.batch_size, found.training.epochs) == (0.25, 256, 7)
+    found = settings_of(RunConfig, None, {"model.preset": "mc_maze"}, ["training.mask.ratio=0.3"])
+    assert found.training.mask == HideBins(ratio=0.3, ramp=(0.16, 0.24))
 
 
 def test_settings_keep_their_source_and_types(finished) -> None:

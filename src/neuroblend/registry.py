@@ -189,5 +189,4 @@ def load(target: str) -> Callable[..., Any]:
     if not callable(found := getattr(module, attribute, None)):
         names = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
         raise InputError(f"{target}: no '{attribute}' to call; {nearest(attribute, names)}")
-    built: Callable[..., Any] = found
-    return built
+    return found

@@ -30,12 +30,8 @@ def run_fit(path: Path, fit: Fit, progress: Progress) -> None:
     """
     began, began_cpu = time.time(), time.process_time()
     folder = RunFolder(path)
-    experiment, data, split, out = (
-        folder.experiment,
-        folder.data(),
-        folder.split(fit),
-        folder.of(fit),
-    )
+    experiment, out = folder.experiment, folder.of(fit)
+    data, split = folder.data(), folder.split(fit)
     out.mkdir(parents=True, exist_ok=True)
     task = experiment.task(data, split)
     model = experiment.build(fit.arm, task, fit_seed(fit))
@@ -71,16 +67,9 @@ def _trained(
         assert isinstance(found, Teacher)
         teacher = found.freeze()
     objective = experiment.objective(fit.arm, model, task, teacher)
-    return train(
-        model,
-        experiment.trains_on(fit.arm, task),
-        objective,
-        experiment.config.training,
-        fit_seed(fit),
-        folder.of(fit),
-        progress,
-        yardstick=objective.task_loss,
-    )
+    part, settings = experiment.trains_on(fit.arm, task), experiment.config.training
+    seed, out, yardstick = fit_seed(fit), folder.of(fit), objective.task_loss
+    return train(model, part, objective, settings, seed, out, progress, yardstick=yardstick)
 
 
 def fit_seed(fit: Fit) -> int:

@@ -74,9 +74,7 @@ def read_nlb(
         rates=None if true_rates is None else true_rates(start_ms, n_bins, bin_ms),
         name=dataset.name,
     )
-    for note in maker.notes:
-        trials = trials.with_note(note)
-    return trials
+    return trials.with_note(*maker.notes)
 
 
 def behavior_names(maker: TensorMaker) -> list[str]:

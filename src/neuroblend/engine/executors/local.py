@@ -117,9 +117,8 @@ def _work_together(path: Path, fit: Fit, news: Any, work: Work) -> None:
         work(path, fit, lambda done, most: news.put(done / most))
     except Exception as error:  # whatever a user's network raises, on whichever device
         lines = str(error).splitlines() or [type(error).__name__]
-        news.put(
-            lines[0] if isinstance(error, InputError) else f"{type(error).__name__}: {lines[0]}"
-        )
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        news.put(kind + lines[0])
         failed = True
     news.close()
     news.join_thread()
