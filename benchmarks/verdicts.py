@@ -113,7 +113,11 @@ def main() -> None:
             section, _, key = path.partition(".")
             config[section] = config.get(section, {}) | {key: yaml.safe_load(value)}
         run = nb.run(
-            load(), given.out / f"{name}-{given.model}", nb.RunConfig(**config), quiet=True
+            load(),
+            given.out / f"{name}-{given.model}",
+            nb.RunConfig(**config),
+            jobs=None,
+            quiet=True,
         )
         show(name, run.results())
 
