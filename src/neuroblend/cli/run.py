@@ -86,6 +86,13 @@ def run(
     folds: Annotated[
         int | None, typer.Option(help="Test every trial once, in so many folds.")
     ] = None,
+    blocks: Annotated[
+        int | None,
+        typer.Option(
+            help="Trials side by side that a split keeps together; 0 for none.  [default: of "
+            "windows of a continuous recording]"
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Most epochs of a fit.")] = None,
     alpha: Annotated[
         float | None, typer.Option(help="Weight of spikes against the teacher.  [default: 0.2]")
@@ -131,6 +138,7 @@ def run(
         "data.held_out": held_out,
         "data.forward_bins": forward_bins,
         "data.folds": folds,
+        "data.blocks": blocks,
         "seeds": seeds,
         "first_seed": seed,
         "training.epochs": epochs,

@@ -138,7 +138,9 @@ class Decoding(Experiment):
     def splits(self, data: Trials) -> list[Split]:
         given = self.config.data
         return [
-            split_trials(data, seed, given.held_out, given.forward_bins, fold, given.folds)
+            split_trials(
+                data, seed, given.held_out, given.forward_bins, fold, given.folds, given.blocks
+            )
             for seed in self.config.all_seeds
             for fold in self.config.all_folds
         ]
