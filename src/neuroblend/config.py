@@ -192,7 +192,7 @@ class ExperimentConfig(Settings):
 
     distill: GuidanceConfig
     training: TrainingConfig = TrainingConfig()
-    seeds: int = Field(2, ge=1)
+    seeds: int = Field(3, ge=1)
     first_seed: int = Field(0, ge=0)
 
     @property

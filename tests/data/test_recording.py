@@ -27,6 +27,15 @@ def test_windows_count_spikes_and_average_behavior() -> None:
     # ten samples 0.00 ... 0.09 s, doubled
     assert trials.behavior[0, 0, 0] == pytest.approx(0.09, abs=1e-6)
     assert trials.behavior_names == ("x",)
+    assert trials.window_id.tolist() == list(range(10))
+
+
+def test_windows_know_their_place_where_others_are_left_out() -> None:
+    """By the user, or for want of observations; trials around events stand apart."""
+    recording = make(observed=np.array([[0.0, 3.0], [4.0, 10.0]]))
+    keep = np.arange(10) != 6
+    assert recording.windows(1.0, 0.1, keep=keep).window_id.tolist() == [0, 1, 2, 4, 5, 7, 8, 9]
+    assert recording.align([0.0, 5.0], (0, 1), 0.1).window_id is None
 
 
 def test_behavior_is_read_later_by_the_lag() -> None:

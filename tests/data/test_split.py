@@ -118,3 +118,70 @@ def test_too_few_trials_of_a_split_that_the_file_gives_are_not_called_a_random_o
     labels = np.array(["train"] * 48 + ["valid"] + ["test"])
     with pytest.raises(InputError, match="leave 1 to valid in the split that the file gives"):
         split_trials(make_trials(n_trials=50, split=labels), 0)
+
+
+def windows(n_trials: int = 100, **fields):
+    return make_trials(n_trials=n_trials, window_id=np.arange(n_trials), **fields)
+
+
+def closest(a: np.ndarray, b: np.ndarray, place: np.ndarray | None = None) -> int:
+    """How far the nearest trial of one part is from one of the other."""
+    place = np.arange(1000) if place is None else place
+    return int(np.abs(place[a][:, None] - place[b]).min())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_of_a_recording_are_split_in_blocks_that_do_not_touch(seed) -> None:
+    split = split_trials(windows(), seed)
+    assert [len(split.test), len(split.valid)] == pytest.approx([20, 20], abs=5)
+    assert len(split.train) >= 40
+    assert closest(split.train, split.test) == 2
+    assert closest(split.train, split.valid) >= 2
+    assert closest(split.valid, split.test) >= 2
+    assert len(np.unique(split.test // 5)) == 4  # half the root of 100 trials a block
+
+
+def test_windows_are_tested_once_in_folds_and_never_next_to_one_that_trains() -> None:
+    trials = windows(condition=np.arange(100) % 3)
+    folds = [split_trials(trials, 1, fold=fold, n_folds=4) for fold in range(4)]
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(100))
+    for fold in folds:
+        assert closest(np.concatenate([fold.train, fold.valid]), fold.test) >= 2
+        assert closest(fold.train, fold.valid) >= 2
+        assert len(fold.train) >= 35
+
+
+def test_windows_that_were_left_out_leave_a_gap_of_their_own() -> None:
+    place = np.flatnonzero(np.arange(200) % 40 < 24)
+    split = split_trials(make_trials(n_trials=len(place), window_id=place), 0)
+    assert closest(split.train, split.test, place) >= 2
+    found = np.concatenate(parts(split))
+    left_out = np.setdiff1d(np.arange(len(place)), found)
+    assert len(left_out)
+    taken = place[np.concatenate([split.valid, split.test])]
+    assert all(np.abs(taken - place[i]).min() == 1 for i in left_out)  # and for no other reason
+
+
+def test_the_length_of_blocks_can_be_told_and_blocks_be_declined() -> None:
+    plain, known = make_trials(n_trials=100), windows()
+    told = split_trials(plain, 0, blocks=10)
+    assert len(np.unique(told.test // 10)) == len(told.test) / 10 == 2
+    for split in (split_trials(known, 0, blocks=0), split_trials(plain, 0)):
+        for part, wanted in zip(parts(split), parts(split_trials(plain, 0)), strict=True):
+            np.testing.assert_array_equal(part, wanted)
+    refuses("wanted 2 to the 5 blocks of 20", split_trials, plain, 0, fold=0, n_folds=6, blocks=20)
+    refuses(r"\(in blocks\)", split_trials, make_trials(n_trials=8), 0, blocks=2)
+
+
+def test_trials_that_stand_apart_are_split_as_ever() -> None:
+    """Drawn by the version before there were blocks."""
+    split = split_trials(make_trials(), seed=3)
+    assert split.test.tolist() == [2, 4, 11, 20, 23, 26, 30, 36]
+    fold = split_trials(make_trials(condition=np.arange(40) % 3), 3, fold=1, n_folds=4)
+    assert fold.valid.tolist() == [0, 2, 5, 6, 10, 11, 18]
+
+
+def test_a_split_of_windows_that_the_file_fixes_is_kept() -> None:
+    labels = np.array(["train", "valid", "test", "train"] * 10)
+    split = split_trials(windows(40, split=labels), seed=0)
+    assert split.test.tolist() == list(range(2, 40, 4))

@@ -79,6 +79,7 @@ def test_save_and_load_give_the_same_trials(tmp_path) -> None:
         region=[f"r{i}" for i in range(10)],
         split=["train"] * 20 + ["valid"] * 10 + ["test"] * 10,
         held_out=np.arange(10) < 2,
+        window_id=np.arange(40) * 2,
     ).take_neurons(np.arange(8), "two left out")
     trials.save(tmp_path / "a.h5")
     again = Trials.load(tmp_path / "a.h5")
@@ -117,3 +118,8 @@ def test_slow_neurons_are_left_out_and_said() -> None:
     assert kept.n_neurons == 5
     assert "5 of 10 neurons under" in kept.notes[-1]
     refuses("--min-rate 1000: 0 of 10", trials.above_rate, 1000)
+
+
+@pytest.mark.parametrize("wrong", [[0, 1], [0.0, 1.0, 2.0], [0, 2, 1], [0, 1, 1]])
+def test_windows_are_numbered_in_order(wrong) -> None:
+    refuses("window_id: found", Trials.from_arrays, GOOD[:3], 0.02, window_id=wrong)

@@ -122,7 +122,7 @@ def test_an_interval_is_as_wide_as_the_cells_are_few(tmp_path) -> None:
 
 
 def test_contrasts_are_differences_of_the_same_seeds(tmp_path) -> None:
-    results = gather(predicted(tmp_path / "a", by_arm(hard=better(0.6))))
+    results = gather(predicted(tmp_path / "a", by_arm(hard=better(0.6)), n_seeds=3))
     arms = results["arms"]
     assert set(results["contrasts"]) == {
         "teacher - baseline", "multitask - baseline", "hard - baseline", "soft - baseline",

@@ -239,6 +239,41 @@ def test_few_tests_allow_no_conclusion(n, concludes) -> None:
     assert found.sentence.startswith("No conclusion: 9 tested cells") is not concludes
 
 
+@pytest.mark.parametrize(
+    ("folds", "proposed"), [({"folds": None}, "--folds 5, or record more"), ({}, "Record more.")]
+)
+def test_folds_are_proposed_where_there_are_such_and_none_were_asked_for(folds, proposed) -> None:
+    assert verdict(make_results() | {"n_tested": 4, **folds}).sentence.endswith(
+        (proposed, f"{proposed}.")
+    )
+
+
+@pytest.mark.parametrize("control", [CLEAR, LESS])
+def test_one_training_allows_no_claim(control) -> None:
+    """Neither against the baseline nor against the control, clear as the intervals are."""
+    results = make_results(CLEAR, NOTHING, control=control, seeds=1) | {"intervals": "none"}
+    found = verdict(results)
+    assert found.outcome == "unclear"
+    assert found.sentence.startswith("No conclusion: each network was trained once")
+    assert found.sentence.endswith("Give --seeds 3, or more.")
+    assert "--folds 5 or --seeds 3" in verdict(results | {"folds": None}).sentence
+    assert {"few seeds", "teacher unclear"} <= set(caveats(results))
+    assert "one score" not in caveats(results)
+
+
+def test_folds_of_one_seed_allow_a_claim_with_a_caveat() -> None:
+    results = make_results(seeds=1) | {"intervals": "folds"}
+    assert verdict(results).outcome == "better"
+    (text,) = [c.text for c in verdict(results).caveats if c.kind == "few seeds"]
+    assert "not what all folds share" in text
+
+
+@pytest.mark.parametrize(("seeds", "says"), [(2, "12.7"), (3, "4.3"), (4, "3.2"), (5, None)])
+def test_few_seeds_say_how_wide_intervals_are_for_it(seeds, says) -> None:
+    texts = [c.text for c in verdict(make_results(seeds=seeds)).caveats if c.kind == "few seeds"]
+    assert [f"wide for it: {says} standard errors" in text for text in texts] == [True] * bool(says)
+
+
 def test_a_strategy_without_a_teacher_is_not_judged_as_one_with() -> None:
     found = make_results() | {"needs_teacher": []}
     assert "no teacher" in caveats(found)

@@ -66,9 +66,16 @@ def run(
     min_rate: Annotated[Number, option("Leave out neurons that fire less, in Hz.")] = None,
     held_out: Annotated[Number, option("Fraction of neurons no student sees.", "0.25")] = None,
     forward_bins: Annotated[Whole, option("Last bins of a trial that no model sees.", "0")] = None,
-    seeds: Annotated[Whole, option("How many seeds.", "2")] = None,
+    seeds: Annotated[Whole, option("How many seeds.", "3")] = None,
     seed: Seed = None,
     folds: Annotated[Whole, option("Test every trial once, in so many folds.")] = None,
+    blocks: Annotated[
+        Whole,
+        option(
+            "Trials side by side that a split keeps together; 0 for none.",
+            "of windows of a continuous recording",
+        ),
+    ] = None,
     epochs: Annotated[
         Whole, option("Most epochs of a fit.", "900 steps, in 60 to 300 epochs")
     ] = None,
@@ -95,7 +102,7 @@ def run(
     """
     given = within("data", source=source, behavior=names(behavior), dataset=dataset, bin_ms=bin_ms)
     given |= within("data", units=units, min_rate_hz=min_rate, held_out=held_out, folds=folds)
-    given |= within("data", forward_bins=forward_bins)
+    given |= within("data", forward_bins=forward_bins, blocks=blocks)
     given |= within("model", name=model, preset=preset, layer=layer)
     given |= within("distill", strategies=names(strategies), alpha=alpha)
     given |= within("distill", cache_teacher=cache_teacher)

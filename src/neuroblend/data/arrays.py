@@ -14,6 +14,8 @@ key                 shape                  meaning
 ``rates``           (trial, bin, neuron)   true expected counts/bin of a simulated recording
 ``lengths``         (trial,)               bins of each trial, where they differ: what comes after
                                            is padding, 0 or NaN
+``window_id``       (trial,)               which window of a continuous recording each trial is,
+                                           ascending: those that follow are split in blocks
 ==================  =====================  =====================================================
 """
 

@@ -160,6 +160,8 @@ class Recording:
     ) -> Trials:
         """Cut the whole span into windows side by side and return them as trials.
 
+        The trials know that they are (``window_id``), and are split in blocks.
+
         Args:
             width_s: Length of a window in seconds, rounded to whole bins.
             bin_s: Width of a bin in seconds.
@@ -178,10 +180,11 @@ class Recording:
                 f"windows of {width_s:g} s in bins of {bin_s:g} s: none fits into the "
                 f"{stop - start:.4g} s recorded"
             )
-        starts = start + width * np.arange(n_windows)
+        window_id = np.arange(n_windows)
         if keep is not None:
-            starts = starts[keep]
-        return self.align(starts, (0.0, width), bin_s, behavior, lag_s)
+            window_id = window_id[keep]
+        starts = start + width * window_id
+        return self.align(starts, (0.0, width), bin_s, behavior, lag_s, window_id=window_id)
 
     def align(
         self,
@@ -193,6 +196,7 @@ class Recording:
         condition: ArrayLike | None = None,
         split: ArrayLike | None = None,
         until: ArrayLike | None = None,
+        window_id: ArrayLike | None = None,
     ) -> Trials:
         """Cut one trial around each event.
 
@@ -206,6 +210,8 @@ class Recording:
             split: (B,) of ``"train"``, ``"valid"``, ``"test"``.
             until: (B,) seconds at which each trial ends, if that is before the end of its window;
                 trials then differ in length, in whole bins. NaN for the end of the window.
+            window_id: (B,) ascending numbers of trials that lie side by side where these follow;
+                see :class:`~neuroblend.data.trials.Trials`.
 
         Returns:
             The trials; those that leave the recorded span, or the intervals in which spikes were
@@ -258,6 +264,7 @@ class Recording:
             self.units["heldout"].to_numpy(dtype=bool) if "heldout" in self.units else None,
             name=self.name,
             lengths=lengths,
+            window_id=None if window_id is None else np.asarray(window_id)[inside],
         )
         if inside.all():
             return trials

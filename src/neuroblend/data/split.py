@@ -17,6 +17,8 @@ Part = Literal["train", "valid", "test"]
 TRAIN_VALID_TEST = (0.6, 0.2, 0.2)
 TRAIN_VALID = (0.75, 0.25)  # of trials that are not tested
 FEWEST = {"train": 4, "valid": 2, "test": 2}
+GAP = 1  # windows left out between a part and the next
+SHORTEST_BLOCK = 4  # windows; of shorter ones, gaps would leave little
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,7 @@ def split_trials(
     forward_bins: int = 0,
     fold: int | None = None,
     n_folds: int | None = None,
+    blocks: int | None = None,
 ) -> Split:
     """Draw a split of ``trials``; the same seed gives the same split.
 
@@ -91,6 +94,10 @@ def split_trials(
     are kept; a file that names training and test trials alone has a quarter of the former, drawn by
     seed, validate.
 
+    Windows side by side are alike, so that one that tests would be known from those around it that
+    train. They are therefore dealt in blocks, conditions or not, and a window of training next to
+    one that validates or tests is left out, as is one of validation next to one that tests.
+
     Args:
         trials: What to split.
         seed: Any non-negative integer.
@@ -98,6 +105,9 @@ def split_trials(
         forward_bins: Bins at the end of each trial that no model sees.
         fold: Which of ``n_folds`` is tested.
         n_folds: How many folds; ``None`` for a single split.
+        blocks: How many trials side by side are dealt together, 0 for none. Where ``None``, none
+            but for windows of a continuous recording (``window_id``), of which half the root of
+            their number are: long beside what is left out, and yet many.
 
     Raises:
         InputError: There are too few trials, neurons or bins for the split.
@@ -112,8 +122,12 @@ def split_trials(
             f"forward bins: found {forward_bins}, wanted 0 to {trials.n_bins - 1}, since a trial "
             f"has {trials.n_bins} bins"
         )
-    parts = _draw_parts(trials, seed, int(fold or 0), n_folds)
-    _check_parts(parts, trials, n_folds)
+    length = _block_length(trials, n_folds, blocks)
+    if length:
+        parts = _draw_blocks(trials, seed, int(fold or 0), n_folds, length)
+    else:
+        parts = _draw_parts(trials, seed, int(fold or 0), n_folds)
+    _check_parts(parts, trials, n_folds, length > 0)
     held_out = trials.held_out
     if held_out is None:
         held_out = _draw_held_out(trials, held_out_fraction, seed)
@@ -147,6 +161,48 @@ def _draw_parts(
     return parts
 
 
+def _block_length(trials: Trials, n_folds: int | None, blocks: int | None) -> int:
+    """Return how many trials side by side are dealt together, 0 for none."""
+    if trials.split is not None and n_folds is None:  # which is kept
+        return 0
+    if blocks is not None or trials.window_id is None:
+        return blocks or 0
+    usual = max(SHORTEST_BLOCK, round(np.sqrt(trials.n_trials) / 2))
+    return min(usual, max(trials.n_trials // (n_folds or 1), 1))
+
+
+def _draw_blocks(
+    trials: Trials, seed: int, fold: int, n_folds: int | None, length: int
+) -> dict[str, NDArray[np.int64]]:
+    """Return the ascending indices of the trials of each part, in blocks with gaps between."""
+    place = np.arange(trials.n_trials) if trials.window_id is None else trials.window_id
+    block = np.unique(place // length, return_inverse=True)[1]
+    shuffled = np.random.default_rng([seed, 2]).permutation(block.max() + 1)
+    if n_folds is None:
+        of_part = _dealt(shuffled, TRAIN_VALID_TEST, [seed, 3])
+    else:
+        if not 2 <= n_folds <= shuffled.size:
+            raise InputError(
+                f"--folds {n_folds}: wanted 2 to the {shuffled.size} blocks of {length} trials "
+                "that there are"
+            )
+        in_fold = np.arange(shuffled.size) % n_folds == fold
+        of_part = _dealt(shuffled[~in_fold], TRAIN_VALID, [seed, 3, fold])
+        of_part["test"] = shuffled[in_fold]
+    parts = {part: np.flatnonzero(np.isin(block, found)) for part, found in of_part.items()}
+    valid = _apart(parts["valid"], parts["test"], place)
+    train = _apart(parts["train"], np.concatenate([parts["valid"], parts["test"]]), place)
+    return {"train": train, "valid": valid, "test": parts["test"]}
+
+
+def _apart(
+    trials: NDArray[np.int64], others: NDArray[np.int64], place: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the ``trials`` that are more than the gap away from all ``others``."""
+    near = place[others][:, None] + np.arange(-GAP, GAP + 1)
+    return trials[~np.isin(place[trials], near)]
+
+
 def _dealt(
     order: NDArray[np.int64], shares: tuple[float, ...], seeds: list[int]
 ) -> dict[str, NDArray[np.int64]]:
@@ -163,12 +219,13 @@ def _dealt(
 
 
 def _check_parts(
-    parts: Mapping[str, NDArray[np.int64]], trials: Trials, n_folds: int | None
+    parts: Mapping[str, NDArray[np.int64]], trials: Trials, n_folds: int | None, in_blocks: bool
 ) -> None:
     for part, fewest in FEWEST.items():
         if parts[part].size < fewest:
             kind = "60/20/20 split" if trials.split is None else "split that the file gives"
             kind = kind if n_folds is None else f"split into {n_folds} folds"
+            kind += " (in blocks)" if in_blocks else ""
             raise InputError(
                 f"too few trials: {trials.n_trials} leave {parts[part].size} to {part} in the "
                 f"{kind}, wanted {fewest} or more"

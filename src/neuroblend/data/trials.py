@@ -20,7 +20,7 @@ from neuroblend.files import write_whole
 SPLIT_NAMES = ("train", "valid", "test")
 SHORTEST_BIN_S, LONGEST_BIN_S = 1e-4, 2.0
 FORMAT = "neuroblend trials"
-_ARRAYS = ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id", "lengths")
+_ARRAYS = ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id", "lengths", "window_id")
 _LABELS = ("condition", "region", "split")
 _WORDS = ("behavior_names", "notes")
 _OF_NEURONS = ("spikes", "region", "held_out", "rates", "unit_id")  # on their last axis
@@ -45,6 +45,9 @@ class Trials:
         rates: (B, T, N) true expected counts/bin, known for simulated recordings alone.
         lengths: (B,) bins of each trial, those after being padding in which spikes are 0, behavior
             and rates NaN; ``None`` where every trial has all ``T``.
+        window_id: (B,) ascending number of each trial among the windows that a continuous recording
+            was cut into, so that those whose numbers follow are side by side; ``None`` for trials
+            that stand apart.
         trial_id: (B,) index of each trial in its source.
         unit_id: (N,) index of each neuron in its source.
         n_source_neurons: How many neurons the source has, those that were left out included.
@@ -67,6 +70,7 @@ class Trials:
     name: str
     notes: tuple[str, ...] = ()
     lengths: NDArray[np.int64] | None = None
+    window_id: NDArray[np.int64] | None = None
 
     @classmethod
     def from_arrays(
@@ -82,6 +86,7 @@ class Trials:
         rates: ArrayLike | None = None,
         name: str = "recording",
         lengths: ArrayLike | None = None,
+        window_id: ArrayLike | None = None,
     ) -> Trials:
         """Check arrays and make trials of them.
 
@@ -117,6 +122,7 @@ class Trials:
             name=name,
             notes=gaps,
             lengths=n_bins_of,
+            window_id=_window_id(window_id, n_trials),
         )
         return trials._without_silent()
 
@@ -427,6 +433,18 @@ def _lengths(lengths: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.in
             f"numbers of bins, each 1 to {n_bins}"
         )
     return None if (values == n_bins).all() else values.astype(np.int64)
+
+
+def _window_id(window_id: ArrayLike | None, n_trials: int) -> NDArray[np.int64] | None:
+    if window_id is None:
+        return None
+    values = np.asarray(window_id)
+    if values.shape != (n_trials,) or values.dtype.kind not in "ui" or (np.diff(values) < 1).any():
+        raise InputError(
+            f"window_id: found {values.dtype} of shape {values.shape}, wanted {n_trials} whole "
+            "numbers, ascending: which window of the recording each trial is"
+        )
+    return values.astype(np.int64)
 
 
 def _labels(

@@ -19,6 +19,18 @@ Progress = Callable[[int, int], None]
 """Called with (epochs done, most epochs)."""
 
 
+class Folds(NamedTuple):
+    """What each of K folds adds to a score: its pseudo-values of the jackknife.
+
+    Attributes:
+        values: (K,) in the score.
+        replicates: (R', K) in the first replicates of the bootstrap.
+    """
+
+    values: NDArray[np.float64]
+    replicates: NDArray[np.float64]
+
+
 class Sample(NamedTuple):
     """A score of one arm and seed.
 
@@ -26,11 +38,13 @@ class Sample(NamedTuple):
         value: On what was tested.
         replicates: (R,) the same in each replicate of the bootstrap.
         chance: What predictions that know nothing would score; ``None`` where that is not asked.
+        folds: Of a run with one seed, how the folds differ; ``None`` where there are none.
     """
 
     value: float
     replicates: NDArray[np.float64]
     chance: float | None = None
+    folds: Folds | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,8 @@ class Experiment(Protocol):
         page: ``package.module:function`` of what its page adds (a
             :class:`~neuroblend.report.face.Face`); ``None`` for nothing.
         split_type: The class of its splits, with ``from_json(stored)``.
+        has_order: Whether the units that a replicate draws follow one another in time, so that
+            neighbours may be alike.
         config: Its settings.
     """
 
@@ -98,6 +114,7 @@ class Experiment(Protocol):
     metrics: ClassVar[Mapping[str, Metric]]
     page: ClassVar[str | None] = None
     split_type: ClassVar[Any]
+    has_order: ClassVar[bool] = False
     config: Any
 
     def __init__(self, config: Any) -> None:

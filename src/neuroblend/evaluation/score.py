@@ -13,7 +13,7 @@ from torch import nn
 
 from neuroblend.data.split import Part
 from neuroblend.data.trials import Trials
-from neuroblend.evaluation.bootstrap import N_PSTH_REPLICATES, Draws
+from neuroblend.evaluation.bootstrap import N_PSTH_REPLICATES, Draws, pseudo_values
 from neuroblend.evaluation.metrics import (
     ErrorSums,
     PsthSums,
@@ -171,8 +171,41 @@ def drawn_scores(
     folds: list[Scored], channels: tuple[str, ...], draws: Draws
 ) -> dict[str, NDArray[np.float64]]:
     """Return (R,) bootstrap replicates of each score of :func:`scores_on_test`."""
-    trials = np.concatenate([fold.trial for fold in folds])
-    return _scores(folds, channels, draws.trials[:, trials])
+    return _scores(folds, channels, _weights(folds, draws.trials))
+
+
+def scores_by_fold(
+    folds: list[Scored], channels: tuple[str, ...], draws: Draws
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return what each of K folds adds to each score: (K,), and (R', K) in a few replicates."""
+    few = draws.trials[:N_PSTH_REPLICATES]
+    values, replicates = [
+        _by_fold(
+            _scores(folds, channels, weigh(folds)),
+            [_scores(rest, channels, weigh(rest)) for rest in _all_but_each(folds)],
+        )
+        for weigh in (lambda of: None, lambda of: _weights(of, few))
+    ]
+    return {name: (values[name][0], replicates[name]) for name in values if name in replicates}
+
+
+def _by_fold(
+    whole: dict[str, NDArray[np.float64]], without: list[dict[str, NDArray[np.float64]]]
+) -> dict[str, NDArray[np.float64]]:
+    return {
+        name: pseudo_values(score, np.stack([each[name] for each in without], axis=1))
+        for name, score in whole.items()
+        if all(name in each for each in without)
+    }
+
+
+def _all_but_each(folds: list[Scored]) -> list[list[Scored]]:
+    return [[fold for fold in folds if fold is not left_out] for left_out in folds]
+
+
+def _weights(folds: list[Scored], draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (R, n) how often (R, B) draws hold each trial that the folds test."""
+    return draws[:, np.concatenate([fold.trial for fold in folds])]
 
 
 def _scores(
@@ -235,7 +268,7 @@ def _psth(
     names, index = conditions
     truth = psths(trials.counts_of(np.arange(trials.n_trials)), index, len(names), trials.bin_s)
     test = index[task.split.test]
-    draws = Draws.of(trials.n_trials, 1).trials[:N_PSTH_REPLICATES, task.split.test]
+    draws = Draws.of(trials.n_trials).trials[:N_PSTH_REPLICATES, task.split.test]
     weights = np.vstack([np.ones(len(test)), draws])
     r2 = PsthSums(rates.astype(np.float64), test, truth).r2(weights)
     empty = np.full(rates.shape[1:], np.nan)

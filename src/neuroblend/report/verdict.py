@@ -17,6 +17,7 @@ MEANING = {
     MULTITASK: " (the network with a behavior read-out, no teacher)",
 }
 FEW_SEEDS = 5  # below which seeds say little about how much they vary
+FEW_QUANTILES = {2: "12.7", 3: "4.3", 4: "3.2"}  # Student's t, with a degree of freedom less
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def verdict(results: Results) -> Verdict:
         return Verdict("unclear", _nothing(results, face), caveats)
     if results["n_tested"] < FEWEST_TESTED:
         return Verdict("unclear", _too_few(results, face), caveats)
+    if not may_claim(results):
+        return Verdict("unclear", _one_fit(results, face), caveats)
     if arm == BASELINE:
         return Verdict("unclear", _baseline_is_best(results, face), caveats)
     gains = results["contrasts"][f"{arm} - {BASELINE}"]
@@ -131,8 +134,15 @@ def deciding(results: Results) -> dict[str, str]:
 
 def judged(contrast: dict[str, Any], results: Results) -> str:
     """Return better or worse where a deciding score is and no other says the opposite."""
+    if not may_claim(results):
+        return "unclear"
     found = {direction(contrast[metric]["ci95"]) for metric in deciding(results)} - {"unclear"}
     return found.pop() if len(found) == 1 else "unclear"
+
+
+def may_claim(results: Results) -> bool:
+    """Whether intervals say enough: of enough that was tested, and of more than one training."""
+    return results["n_tested"] >= FEWEST_TESTED and results.get("intervals") != "none"
 
 
 def difference(contrast: dict[str, Any], of: float = 0.0) -> str:
@@ -182,9 +192,25 @@ def _nothing(results: Results, face: Face) -> str:
 
 
 def _too_few(results: Results, face: Face) -> str:
+    more = "Record more."
+    if results.get("folds", 0) is None:
+        more = "Test every trial once with --folds 5, or record more."
     return (
         f"No conclusion: {results['n_tested']} {face.words.unit} a seed are too few to believe an "
-        "interval. Test every trial once with --folds 5, or record more."
+        f"interval. {more}"
+    )
+
+
+def _one_fit(results: Results, face: Face) -> str:
+    """Return that one training an arm does not tell, where another might come out otherwise."""
+    metric, label = next(iter(deciding(results).items()))
+    scores, arm = results["arms"], results["selected"]
+    seen = "" if arm == BASELINE else f", {scores[arm][metric]['mean']:.3f} with {arm}"
+    again = "--folds 5 or --seeds 3" if "folds" in results else "--seeds 3"
+    return signed(
+        "No conclusion: each network was trained once, so how much another split and other initial "
+        f"weights would change is not known ({label} {scores[BASELINE][metric]['mean']:.3f} "
+        f"without behavior{seen}). Give {again}, or more."
     )
 
 
@@ -222,7 +248,7 @@ def _of_one_score(results: Results) -> Caveat | None:
         return None
     contrast = results["contrasts"][f"{results['selected']} - {BASELINE}"]
     found = {m: direction(contrast[m]["ci95"]) for m in deciding(results)}
-    if len(set(found.values())) == 1 or not is_above_chance(results):
+    if len(set(found.values())) == 1 or not is_above_chance(results) or not may_claim(results):
         return None
     if "unclear" not in found.values():
         return Caveat(
@@ -318,14 +344,20 @@ def _of_seeds(results: Results, face: Face) -> Caveat | None:
     n_seeds = len(results["seeds"])
     if n_seeds >= FEW_SEEDS:
         return None
-    text = (
-        f"{n_seeds} seeds: the interval draws seeds with replacement, and so few say little about "
-        "how much they vary."
-    )
-    if n_seeds == 1:
+    if n_seeds > 1:
+        text = (
+            f"{n_seeds} seeds say little about how much seeds vary, and intervals are wide for it: "
+            f"{FEW_QUANTILES[n_seeds]} standard errors between seeds; with many seeds 2 would do."
+        )
+    elif results.get("intervals") == "folds":
+        text = (
+            "One seed: the interval covers the choice of trials and what differs between folds, "
+            "but not what all folds share, held-out neurons above all. Give --seeds 3 or more."
+        )
+    else:
         text = (
             f"One seed: the interval covers the choice of {face.words.unit}, not that of the split "
-            "and of initial weights. Give --seeds 3 or more before you believe a small difference."
+            "and of initial weights. Give --seeds 3 or more before you believe a difference."
         )
     return Caveat("few seeds", text, {"n_seeds": n_seeds})
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from neuroblend.distill.objective import Objective, squared_error
 from neuroblend.distill.terms import build_terms
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
 from neuroblend.engine.check import check_objective
-from neuroblend.engine.experiment import Experiment, Fits, Sample, Scene
+from neuroblend.engine.experiment import Experiment, Fits, Folds, Sample, Scene
 from neuroblend.engine.metric import Metric
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.evaluation.score import (
@@ -22,6 +23,7 @@ from neuroblend.evaluation.score import (
     score_model,
     score_rates,
     score_signals,
+    scores_by_fold,
     scores_on_test,
 )
 from neuroblend.evaluation.scored import Scored
@@ -59,6 +61,7 @@ from neuroblend.training.masking import mask_for
 
 ORACLE = "oracle"  # of simulated recordings: the true rates, scored like a model's
 CO_BPS_TOLERANCE = 0.02  # fraction of the baseline's co-bps on validation trials to lose at most
+R2 = (-inf, 1.0)  # what a coefficient of determination can be
 
 METRICS = {
     "decoding_r2": Metric(
@@ -67,6 +70,7 @@ METRICS = {
         "on training trials decodes on test trials from a model's rates in the same bin, with "
         "their history, or with history and future, whichever does best on validation trials",
         deciding=True,
+        bounds=R2,
     ),
     "co_bps": Metric(
         "co-bps",
@@ -81,14 +85,17 @@ METRICS = {
     "behavior_r2": Metric(
         "same-bin R²",
         "the same from the same bin alone, as the Neural Latents Benchmark has it",
+        bounds=R2,
     ),
     "psth_r2": Metric(
         "PSTH R²",
         "match of the rates' condition means to those of all recorded trials, mean over neurons",
+        bounds=R2,
     ),
     "rate_r2": Metric(
         "R² to true rates",
         "fraction of the variance of the true rates, mean over neurons; for simulated data alone",
+        bounds=R2,
     ),
 }
 
@@ -109,6 +116,7 @@ class Decoding(Experiment):
     metrics: ClassVar[Mapping[str, Metric]] = METRICS
     page: ClassVar[str | None] = "neuroblend.report.decoding.page:page"
     split_type = Split
+    has_order = True
 
     def __init__(self, config: RunConfig) -> None:
         self.config = with_preset(of_benchmark(config))
@@ -146,7 +154,9 @@ class Decoding(Experiment):
     def splits(self, data: Trials) -> list[Split]:
         given = self.config.data
         return [
-            split_trials(data, seed, given.held_out, given.forward_bins, fold, given.folds)
+            split_trials(
+                data, seed, given.held_out, given.forward_bins, fold, given.folds, given.blocks
+            )
             for seed in self.config.all_seeds
             for fold in self.config.all_folds
         ]
@@ -235,7 +245,10 @@ class Decoding(Experiment):
                 of_seed = scored.setdefault(ORACLE, {}).setdefault(split.seed, [])
                 of_seed.append(score_rates(trials.rates, Task.of(trials, split))[0])
         return {
-            arm: [_samples(folds, trials.behavior_names, draws) for folds in by_seed.values()]
+            arm: [
+                samples_of_seed(folds, trials.behavior_names, draws, len(by_seed) == 1)
+                for folds in by_seed.values()
+            ]
             for arm, by_seed in scored.items()
         }
 
@@ -300,8 +313,15 @@ def _terms_of(strategy: str) -> dict[str, Strategy]:
     return find_strategies(strategy, STRATEGIES)
 
 
-def _samples(folds: list[Scored], channels: tuple[str, ...], draws: Draws) -> dict[str, Sample]:
+def samples_of_seed(
+    folds: list[Scored], channels: tuple[str, ...], draws: Draws, only_seed: bool
+) -> dict[str, Sample]:
+    """Return the scores of one seed of an arm, and how its folds differ if it is the only seed."""
     drawn = drawn_scores(folds, channels, draws)
+    by_fold = {}
+    if only_seed and len(folds) > 1:
+        by_fold = scores_by_fold(folds, channels, draws)
     return {
-        name: Sample(value, drawn[name]) for name, value in scores_on_test(folds, channels).items()
+        name: Sample(value, drawn[name], folds=Folds(*by_fold[name]) if name in by_fold else None)
+        for name, value in scores_on_test(folds, channels).items()
     }

@@ -64,6 +64,8 @@ def content_hash(trials: Trials) -> str:
     digest = hashlib.sha256()
     for entry in fields(trials):
         value = getattr(trials, entry.name)
+        if entry.name == "window_id" and value is None:  # as before there was this field
+            continue
         digest.update(entry.name.encode())
         if isinstance(value, np.ndarray):
             digest.update(f"{value.dtype.str}{value.shape}".encode())

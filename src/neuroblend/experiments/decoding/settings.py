@@ -77,6 +77,9 @@ class DataConfig(Settings):
         held_out: Fraction of neurons that no student sees.
         forward_bins: Bins at the end of each trial that no model sees.
         folds: Number of test folds; one 60/20/20 split where ``None``.
+        blocks: How many trials side by side a split keeps together, with one left out where parts
+            meet; 0 for none. Where ``None``, a length that suits windows of a continuous recording,
+            and none for other trials.
     """
 
     source: str = "simulated"
@@ -88,6 +91,7 @@ class DataConfig(Settings):
     held_out: float = Field(0.25, ge=0, le=0.9)
     forward_bins: int = Field(0, ge=0)
     folds: int | None = Field(None, ge=2)
+    blocks: int | None = Field(None, ge=0)
 
 
 class RunConfig(ExperimentConfig):
