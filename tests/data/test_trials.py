@@ -1,7 +1,9 @@
+import h5py
 import numpy as np
 import pytest
 from conftest import make_trials, refuses
 
+from neuroblend.data.arrays import read_arrays
 from neuroblend.data.trials import Trials
 
 GOOD = np.ones((6, 5, 4), dtype=int) + np.arange(4) % 2
@@ -37,6 +39,8 @@ MOVING = np.random.default_rng(0).normal(size=(6, 5, 2))
         ({"split": ["train"] * 5 + ["tset"]}, "did you mean 'test'"),
         ({"held_out": [0, 1, 2, 0]}, "held_out"),
         ({"rates": GOOD * 0.0}, "rates"),
+        ({"behavior": MOVING, "behavior_units": ["cm"] * 3}, "behavior_units: .* wanted 2, one"),
+        ({"start_s": "early"}, "start_s: found 'early', wanted one number"),
     ],
 )
 def test_bad_arrays_are_refused_in_one_line(fields: dict, message: str) -> None:
@@ -117,3 +121,27 @@ def test_slow_neurons_are_left_out_and_said() -> None:
     assert kept.n_neurons == 5
     assert "5 of 10 neurons under" in kept.notes[-1]
     refuses("--min-rate 1000: 0 of 10", trials.above_rate, 1000)
+
+
+def test_units_and_the_event_are_stored_and_older_files_have_none(tmp_path) -> None:
+    given = {"behavior_names": ["x", "y"], "behavior_units": ["cm/s", "n/a"]}
+    trials = Trials.from_arrays(
+        GOOD, 0.02, MOVING, **given, event=np.str_("go_cue_time"), start_s=-0.5
+    )
+    trials.save(tmp_path / "new.h5")
+    for again in (Trials.load(tmp_path / "new.h5"), read_arrays(tmp_path / "new.h5")):
+        assert again.behavior_units == ("cm/s", "")
+        assert again.behavior_labels == ("x (cm/s)", "y")
+        assert (again.event, again.start_s) == ("go_cue_time", -0.5)
+    assert again.take_channels(["y", "x"]).behavior_labels == ("y", "x (cm/s)")
+    assert read_arrays(tmp_path / "new.h5", ["y"]).behavior_units == ("",)
+    with h5py.File(tmp_path / "new.h5", "a") as file:
+        for key in ("behavior_units", "event", "start_s"):
+            del file[key]
+    old = Trials.load(tmp_path / "new.h5")
+    assert (old.behavior_labels, old.event, old.span_s) == (("x", "y"), None, (0.0, 0.1))
+
+
+def test_one_unit_may_be_given_for_all() -> None:
+    assert Trials.from_arrays(GOOD, 0.02, MOVING, behavior_units="mm").behavior_units == ("mm",) * 2
+    assert Trials.from_arrays(GOOD, 0.02, behavior_units="mm").behavior_units == ()

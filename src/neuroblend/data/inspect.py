@@ -18,6 +18,7 @@ from neuroblend.data.nwb import (
     read_trials,
     read_units,
     series_times,
+    stored_unit,
 )
 
 GAP = 1.5  # times the usual step between two samples
@@ -119,7 +120,7 @@ def _signal(name: str, series: TimeSeries) -> dict[str, object]:
     return {
         "signal": name,
         "channels": ", ".join(names) or "1",
-        "unit": str(series.unit),
+        "unit": stored_unit(series),
         "samples": str(len(values)),
         "Hz": f"{1 / usual:g}" if usual > 0 else "-",
         "span (s)": f"{times[0]:.3f} to {times[-1]:.3f}",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ SHORTEST_BIN_S, LONGEST_BIN_S = 1e-4, 2.0
 FORMAT = "neuroblend trials"
 _ARRAYS = ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id", "lengths")
 _LABELS = ("condition", "region", "split")
-_WORDS = ("behavior_names", "notes")
+_WORDS = ("behavior_names", "behavior_units", "notes")
+_NO_UNIT = {"", "unknown", "n/a", "n.a.", "na", "nan", "none"}
 _OF_NEURONS = ("spikes", "region", "held_out", "rates", "unit_id")  # on their last axis
 
 
@@ -50,6 +52,11 @@ class Trials:
         n_source_neurons: How many neurons the source has, those that were left out included.
         name: What to call the recording.
         notes: What was left out or is unusual, in sentences for the user.
+        behavior_units: D units of measure such as ``"cm/s"``, ``""`` where unknown.
+        event: What trials are aligned to, such as ``"go_cue_time"``; ``None`` where that is unknown
+            or they are aligned to nothing.
+        start_s: Start of the first bin in seconds from the event, -0.5 for a window that begins
+            500 ms before it; 0 without an event.
     """
 
     spikes: NDArray[np.unsignedinteger[Any]]
@@ -67,6 +74,9 @@ class Trials:
     name: str
     notes: tuple[str, ...] = ()
     lengths: NDArray[np.int64] | None = None
+    behavior_units: tuple[str, ...] = ()
+    event: str | None = None
+    start_s: float = 0.0
 
     @classmethod
     def from_arrays(
@@ -82,6 +92,9 @@ class Trials:
         rates: ArrayLike | None = None,
         name: str = "recording",
         lengths: ArrayLike | None = None,
+        behavior_units: ArrayLike | None = None,
+        event: str | None = None,
+        start_s: float = 0.0,
     ) -> Trials:
         """Check arrays and make trials of them.
 
@@ -117,6 +130,9 @@ class Trials:
             name=name,
             notes=gaps,
             lengths=n_bins_of,
+            behavior_units=channel_units(behavior_units, len(names)),
+            event=None if event is None else _text(event),
+            start_s=_finite(start_s, "start_s"),
         )
         return trials._without_silent()
 
@@ -134,6 +150,22 @@ class Trials:
     def n_neurons(self) -> int:
         """Number of neurons, ``N``."""
         return self.spikes.shape[2]
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Start and end of the longest trial in seconds, from the event where there is one."""
+        return self.start_s, self.start_s + self.n_bins * self.bin_s
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """(T,) seconds of the middle of each bin, on the clock of :attr:`span_s`."""
+        return np.asarray(self.start_s + (np.arange(self.n_bins) + 0.5) * self.bin_s)
+
+    @property
+    def behavior_labels(self) -> tuple[str, ...]:
+        """D names with their units, such as ``"hand_vel_x (cm/s)"``."""
+        named = zip_longest(self.behavior_names, self.behavior_units, fillvalue="")
+        return tuple(f"{name} ({unit})" if unit else name for name, unit in named)
 
     @property
     def rate_hz(self) -> NDArray[np.float64]:
@@ -159,10 +191,12 @@ class Trials:
         return np.where(self.present[index][:, :, None], counts, np.nan)
 
     def __repr__(self) -> str:
-        channels = ", ".join(self.behavior_names) or "none"
+        channels = ", ".join(self.behavior_labels) or "none"
+        start, end = self.span_s
+        window = f", {start:g} to {end:g} s from {self.event}" if self.event else ""
         return (
             f"Trials({self.name!r}: {self.n_trials} trials x {self.n_bins} bins of "
-            f"{self.bin_s * 1000:g} ms x {self.n_neurons} neurons, behavior: {channels})"
+            f"{self.bin_s * 1000:g} ms x {self.n_neurons} neurons{window}, behavior: {channels})"
         )
 
     def with_note(self, note: str) -> Trials:
@@ -187,7 +221,10 @@ class Trials:
         behavior = None if self.behavior is None else self.behavior[:, :, index]
         gone = {f"behavior '{name}':" for name in self.behavior_names if name not in names}
         notes = tuple(note for note in self.notes if not note.startswith(tuple(gone)))
-        return replace(self, behavior=behavior, behavior_names=tuple(names), notes=notes)
+        units = tuple(self.behavior_units[i] for i in index) if self.behavior_units else ()
+        return replace(
+            self, behavior=behavior, behavior_names=tuple(names), behavior_units=units, notes=notes
+        )
 
     def draw_units(self, n_units: int, seed: int) -> Trials:
         """Return the trials with ``n_units`` neurons drawn at random, in their recorded order.
@@ -230,7 +267,9 @@ class Trials:
             with h5py.File(partial, "w") as file:
                 file.attrs.update(format=FORMAT, version=1, name=self.name, bin_s=self.bin_s)
                 file.attrs["n_source_neurons"] = self.n_source_neurons
-                file["bin_s"] = self.bin_s
+                file["bin_s"], file["start_s"] = self.bin_s, self.start_s
+                if self.event is not None:
+                    file["event"] = self.event
                 for key in (*_WORDS, *_LABELS):
                     if (value := getattr(self, key)) is not None:
                         file[key] = [str(word) for word in value]
@@ -255,8 +294,12 @@ class Trials:
                 fields |= {key: file[key][()] for key in _ARRAYS if key in file}
                 fields |= {key: file[key].asstr()[()].astype(str) for key in _LABELS if key in file}
                 for key in _WORDS:
-                    words = file[key].asstr()[()] if file[key].size else ()
+                    words = file[key].asstr()[()] if key in file and file[key].size else ()
                     fields[key] = tuple(map(str, words))
+                if "start_s" in file:  # files of version 0.1.0 have neither this nor an event
+                    fields["start_s"] = float(file["start_s"][()])
+                if "event" in file:
+                    fields["event"] = str(file["event"].asstr()[()])
                 return cls(
                     **fields,
                     bin_s=float(file.attrs["bin_s"]),
@@ -347,6 +390,38 @@ def checked_bin_width(bin_s: Any) -> float:
             f"bin_s: found {width:g} s, wanted {SHORTEST_BIN_S:g} to {LONGEST_BIN_S:g} s{hint}"
         )
     return width
+
+
+def _finite(value: Any, key: str) -> float:
+    try:
+        number = float(np.asarray(value).reshape(()))
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise InputError(f"{key}: found {value!r}, wanted one number of seconds")
+    return number
+
+
+def _text(value: Any) -> str:
+    word = np.asarray(value).reshape(-1)[0] if np.size(value) == 1 else value
+    return word.decode() if isinstance(word, bytes) else str(word)
+
+
+def channel_units(units: ArrayLike | None, n_channels: int) -> tuple[str, ...]:
+    """Return the unit of each channel, ``""`` where unknown; one may be given for all.
+
+    Raises:
+        InputError: There are not as many.
+    """
+    given = [_text(unit) for unit in np.atleast_1d(np.asarray("" if units is None else units))]
+    given = given * n_channels if len(given) == 1 else given
+    if n_channels and len(given) != n_channels:
+        raise InputError(
+            f"behavior_units: found {some(given)}, wanted {n_channels}, one for each channel of "
+            "behavior"
+        )
+    known = ("" if unit.strip().lower() in _NO_UNIT else unit.strip() for unit in given)
+    return tuple(known)[:n_channels]
 
 
 def _behavior(
