@@ -12,6 +12,8 @@ import pytest
 from conftest import refuses, tiny_identity
 from pages import (
     Page,
+    check_dark_and_narrow,
+    check_every_panel_has_ticks,
     check_nothing_is_fetched,
     check_same_everywhere,
     check_unfinished_is_refused,
@@ -66,6 +68,11 @@ def odd(folder, tmp_path_factory) -> str:
 
 def test_nothing_is_fetched(html) -> None:
     check_nothing_is_fetched(html)
+
+
+def test_is_legible_in_the_dark_and_on_a_phone(folder, html) -> None:
+    check_dark_and_narrow(html)
+    check_every_panel_has_ticks(folder)
 
 
 def test_every_arm_class_kind_and_channel_is_there(folder, html) -> None:

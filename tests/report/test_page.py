@@ -15,6 +15,8 @@ from conftest import tiny_config
 from matplotlib.figure import Figure
 from pages import (
     Page,
+    check_dark_and_narrow,
+    check_every_panel_has_ticks,
     check_nothing_is_fetched,
     check_same_everywhere,
     check_unfinished_is_refused,
@@ -105,6 +107,11 @@ def folder(name, request) -> RunFolder:
 
 def test_nothing_is_fetched(html) -> None:
     check_nothing_is_fetched(html)
+
+
+def test_is_legible_in_the_dark_and_on_a_phone(folder, html) -> None:
+    check_dark_and_narrow(html)
+    check_every_panel_has_ticks(folder)
 
 
 def test_names_arms_metrics_and_channels(folder, html):
