@@ -58,6 +58,7 @@ def test_a_run_prints_its_table_and_writes_its_page(finished) -> None:
     for word in ("teacher", "baseline", "multitask", "hard", "behavior R²", "co-bps", "PSTH R²"):
         assert word in done.stdout
     assert "page: runs/mine/report.html" in done.stdout
+    assert "simulated" not in done.stdout
     page = (out / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     (out / "report.html").unlink()

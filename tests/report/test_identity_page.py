@@ -108,6 +108,18 @@ def test_tells_the_verdict_with_its_caveats(folder, html) -> None:
     assert "One seed" in Page(html).text
 
 
+def test_says_that_data_are_simulated_where_they_are(folder, html, tmp_path) -> None:
+    said = "These data are simulated, not recorded (neuroblend simulate v1, realistic, seed 0)."
+    assert "simulated data" in html.partition("<h1>")[2].partition("</h1>")[0]
+    assert said in Page(html.partition("Before you believe it")[2]).text
+    path = shutil.copytree(folder.path, tmp_path / "recorded")
+    cells = json.loads((path / "cells.json").read_text())
+    cells["notes"] = [note for note in cells["notes"] if note != said]
+    (path / "cells.json").write_text(json.dumps(cells))
+    text = write_report(path).read_text(encoding="utf-8").partition("Data and machine")[0]
+    assert "simulated" not in text
+
+
 def test_figures_in_order(html) -> None:
     titles = re.findall(r"<h3>([^<]*)</h3>\s*<figure>", html)
     assert titles == [

@@ -222,11 +222,16 @@ def finish(source: str, out: Path, config: ExperimentConfig, jobs: int | None, q
     """Run an experiment, print its table and write its page."""
     with status("loading", quiet):
         from neuroblend.experiments.run import run as run_all
+        from neuroblend.report.face import face_of
         from neuroblend.report.page import write_report
         from neuroblend.report.table import print_table
+        from neuroblend.report.view import View
 
     folder = run_all(source, out, config, jobs, quiet, saying(quiet))
     print_table(folder)
+    face = face_of(folder.experiment.kind)
+    for caveat in face.simulated_note(View(folder)):  # again, beside the verdict
+        typer.echo(caveat.text)
     with status("drawing the page", quiet):
         page = write_report(folder)
     typer.echo(f"page: {out / page.name}")

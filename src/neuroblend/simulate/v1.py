@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroblend.data.calcium.bugeon import MARK
 from neuroblend.data.calcium.bugeon import SUBCLASSES as NAMES
 from neuroblend.errors import InputError, nearest
 from neuroblend.simulate.v1_activity import (
@@ -111,6 +112,7 @@ def simulate_v1(
     try:
         for mouse in range(size.n_mice):
             _write_mouse(partial / MICE[mouse], preset, size, np.random.default_rng([seed, mouse]))
+        (partial / MARK).write_text(f"neuroblend simulate v1, {preset}, seed {seed}\n")
         (partial / "genes.names.txt").write_text("".join(f"Gene{i + 1}\n" for i in range(N_GENES)))
         (partial / "ttypes.names.txt").write_text("".join(f"{name}\n" for name in ALL_TYPES))
         (partial / "states.names.txt").write_text(
