@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -14,8 +15,10 @@ import pytest
 import yaml
 from commands import refused, succeeds
 from conftest import make_trials
+from safetensors import SafetensorError
 
 from neuroblend.cli.settings import settings_of
+from neuroblend.data.trials import Trials
 from neuroblend.experiments.decoding.settings import RunConfig
 
 SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
@@ -194,6 +197,52 @@ def test_a_bad_file_is_refused_in_one_line_and_leaves_no_folder(tmp_path, case) 
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
+FULL_DISK = {
+    "h5py": RuntimeError(
+        "Unable to close file (errno = 28, error message = 'No space left on device')"
+    ),
+    "safetensors": SafetensorError("I/O error: No space left on device (os error 28)"),
+    "Python": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+    "quota": OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+}
+
+
+@pytest.mark.parametrize(("kind", "error"), FULL_DISK.items())
+def test_a_disk_that_is_full_is_said_so_and_nothing_is_half_written(
+    tmp_path, monkeypatch, kind, error
+) -> None:
+    def fails(*args: object, **given: object) -> None:
+        Path(args[1]).write_bytes(b"half")
+        raise error
+
+    np.savez(tmp_path / "a.npz", **GOOD)
+    said = "disk quota exceeded" if kind == "quota" else "no space left on device"
+    with monkeypatch.context() as patch:  # while the folder is made
+        patch.setattr(Trials, "save", fails)
+        line = refused("run", "a.npz", *QUICK, cwd=tmp_path)
+    assert f"runs/a: cannot be written, {said}; make room" in line
+    assert [path.name for path in tmp_path.rglob("*")] == ["a.npz", "runs"]
+    with monkeypatch.context() as patch:  # while a model is trained
+        patch.setattr("neuroblend.training.checkpoint.save_file", fails)
+        line = refused("run", "a.npz", *QUICK, cwd=tmp_path)
+    assert ".safetensors: cannot be written, " in line and said in line
+    assert not list(tmp_path.rglob("*.part")) and not list(tmp_path.rglob("*.safetensors"))
+    succeeds("run", "a.npz", *QUICK, cwd=tmp_path)
+
+
+def test_a_full_disk_is_named_where_results_and_pages_are_written(
+    finished, tmp_path, monkeypatch
+) -> None:
+    folder, _ = finished
+    error = FULL_DISK["Python"]
+    monkeypatch.setattr(Path, "write_text", lambda *args, **given: (_ for _ in ()).throw(error))
+    before = (folder / "runs/mine/report.html").read_bytes()
+    line = refused("report", "runs/mine", cwd=folder)
+    assert "report.html: cannot be written, no space left on device" in line
+    assert (folder / "runs/mine/report.html").read_bytes() == before
+    assert not list(folder.rglob("*.part"))
+
+
 def test_a_truncated_file_is_refused(tmp_path) -> None:
     make_trials().save(tmp_path / "whole.h5")
     np.savez(tmp_path / "a.npz", **GOOD)
@@ -234,6 +283,7 @@ def test_verbs_and_sources_that_are_not_there(tmp_path) -> None:
     assert "no such file" in refused("run", "none.npz", cwd=tmp_path)
     assert "predict" in refused("predictt", cwd=tmp_path)
     assert "not the folder of a run" in refused("report", tmp_path, cwd=tmp_path)
+    assert "no such folder" in refused("report", "runs/x", cwd=tmp_path)
     assert "not the folder of a run" in refused("predict", tmp_path, "x.npz", cwd=tmp_path)
 
 

@@ -1,5 +1,7 @@
 """The engine, by an experiment that it has never heard of."""
 
+import shutil
+
 import pytest
 import torch
 import yaml
@@ -71,6 +73,37 @@ def test_it_resumes_and_runs_in_workers(finished, tmp_path, monkeypatch) -> None
 def test_a_folder_that_cannot_be_opened_is_told_in_a_line(tmp_path, content, message) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
     refuses(message, nb.RunFolder.open, tmp_path)
+
+
+def test_what_is_no_run_is_told_from_what_has_not_ended(finished, tmp_path) -> None:
+    assert nb.RunFolder(str(finished.path)).results() == finished.results()
+    where = finished.path.parent
+    refuses(
+        r"b: not the folder of a run \(no such folder\); There are: a$",
+        nb.RunFolder(str(where / "b")).results,
+    )
+    refuses(r"not the folder of a run \(no config.yaml\); runs .*: a$", nb.RunFolder(where).results)
+    refuses("run: found None, wanted the path", nb.RunFolder, None)
+    unfinished = shutil.copytree(finished.path, tmp_path / "c")
+    (unfinished / "results.json").unlink()
+    refuses("so the run has not ended; give the same command", nb.RunFolder(unfinished).results)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training": 5}, "config: training: wanted settings by name, found 5"),
+        ({"model": "gru"}, "config: model: wanted settings by name, found 'gru'"),
+        ({"distill": {"strategies": 5}}, "config: distill.strategies: wanted a list, found 5"),
+        ({"sedes": 1}, "unknown setting 'sedes': did you mean 'seeds'"),
+        ({1: 2}, "config: 1: Keys should be strings"),
+        ("config.yaml", "config: found str, wanted settings such as RunConfig, or a dict"),
+        (nb.TrainingConfig(), "config: found TrainingConfig, wanted"),
+    ],
+)
+def test_settings_of_another_type_are_told_in_a_line(tmp_path, settings, message) -> None:
+    refuses(message, nb.run, make_trials(), tmp_path / "a", settings)
+    assert not (tmp_path / "a").exists()
 
 
 class Own(nn.Module):

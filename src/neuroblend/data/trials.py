@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.errors import InputError, nearest, some
-from neuroblend.files import write_whole
+from neuroblend.files import new_h5, write_whole
 
 SPLIT_NAMES = ("train", "valid", "test")
 SHORTEST_BIN_S, LONGEST_BIN_S = 1e-4, 2.0
@@ -264,7 +264,7 @@ class Trials:
         """Write an HDF5 file that :meth:`load` reads; it appears whole or not at all."""
 
         def write(partial: Path) -> None:
-            with h5py.File(partial, "w") as file:
+            with new_h5(partial) as file:
                 file.attrs.update(format=FORMAT, version=1, name=self.name, bin_s=self.bin_s)
                 file.attrs["n_source_neurons"] = self.n_source_neurons
                 file["bin_s"], file["start_s"] = self.bin_s, self.start_s

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from neuroblend.evaluation.predict import in_recorded_order, rates_of
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.experiment import Decoding
 from neuroblend.experiments.decoding.settings import CONTROLS
-from neuroblend.files import write_whole
+from neuroblend.files import new_h5, write_whole
 from neuroblend.task.batch import Batch
 from neuroblend.task.task import Task
 
@@ -55,7 +54,7 @@ class Prediction:
         """Write an HDF5 file; it appears whole or not at all."""
 
         def write(partial: Path) -> None:
-            with h5py.File(partial, "w") as file:
+            with new_h5(partial) as file:
                 file.attrs.update(arm=self.arm, seed=self.seed, bin_s=self.bin_s)
                 rates = file.create_dataset("rates", data=self.rates, compression="gzip")
                 rates.attrs.update(unit="counts/bin", axes="trial, bin, neuron")
