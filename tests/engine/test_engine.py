@@ -6,10 +6,12 @@ import pytest
 import torch
 import yaml
 from conftest import make_trials, refuses, tiny_config, watch_fits
+from rich.progress import Progress
 from torch import nn
 from toy import ToyConfig
 
 import neuroblend as nb
+from neuroblend.engine.progress import _Left, fits_progress
 from neuroblend.errors import InputError
 
 STRATEGIES = ("hard", "soft+hard")
@@ -104,6 +106,30 @@ def test_what_is_no_run_is_told_from_what_has_not_ended(finished, tmp_path) -> N
 def test_settings_of_another_type_are_told_in_a_line(tmp_path, settings, message) -> None:
     refuses(message, nb.run, make_trials(), tmp_path / "a", settings)
     assert not (tmp_path / "a").exists()
+
+
+def test_the_time_left_is_told_where_it_is_known(finished, monkeypatch) -> None:
+    fits, now, drawn = finished.fits(), 0.0, []
+
+    def bar(*columns: object, **given: object) -> Progress:
+        drawn.append(Progress(*columns, get_time=lambda: now, auto_refresh=False))
+        return drawn[0]
+
+    def left() -> str:
+        (task,) = drawn[0].tasks
+        return _Left().render(task).plain
+
+    monkeypatch.setattr("neuroblend.engine.progress.Progress", bar)
+    with fits_progress(fits, fits[:3], quiet=False) as tell:  # of a run that goes on
+        assert left() == ""
+        now = 30.0
+        tell(fits[3], 5, 10)
+        n = len(fits) - 3
+        assert left() == f"about 0:{n - 1:02d}:30 left"
+        for fit in fits[3:]:
+            tell(fit, 9, 10)
+            tell(fit, 10, 10)
+        assert left() == ""
 
 
 class Own(nn.Module):

@@ -50,10 +50,8 @@ def run_experiment(
     jobs = 1 if training.devices > 1 else jobs or default_jobs(training.accelerator)
     say(f"{data!r}")
     say(f"{n_fits} fits ({len(arms)} arms x {len(splits)} splits), {min(jobs, n_fits)} at a time")
-    with fits_progress(folder.fits(), quiet) as tell:
-        for fit in folder.fits():
-            if folder.is_done(fit):
-                tell(fit, training.epochs, training.epochs)
+    fits = folder.fits()
+    with fits_progress(fits, [fit for fit in fits if folder.is_done(fit)], quiet) as tell:
         run_fits(folder, jobs, tell, run_fit)
     if not (folder.path / "results.json").is_file():
         say("scoring: 1000 bootstrap replicates of every score")
