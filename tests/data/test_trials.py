@@ -1,3 +1,5 @@
+import errno
+
 import h5py
 import numpy as np
 import pytest
@@ -140,6 +142,18 @@ def test_units_and_the_event_are_stored_and_older_files_have_none(tmp_path) -> N
             del file[key]
     old = Trials.load(tmp_path / "new.h5")
     assert (old.behavior_labels, old.event, old.span_s) == (("x", "y"), None, (0.0, 0.1))
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch) -> None:
+    def full(path, content) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "write_bytes", full)
+    refuses(
+        "a.h5: cannot be written, no space left on device", make_trials().save, tmp_path / "a.h5"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_unit_may_be_given_for_all() -> None:

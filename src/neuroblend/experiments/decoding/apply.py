@@ -50,6 +50,14 @@ class Prediction:
     arm: str
     seed: int
 
+    def __repr__(self) -> str:
+        n_trials, n_bins, n_neurons = self.rates.shape
+        return (
+            f"Prediction(by {self.arm}, seed {self.seed}: rates of {n_trials} trials x {n_bins} "
+            f"bins of {self.bin_s * 1000:g} ms x {n_neurons} neurons, decoded: "
+            f"{', '.join(self.behavior_names)})"
+        )
+
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file; it appears whole or not at all."""
 
