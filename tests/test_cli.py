@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import yaml
 from commands import refused, succeeds
 from conftest import make_trials
 from safetensors import SafetensorError
+from typer.main import get_command
 
+from neuroblend.cli.main import app
 from neuroblend.cli.settings import settings_of
 from neuroblend.data.trials import Trials
 from neuroblend.experiments.decoding.settings import RunConfig
@@ -53,6 +56,17 @@ def test_help_answers_without_torch() -> None:
     assert done.returncode == 0, done.stderr
     for verb in ("run", "predict", "report"):
         assert verb in done.stdout
+
+
+def test_help_tells_every_default() -> None:
+    for verb, command in get_command(app).commands.items():
+        for flag in ("-h", "--help"):
+            shown = succeeds(verb, flag, cwd=Path.cwd()).stdout
+        for option in command.params:
+            if option.param_type_name == "option" and not (option.required or option.is_flag):
+                told = re.split(r"\n  -", shown.partition(f"  {option.opts[0]} ")[2])[0]
+                assert "[default: " in " ".join(told.split()), (verb, option.opts)
+    assert "--install-completion" in succeeds("-h", cwd=Path.cwd()).stdout
 
 
 def test_a_run_prints_its_table_and_writes_its_page(finished) -> None:

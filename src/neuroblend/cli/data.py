@@ -21,11 +21,16 @@ def prepare(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="NWB files, or a folder.")],
     out: Annotated[Path, typer.Option(help="HDF5 file to write.")] = Path("trials.h5"),
     dataset: Annotated[
-        str | None, typer.Option(help="Dataset of the Neural Latents Benchmark '21.")
+        str | None,
+        typer.Option(help="Dataset of the Neural Latents Benchmark '21.  [default: none]"),
     ] = None,
-    align: Annotated[str | None, typer.Option(help="Column of the trial table, in s.")] = None,
+    align: Annotated[
+        str | None,
+        typer.Option(help="Column of the trial table, in s.  [default: set by --dataset]"),
+    ] = None,
     window: Annotated[
-        tuple[float, float] | None, typer.Option(help="Start and end around it, in ms.")
+        tuple[float, float] | None,
+        typer.Option(help="Start and end around it, in ms.  [default: set by --dataset]"),
     ] = None,
     bin_ms: Annotated[
         float | None, typer.Option(help="Width of a bin.  [default: 5 with --dataset]")
@@ -35,10 +40,14 @@ def prepare(
         str | None, typer.Option(help="Time series, joined by commas.  [default: none]")
     ] = None,
     condition: Annotated[
-        str | None, typer.Option(help="Columns that make up a condition, joined by commas.")
+        str | None,
+        typer.Option(help="Columns that make up a condition, joined by commas.  [default: none]"),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="Column: where a trial ends, if before the window does.")
+        str | None,
+        typer.Option(
+            help="Column: where a trial ends, if before the window does.  [default: none]"
+        ),
     ] = None,
     overlap: Annotated[bool, typer.Option(help="Whether trials may overlap.")] = False,
     layout: Annotated[

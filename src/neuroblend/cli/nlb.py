@@ -32,7 +32,9 @@ def submit(
 def evaluate(
     predictions: Annotated[Path, typer.Option(help="HDF5 file in the submission layout.")],
     targets: Annotated[Path, typer.Option(help="NWB file or folder, or .h5 of targets.")],
-    out: Annotated[Path | None, typer.Option(help="JSON file to write the scores to.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON file to write the scores to.  [default: none]")
+    ] = None,
     split: Annotated[str, typer.Option(help="Split that was predicted.")] = "val",
 ) -> None:
     """Score predictions as the Neural Latents Benchmark '21 does."""

@@ -14,11 +14,14 @@ Accelerator = Annotated[
     str | None, typer.Option(help="auto, cpu, gpu, cuda or mps.  [default: auto]")
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="YAML file of settings, such as a run's config.yaml.")
+    Path | None,
+    typer.Option(help="YAML file of settings, such as a run's config.yaml.  [default: none]"),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Any setting, e.g. training.lr=0.001; may be repeated."),
+    typer.Option(
+        "--set", help="Any setting, e.g. training.lr=0.001; may be repeated.  [default: none]"
+    ),
 ]
 Jobs = Annotated[int | None, typer.Option(help="Worker processes.  [default: one a core]")]
 StudentArm = Annotated[str, typer.Option(help="selected, baseline, or a strategy of the run.")]

@@ -40,7 +40,7 @@ def run(
         typer.Option(help=f"{', '.join(MODELS)}, or package.module:builder.  [default: ndt]"),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Published settings of the model, such as mc_maze.")
+        str | None, typer.Option(help="Published settings, such as mc_maze.  [default: none]")
     ] = None,
     layer: Annotated[
         str | None, typer.Option(help="Layer whose output is distilled.  [default: the model's]")
@@ -54,11 +54,15 @@ def run(
     ] = None,
     references: Annotated[
         str | None,
-        typer.Option(help=f"Models without gradients to score too: {','.join(REFERENCES)}."),
+        typer.Option(
+            help=f"Models without gradients to score too: {','.join(REFERENCES)}.  [default: none]"
+        ),
     ] = None,
     controls: Annotated[
         str | None,
-        typer.Option(help="What a lab would use instead, scored too: none or default."),
+        typer.Option(
+            help="What a lab would use instead, scored too: none or default.  [default: default]"
+        ),
     ] = None,
     goal: Annotated[
         str | None,
@@ -66,14 +70,17 @@ def run(
     ] = None,
     behavior: Behavior = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Dataset of the Neural Latents Benchmark '21, for NWB.")
+        str | None,
+        typer.Option(help="Dataset of the Neural Latents Benchmark '21, for NWB.  [default: none]"),
     ] = None,
     bin_ms: Annotated[
         float | None, typer.Option(help="Width of its bins: 5 or 20 ms.  [default: 5]")
     ] = None,
-    units: Annotated[int | None, typer.Option(help="How many neurons to draw by seed.")] = None,
+    units: Annotated[
+        int | None, typer.Option(help="How many neurons to draw by seed.  [default: all]")
+    ] = None,
     min_rate: Annotated[
-        float | None, typer.Option(help="Leave out neurons that fire less, in Hz.")
+        float | None, typer.Option(help="Leave out neurons that fire less, in Hz.  [default: 0]")
     ] = None,
     held_out: Annotated[
         float | None, typer.Option(help="Fraction of neurons no student sees.  [default: 0.25]")
@@ -84,9 +91,12 @@ def run(
     seeds: Annotated[int | None, typer.Option(help="How many seeds.  [default: 2]")] = None,
     seed: Seed = None,
     folds: Annotated[
-        int | None, typer.Option(help="Test every trial once, in so many folds.")
+        int | None,
+        typer.Option(help="Test every trial once, in so many folds.  [default: one split]"),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Most epochs of a fit.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Most epochs of a fit.  [default: 60, or the preset's]")
+    ] = None,
     alpha: Annotated[
         float | None, typer.Option(help="Weight of spikes against the teacher.  [default: 0.2]")
     ] = None,
@@ -165,11 +175,14 @@ def identity(
     ] = None,
     strategies: Annotated[
         str | None,
-        typer.Option(help="Names joined by commas, combined by +; or package.module:attribute."),
+        typer.Option(
+            help="Names joined by commas, combined by +; or package.module:attribute.  "
+            f"[default: {','.join(IdentityConfig().distill.strategies)}]"
+        ),
     ] = None,
     references: Annotated[
         str | None,
-        typer.Option(help=f"Joined by commas: {', '.join(CELL_REFERENCES)}."),
+        typer.Option(help=f"Joined by commas: {', '.join(CELL_REFERENCES)}.  [default: all]"),
     ] = None,
     labels: Annotated[
         str | None, typer.Option(help="What to classify cells by.  [default: subclass,ei or all]")
@@ -179,7 +192,8 @@ def identity(
         str | None, typer.Option(help="Of that layout, e.g. Blank.  [default: all]")
     ] = None,
     animals: Annotated[
-        bool | None, typer.Option("--animals", help="Test one animal after the other.")
+        bool | None,
+        typer.Option("--animals", help="Test one animal after the other.  [default: no]"),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="How many.  [default: 3]")] = None,
     seed: Seed = None,
