@@ -108,6 +108,11 @@ def test_settings_of_another_type_are_told_in_a_line(tmp_path, settings, message
     assert not (tmp_path / "a").exists()
 
 
+def test_folders_and_jobs_of_another_type_are_told_in_a_line(tmp_path) -> None:
+    refuses("out: found None, wanted the path", nb.run, 3, None, config())
+    refuses("--jobs 2: wanted a whole number", nb.run, 3, tmp_path / "a", config(), jobs="2")
+
+
 def test_the_time_left_is_told_where_it_is_known(finished, monkeypatch) -> None:
     fits, now, drawn = finished.fits(), 0.0, []
 

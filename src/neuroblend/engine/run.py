@@ -29,10 +29,12 @@ def run_experiment(
         InputError: The data or a setting cannot be used, or ``out`` holds another run.
     """
     began = time.time()
+    if not isinstance(out, (str, Path)):
+        raise InputError(f"out: found {out!r}, wanted the path of a folder")
     out = Path(out).resolve()
     training = experiment.config.training
-    if jobs is not None and jobs < 1:
-        raise InputError(f"--jobs {jobs}: wanted 1 or more")
+    if jobs is not None and not (isinstance(jobs, int) and jobs >= 1):
+        raise InputError(f"--jobs {jobs}: wanted a whole number, 1 or more")
     device = as_device(training.accelerator)
     arms = experiment.arms()
     data = experiment.load(source)
