@@ -277,7 +277,7 @@ def test_a_truncated_file_is_refused(tmp_path) -> None:
         (["--set", "training"], "wanted name=value"),
         (["--behavior", "vxx"], "no behavior channel 'vxx': did you mean 'vx'"),
         (["--folds", "31"], "--folds 31: wanted 2 to the 30"),
-        (["--jobs", "0"], "--jobs 0: wanted 1 or more"),
+        (["--jobs", "0"], "--jobs 0: wanted a whole number, 1 or more"),
         (["--config", "none.yaml"], "none.yaml: cannot be read"),
         (["--precision", "16"], "training.precision"),
         (["--set", "model.settings.n_heads=0"], "ndt: found 2 layers, 0 heads"),
@@ -290,6 +290,17 @@ def test_a_bad_option_names_the_nearest(tmp_path, args, message) -> None:
     np.savez(tmp_path / "a.npz", **GOOD)
     assert message in refused("run", "a.npz", *args, cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_inspection_of_arrays_tells_units_window_and_gaps(tmp_path) -> None:
+    np.savez(
+        tmp_path / "a.npz", **(GOOD | {"behavior": WITH_GAPS}), behavior_units=["cm/s", "mm"],
+        event="go_cue_time", start_s=-0.06, split=["train"] * 20 + ["test"] * 10,
+    )  # fmt: skip
+    shown = succeeds("inspect", "a.npz", cwd=tmp_path).stdout
+    for told in ("6 of 6 in the file", "-0.06 to 0.1 s from go_cue_time", "20 train, 10 test"):
+        assert told in shown
+    assert re.search(r"vx +cm/s .* 0 *\n.*vy +mm .* 32 *\n", shown)
 
 
 def test_verbs_and_sources_that_are_not_there(tmp_path) -> None:

@@ -9,12 +9,18 @@ from neuroblend.cli.options import Quiet, names, status
 from neuroblend.errors import InputError, nearest
 
 
-def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", help="An NWB file.")]) -> None:
-    """Show what an NWB file holds: units, trials, columns, signals, gaps."""
-    from neuroblend.data.inspect import inspect_nwb
+def inspect(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An NWB file, or an .npz or .h5 file of trials.")
+    ],
+) -> None:
+    """Show what a file holds: units, trials, columns, signals, gaps."""
+    from neuroblend.data.arrays import SUFFIXES
+    from neuroblend.data.inspect import inspect_arrays, inspect_nwb
     from neuroblend.report.contents import print_contents
 
-    print_contents(inspect_nwb(file))
+    look = inspect_arrays if file.suffix.lower() in SUFFIXES else inspect_nwb
+    print_contents(look(file))
 
 
 def prepare(
