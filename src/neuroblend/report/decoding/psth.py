@@ -50,7 +50,7 @@ def psth(view: View) -> Picture | None:
     for c, condition in enumerate(columns):
         n = int((index == condition).sum())
         axes[0, c].set_title(shortened(f"{names[condition]} ({n} trials)", 26), fontsize=8.5)
-    figure.supxlabel(time_label(view), fontsize=9.5)
+    figure.supxlabel(time_label(view), x=0.07, ha="left", fontsize=9.5)
     held_out = " held-out" if shown_split(view).held_out.any() else ""
     n_shown = f"{len(columns)} of {len(names)}" if len(columns) < len(names) else f"{len(names)}"
     return Picture(

@@ -39,7 +39,7 @@ def traces(view: View) -> Picture:
         trial = split.test[b]
         condition = "" if trials.condition is None else f", condition {trials.condition[trial]}"
         axes[0, column].set_title(shortened(f"trial {trials.trial_id[trial]}{condition}", 36))
-    figure.supxlabel(time_label(view), fontsize=9.5)
+    figure.supxlabel(time_label(view), x=0.07, ha="left", fontsize=9.5)
     figure.align_ylabels(axes[:, 0])
     left_out = len(trials.behavior_names) - len(channels)
     more = f" {left_out} further channels are in the table above alone." if left_out > 0 else ""
