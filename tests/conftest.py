@@ -23,6 +23,7 @@ from neuroblend.engine.job import run_fit
 from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.settings import RunConfig
 from neuroblend.experiments.identity.settings import IdentityConfig
+from neuroblend.task.batch import Batch
 from neuroblend.task.task import Task
 
 for _name in neuroblend.__all__:  # libraries set environment variables when they are imported
@@ -86,6 +87,12 @@ def make_task(trials: Trials | None = None, forward_bins: int = 0, **split: obje
     """A task on tiny trials."""
     trials = make_trials() if trials is None else trials
     return Task.of(trials, split_trials(trials, 0, forward_bins=forward_bins, **split))  # type: ignore[arg-type]
+
+
+def make_example(trials: Trials | None = None, **split: int) -> tuple[Task, Batch]:
+    """A task on tiny trials, and its training trials."""
+    task = make_task(trials, **split)
+    return task, task.batch("train")
 
 
 def make_session(

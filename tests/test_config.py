@@ -1,9 +1,11 @@
 import pytest
 from conftest import refuses
 
-from neuroblend.config import parse_settings
+from neuroblend.config import HideBins, HideEntries, parse_settings
 from neuroblend.distill.hard import Hard
 from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.experiments.given import settings_from
+from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.models.gru import GRU
 
 
@@ -43,6 +45,36 @@ BINS, ENTRIES = {"kind": "bins"}, {"kind": "entries"}
 )
 def test_what_cannot_be_used_is_named(content, message) -> None:
     refuses(message, parse_settings, RunConfig, content)
+
+
+NDT, LFADS = ({"name": name, "preset": "mc_maze"} for name in ("ndt", "lfads"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "given", "mask"),
+    [
+        (RunConfig, {}, {"span": 3}, HideBins(span=3)),
+        (RunConfig, {"name": "lfads"}, {"ratio": 0.4}, HideEntries(ratio=0.4)),
+        (RunConfig, {"name": GRU}, {"kind": "entries"}, HideEntries()),
+        (RunConfig, NDT, {"ratio": 0.3}, HideBins(ratio=0.3, ramp=(0.16, 0.24))),
+        (RunConfig, NDT, {"ramp": None}, HideBins()),
+        (RunConfig, NDT, "entries", HideEntries()),
+        (RunConfig, LFADS, "entries", HideEntries(ratio=0.3)),
+        (RunConfig, LFADS, {"kind": "bins", "span": 3}, HideBins(span=3)),
+        (IdentityConfig, {}, {"ratio": 0.3}, HideEntries(ratio=0.3)),
+    ],
+)
+def test_a_part_of_a_mask_stands_over_the_one_in_force(kind, model, given, mask) -> None:
+    found = settings_from(kind, {"model": model, "training": {"mask": given, "epochs": 3}})
+    assert (found.training.mask, found.training.epochs) == (mask, 3)
+    assert settings_from(kind, found.model_dump()) == found
+
+
+def test_a_mask_whose_kind_is_not_known_is_asked_for_it() -> None:
+    content = {"model": {"name": "conftest:make_task"}, "training": {"mask": {"ratio": 0.3}}}
+    refuses("training.mask: .*wanted a kind, bins or entries", settings_from, RunConfig, content)
+    content["model"] = {"preset": "mc_mase"}
+    refuses("model ndt has no preset 'mc_mase'", settings_from, RunConfig, content)
 
 
 def test_a_class_is_stored_by_its_name() -> None:

@@ -6,14 +6,7 @@ Each experiment adds its own; see ``experiments/<kind>/settings.py``.
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from neuroblend.errors import InputError, nearest
 
@@ -123,11 +116,15 @@ Mask = Annotated[
 ]
 
 
+ENOUGH_STEPS = 900  # with which small recordings converge
+
+
 class TrainingConfig(Settings):
     """How any model is trained.
 
     Attributes:
-        epochs: Most epochs.
+        epochs: Most epochs; where ``None``, as many as make about 900 steps, 60 to 300, since
+            small recordings have few batches in an epoch.
         batch_size: Trials in a batch.
         lr: Peak learning rate of AdamW.
         weight_decay: Of AdamW.
@@ -143,7 +140,7 @@ class TrainingConfig(Settings):
             of every batch.
     """
 
-    epochs: int = Field(60, ge=1)
+    epochs: int | None = Field(None, ge=1)
     batch_size: int = Field(16, ge=1)
     lr: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
@@ -155,6 +152,10 @@ class TrainingConfig(Settings):
     accelerator: Accelerator = "auto"
     precision: Precision = "32-true"
     devices: int = Field(1, ge=1)
+
+    def most_epochs(self, n_batches: int) -> int:
+        """Return the most epochs for so many batches in each."""
+        return self.epochs or min(300, max(60, -(-ENOUGH_STEPS // n_batches)))
 
 
 class GuidanceConfig(Settings):

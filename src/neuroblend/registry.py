@@ -67,9 +67,16 @@ STRATEGIES = {
     "feature": Strategy("neuroblend.distill.feature:Feature", ("layers", "normalisation")),
     "correlation": Strategy("neuroblend.distill.correlation:Correlation", ("normalisation",)),
     "multitask": Strategy("neuroblend.distill.multitask:Multitask", ("layer",), False),
+    "two-heads": Strategy("neuroblend.distill.two_heads:TwoHeads", ("layer",), False),
+    "masked-modalities": Strategy(
+        "neuroblend.distill.masked_modalities:MaskedModalities", ("layer",), False
+    ),
 }
 
-CELL_STRATEGIES = STRATEGIES | {"embedding": Strategy("neuroblend.distill.embedding:Embedding")}
+_OF_CELLS = ("hard", "soft", "feature", "correlation", "multitask")
+CELL_STRATEGIES = {name: STRATEGIES[name] for name in _OF_CELLS} | {
+    "embedding": Strategy("neuroblend.distill.embedding:Embedding")
+}
 """Strategies for models that have an embedding of each cell."""
 
 OWN = "; or package.module:attribute"
@@ -182,5 +189,4 @@ def load(target: str) -> Callable[..., Any]:
     if not callable(found := getattr(module, attribute, None)):
         names = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
         raise InputError(f"{target}: no '{attribute}' to call; {nearest(attribute, names)}")
-    built: Callable[..., Any] = found
-    return built
+    return found

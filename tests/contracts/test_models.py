@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import make_task, make_trials
+from conftest import make_example, make_task, make_trials, refuses
 from torch import nn
 
 from neuroblend.behavior.kind import Behavior
@@ -44,8 +44,7 @@ forward = pytest.mark.parametrize("forward_bins", [0, 3])
 @models
 @forward
 def test_output_has_every_bin_and_neuron_and_is_finite(name, forward_bins) -> None:
-    task = make_task(forward_bins=forward_bins)
-    batch = task.batch("train")
+    task, batch = make_example(forward_bins=forward_bins)
     for model in (build(name, task), build_teacher(name, task)):
         log_rates = model(batch)
         assert log_rates.shape == (batch.n_trials, 12, 10)
@@ -75,8 +74,7 @@ def test_a_gradient_reaches_every_weight(name, forward_bins) -> None:
 
 @models
 def test_same_seed_same_result(name) -> None:
-    task = make_task()
-    batch = task.batch("train")
+    task, batch = make_example()
     outputs = []
     for _ in range(2):
         model = build(name, task).train()
@@ -87,8 +85,7 @@ def test_same_seed_same_result(name) -> None:
 
 @models
 def test_a_student_is_blind_to_behavior_and_targets(name) -> None:
-    task = make_task()
-    batch = task.batch("train")
+    task, batch = make_example()
     student = build(name, task).eval()
     shuffled = torch.randperm(batch.n_trials)
     behavior = Behavior(batch.behavior.values[shuffled], batch.behavior.present[shuffled])
@@ -121,8 +118,7 @@ def test_every_bin_is_predicted_from_spikes_of_another(name, n_bins, forward_bin
 
 @models
 def test_trials_do_not_see_each_other(name) -> None:
-    task = make_task()
-    batch = task.batch("train")
+    task, batch = make_example()
     student = build(name, task).eval()
     torch.testing.assert_close(student(batch)[3:5], student(batch.take(slice(3, 5))))
 
@@ -160,20 +156,44 @@ def test_silent_neurons_give_finite_losses(name) -> None:
     assert torch.isfinite(loss)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("gru", {"n_layers": 0}, "found 0 layers of width 6, wanted 1 or more"),
+        ("ndt", {"positions": "sinusoid"}, "did you mean 'sinusoidal'"),
+        ("ndt", {"readout_hidden": 0}, "readout_hidden 0"),
+        ("ndt", {"n_layers": -1}, "found -1 layers, 2 heads"),
+        ("ndt", {"n_heads": 3}, "width 8 is not a positive multiple of n_heads 3"),
+        ("ndt", {"context_forward_s": float("inf")}, "forward_s inf, wanted seconds, 0 or more"),
+        ("ndt", {"context_backward_s": float("nan")}, "context_backward_s nan"),
+        ("stndt", {"n_layers": 0}, "wanted 1 or more"),
+        ("stndt", {"context_forward_s": -1.0}, "null is for all"),
+        ("stndt", {"contrast_ratio": 1.0}, "a fraction between 0 and 1"),
+        ("stndt", {"contrast_temperature": 0.0}, "contrast_temperature 0"),
+        ("lfads", {"factors": 0}, "factors 0, wanted 1 or more"),
+        ("lfads", {"inputs": -1}, "inputs -1, wanted 0 or more"),
+        ("lfads", {"kl_initial": -0.5}, "kl_initial -0.5"),
+        ("lfads", {"kl_ramp": 2.0}, "a fraction of training"),
+        ("lfads", {"prior_tau_s": 0.0}, "a time above 0"),
+        ("lfads", {"dropout": 1.0}, "dropout"),
+    ],
+)
+def test_settings_out_of_range_are_refused(name, settings, message) -> None:
+    refuses(message, build, name, make_task(), **settings)
+
+
 def test_any_module_plays_both_roles() -> None:
     """A module of another layout, (trial, neuron, bin), that knows nothing of this package."""
-    task = make_task()
-    batch = task.batch("train")
-    student = Student(
-        nn.Conv1d(8, 10, 3, padding=1),
-        lambda net, batch: net(batch.spikes.transpose(1, 2)).transpose(1, 2),
-    )
-    teacher = Teacher(
-        nn.Conv1d(10, 10, 3, padding=1),
-        lambda net, batch: net(
-            torch.cat([batch.spikes, batch.behavior.values], 2).transpose(1, 2)
-        ).transpose(1, 2),
-    )
+    batch = make_task().batch("train")
+
+    def on(net, features):
+        return net(features.transpose(1, 2)).transpose(1, 2)
+
+    def on_both(net, batch):
+        return on(net, torch.cat([batch.spikes, batch.behavior.values], 2))
+
+    student = Student(nn.Conv1d(8, 10, 3, padding=1), lambda net, batch: on(net, batch.spikes))
+    teacher = Teacher(nn.Conv1d(10, 10, 3, padding=1), on_both)
     assert student(batch).shape == teacher(batch).shape == batch.target.shape
     with pytest.raises(AttributeError):
         Student(nn.Linear(8, 10), lambda net, batch: net(batch.behavior.values))(batch)

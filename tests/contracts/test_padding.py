@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_task, make_trials, refuses
+from conftest import make_example, make_task, make_trials, refuses
 from test_models import build, build_teacher, models
 from test_strategies import LAYER, make_pair, make_term, value
 
@@ -11,7 +11,6 @@ from neuroblend.behavior.kind import Behavior
 from neuroblend.data.trials import Trials
 from neuroblend.distill.objective import Objective
 from neuroblend.distill.pair import Output, Pair
-from neuroblend.errors import InputError
 from neuroblend.evaluation.metrics import PsthSums, psths
 from neuroblend.evaluation.score import score_rates, scores_on_test
 from neuroblend.privilege.roles import Student
@@ -59,8 +58,7 @@ def gradient_of(student: Student, batch: Batch) -> tuple[torch.Tensor, torch.Ten
 
 @models
 def test_what_stands_in_padding_reaches_no_rate(name) -> None:
-    task = make_task(padded_trials())
-    batch = task.batch("train")
+    task, batch = make_example(padded_trials())
     assert not batch.present.all()
     for model in (build(name, task).eval(), build_teacher(name, task).eval()):
         clean, dirty = model(batch), model(with_garbage(batch))
@@ -71,8 +69,7 @@ def test_what_stands_in_padding_reaches_no_rate(name) -> None:
     ("name", "settings"), [*((name, {}) for name in sorted(MODELS)), ("lfads", {"n_samples": 2})]
 )
 def test_a_padded_trial_has_the_rates_of_the_trial_alone(name, settings) -> None:
-    task = make_task(padded_trials())
-    batch = task.batch("train")
+    task, batch = make_example(padded_trials())
     student = build(name, task, **settings).eval()
     padded = student(batch)
     for i in range(8):
@@ -88,8 +85,7 @@ def test_padding_changes_nothing_where_attention_is_in_blocks(name, monkeypatch)
     padding = np.arange(72) >= LONG[:, None]
     spikes, behavior = whole.spikes.copy(), whole.behavior.copy()
     spikes[padding], behavior[padding] = 0, np.nan
-    task = make_task(make_trials(spikes=spikes, behavior=behavior, lengths=LONG))
-    batch = task.batch("train")
+    task, batch = make_example(make_trials(spikes=spikes, behavior=behavior, lengths=LONG))
     reach = {"context_forward_s": 0.08, "context_backward_s": 0.16}
     student = build(name, task, **reach)
     assert student.net.window(batch.present, 72).blocks
@@ -140,17 +136,15 @@ def test_a_strategy_is_blind_to_padding(name, normalisation) -> None:
         return x[:, :30]
 
     def changed(change, present) -> Pair:
-        behavior = Behavior(*map(change, pair.batch.behavior))
-        batch = pair.batch._replace(behavior=behavior, present=present)
+        batch = pair.batch.map(change)._replace(present=present)
         if present is not None:
-            batch = batch._replace(
-                behavior=Behavior(behavior.values, behavior.present & present[:, :, None])
-            )
+            values, known = batch.behavior
+            batch = batch._replace(behavior=Behavior(values, known & present[:, :, None]))
         outputs = [
             Output(change(o.log_rates), {LAYER: change(o.features[LAYER])})
             for o in (pair.student, pair.teacher)
         ]
-        return Pair(batch, *outputs)
+        return Pair(batch, *outputs, pair.model)
 
     losses = []
     for change, given in ((dirty, present), (cut, None)):
@@ -194,8 +188,8 @@ def test_psths_of_padded_trials_are_means_of_those_that_are_there() -> None:
 
 
 def test_forward_bins_want_trials_of_one_length() -> None:
-    with pytest.raises(InputError, match="forward bins: found 2 and trials of 7 to 12 bins"):
-        make_task(padded_trials(), forward_bins=2)
+    message = "forward bins: found 2 and trials of 7 to 12 bins"
+    refuses(message, make_task, padded_trials(), forward_bins=2)
 
 
 @pytest.mark.parametrize(

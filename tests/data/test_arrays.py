@@ -12,21 +12,17 @@ SPIKES = np.random.default_rng(0).poisson(1.0, size=(6, 5, 4))
 BEHAVIOR = np.random.default_rng(1).normal(size=(6, 5, 2)).astype(np.float32)
 
 
-def write(path, **arrays):
-    return write_arrays(path, arrays)
+def write(path, **changes):
+    """Spikes and the width of a bin, ``None`` to leave one out, and more."""
+    arrays = {"spikes": SPIKES, "bin_s": 0.02} | changes
+    return write_arrays(path, {key: value for key, value in arrays.items() if value is not None})
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 def test_both_formats_give_the_same_trials(tmp_path, suffix) -> None:
-    path = write(
-        tmp_path / f"mine{suffix}",
-        spikes=SPIKES,
-        bin_s=0.02,
-        behavior=BEHAVIOR,
-        behavior_names=np.array(["x", "y"]),
-        condition=np.array(list("aabbcc")),
-        extra=np.arange(3),
-    )
+    moving = {"behavior": BEHAVIOR, "behavior_names": np.array(["x", "y"])}
+    path = tmp_path / f"mine{suffix}"
+    write(path, **moving, condition=np.array(list("aabbcc")), extra=np.arange(3))
     trials = read_arrays(path, behavior=["y"])
     assert trials.name == "mine"
     np.testing.assert_array_equal(trials.spikes, SPIKES)
@@ -49,42 +45,28 @@ def test_saved_trials_are_an_array_file_too(tmp_path) -> None:
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 def test_a_missing_key_names_the_nearest(tmp_path, suffix) -> None:
-    path = write(tmp_path / f"a{suffix}", spike=SPIKES, bin_s=0.02)
+    path = write(tmp_path / f"a{suffix}", spike=SPIKES, spikes=None)
     refuses("no key 'spikes'; did you mean 'spike'", read_arrays, path)
-    path = write(tmp_path / f"b{suffix}", spikes=SPIKES)
+    path = write(tmp_path / f"b{suffix}", bin_s=None)
     refuses("no key 'bin_s'", read_arrays, path)
 
 
 def test_an_unknown_channel_names_the_nearest(tmp_path) -> None:
-    path = write(
-        tmp_path / "a.npz",
-        spikes=SPIKES,
-        bin_s=0.02,
-        behavior=BEHAVIOR,
-        behavior_names=["vx", "vy"],
-    )
+    path = write(tmp_path / "a.npz", behavior=BEHAVIOR, behavior_names=["vx", "vy"])
     refuses("no behavior channel 'vxx': did you mean 'vx'", read_arrays, path, ["vxx"])
-    path = write(tmp_path / "b.npz", spikes=SPIKES, bin_s=0.02)
-    refuses("no key 'behavior'", read_arrays, path, ["vx"])
+    refuses("no key 'behavior'", read_arrays, write(tmp_path / "b.npz"), ["vx"])
 
 
 @pytest.mark.parametrize("names", [["a", "b", "c"], ["a", "a"], ["a"]])
 def test_names_that_do_not_fit_the_channels_are_refused(tmp_path, names) -> None:
-    path = write(
-        tmp_path / "a.npz", spikes=SPIKES, bin_s=0.02, behavior=BEHAVIOR, behavior_names=names
-    )
+    path = write(tmp_path / "a.npz", behavior=BEHAVIOR, behavior_names=names)
     for chosen in (None, ["a"]):
         refuses("wanted 2 different names", read_arrays, path, chosen)
 
 
 def test_names_as_bytes_are_names(tmp_path) -> None:
-    path = write(
-        tmp_path / "a.npz",
-        spikes=SPIKES,
-        bin_s=0.02,
-        behavior=BEHAVIOR,
-        behavior_names=np.array([b"vx", b"vy"]),
-    )
+    names = np.array([b"vx", b"vy"])
+    path = write(tmp_path / "a.npz", behavior=BEHAVIOR, behavior_names=names)
     assert read_arrays(path, ["vy"]).behavior_names == ("vy",)
 
 
@@ -95,20 +77,19 @@ def test_a_single_array_under_the_wrong_name_is_refused(tmp_path) -> None:
 
 
 def test_a_channel_that_is_left_out_may_be_constant(tmp_path) -> None:
-    behavior = BEHAVIOR * [1, 0]
-    path = write(tmp_path / "a.npz", spikes=SPIKES, bin_s=0.02, behavior=behavior)
+    path = write(tmp_path / "a.npz", behavior=BEHAVIOR * [1, 0])
     refuses("leave it out with --behavior behavior_0", read_arrays, path)
     assert read_arrays(path, ["behavior_0"]).behavior_names == ("behavior_0",)
 
 
 def test_pickles_are_not_read(tmp_path) -> None:
-    path = write(tmp_path / "a.npz", spikes=np.array([{"a": 1}], dtype=object), bin_s=0.02)
+    path = write(tmp_path / "a.npz", spikes=np.array([{"a": 1}], dtype=object))
     refuses("pickled", read_arrays, path)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 def test_a_truncated_file_is_refused(tmp_path, suffix) -> None:
-    path = write(tmp_path / f"a{suffix}", spikes=SPIKES, bin_s=0.02)
+    path = write(tmp_path / f"a{suffix}")
     whole = path.read_bytes()
     for share in (0.1, 0.5, 0.95):
         path.write_bytes(whole[: int(share * len(whole))])
@@ -146,20 +127,18 @@ def test_trials_of_different_length_are_read_from_a_file(tmp_path) -> None:
     lengths = np.array([SPIKES.shape[1], *[2] * (len(SPIKES) - 1)])
     padded = SPIKES.astype(float)
     padded[1:, 2:] = np.nan
-    np.savez(tmp_path / "a.npz", spikes=padded, bin_s=0.02, lengths=lengths)
-    trials = read_arrays(tmp_path / "a.npz")
+    path = write(tmp_path / "a.npz", spikes=padded, lengths=lengths)
+    trials = read_arrays(path)
     np.testing.assert_array_equal(trials.lengths, lengths)
     assert not trials.spikes[1:, 2:].any()
-    counts, found = read_spikes(tmp_path / "a.npz")
+    counts, found = read_spikes(path)
     np.testing.assert_array_equal(found, lengths)
     np.testing.assert_array_equal(counts, np.nan_to_num(padded))
 
 
-@pytest.mark.parametrize(
-    "arrays", [{"spikes": SPIKES, "bin_s": 20.0}, {"spikes": SPIKES - 5.0, "bin_s": 0.02}, {}]
-)
-def test_an_error_begins_with_its_file_once(tmp_path, arrays) -> None:
-    path = write(tmp_path / "a.npz", **arrays)
+@pytest.mark.parametrize("wrong", [{"bin_s": 20.0}, {"spikes": SPIKES - 5.0}, {"spikes": None}])
+def test_an_error_begins_with_its_file_once(tmp_path, wrong) -> None:
+    path = write(tmp_path / "a.npz", **wrong)
     with pytest.raises(InputError) as error:
         read_arrays(path)
     assert str(error.value).startswith(f"{path}: ")

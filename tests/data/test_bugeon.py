@@ -50,10 +50,8 @@ def root(tmp_path):
 def test_a_run_holds_what_its_files_hold(root) -> None:
     assert is_bugeon(root)
     first, second = read_sessions(root)
-    assert (first.name, second.name) == (
-        "SB025/2019-10-07/Blank/01",
-        "SB025/2019-10-07/Natural Scenes/01",
-    )
+    runs = ["Blank/01", "Natural Scenes/01"]
+    assert [s.name for s in (first, second)] == [f"SB025/2019-10-07/{run}" for run in runs]
     run = root / first.name
     np.testing.assert_allclose(first.activity, np.load(run / "frame.neuralActivity.npy"), rtol=1e-6)
     assert first.activity.dtype == np.float32
@@ -61,13 +59,11 @@ def test_a_run_holds_what_its_files_hold(root) -> None:
     assert first.behavior_names == ("speed", "pupil", "running", "desynchronized", "synchronized")
     frames = np.load(run / "frame.times.npy")[:, 0]
     np.testing.assert_allclose(first.behavior[:, 0], 2 * frames, rtol=1e-5)
-    np.testing.assert_allclose(
-        first.behavior[:, 1], np.where(frames < 6, np.nan, 3 * frames), rtol=1e-5
-    )
+    pupil = np.where(frames < 6, np.nan, 3 * frames)
+    np.testing.assert_allclose(first.behavior[:, 1], pupil, rtol=1e-5)
     np.testing.assert_array_equal(first.behavior[:, 2:], np.eye(3)[np.arange(40) % 3])
-    np.testing.assert_allclose(
-        first.position, np.load(run.parents[1] / "neuron.stackPosCorrected.npy"), rtol=1e-6
-    )
+    position = np.load(run.parents[1] / "neuron.stackPosCorrected.npy")
+    np.testing.assert_allclose(first.position, position, rtol=1e-6)
 
 
 def test_cells_have_three_kinds_of_labels_and_ids_that_recur(root) -> None:
@@ -77,13 +73,8 @@ def test_cells_have_three_kinds_of_labels_and_ids_that_recur(root) -> None:
     assert first.labels["subclass"].tolist() == ["", "Lamp5", "", "Sst", "Vip"]
     assert first.labels["ei"].tolist() == ["EC", "IN", "IN", "IN", "IN"]
     assert first.labels["type"].tolist() == list(TYPES)
-    assert first.neuron_id.tolist() == [
-        "SB025/1",
-        "SB025/2",
-        "SB025/2019-10-07/2 (no id)",
-        "SB025/1234567",
-        "SB025/1234568",
-    ]
+    ids = ("1", "2", "2019-10-07/2 (no id)", "1234567", "1234568")
+    assert first.neuron_id.tolist() == [f"SB025/{cell}" for cell in ids]
     assert set(first.neuron_id) - set(second.neuron_id) == {"SB025/2019-10-07/2 (no id)"}
 
 

@@ -67,9 +67,8 @@ def test_a_file_that_tells_little_is_called_as_it_is(tmp_path, suffix) -> None:
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 def test_a_file_may_hold_several_sessions(tmp_path, suffix) -> None:
-    days = within("day1", content(name=None)) | within(
-        "more/day2", content(name=None, neuron_id=None, animal="m2", activity=np.ones((30, 4)))
-    )
+    other = content(name=None, neuron_id=None, animal="m2", activity=np.ones((30, 4)))
+    days = within("day1", content(name=None)) | within("more/day2", other)
     first, second = read_session_arrays(write_arrays(tmp_path / f"mine{suffix}", days))
     assert (first.name, second.name) == ("mine/day1", "mine/more/day2")
     assert (first.animal, second.animal) == ("m1", "m2")
@@ -80,9 +79,8 @@ def test_a_file_may_hold_several_sessions(tmp_path, suffix) -> None:
 
 def test_cells_recur_where_their_ids_do(tmp_path) -> None:
     strings = np.array(["a", "b", "c", "d"])
-    days = within("1", content(name=None, neuron_id=strings)) | within(
-        "2", content(name=None, neuron_id=strings[::-1])
-    )
+    days = within("1", content(name=None, neuron_id=strings))
+    days |= within("2", content(name=None, neuron_id=strings[::-1]))
     days |= within("3", content(name=None, animal="m2", neuron_id=strings))
     first, second, other = read_session_arrays(write_arrays(tmp_path / "mine.npz", days))
     assert first.neuron_id.tolist() == [f"m1/{cell}" for cell in "abcd"]

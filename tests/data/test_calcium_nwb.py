@@ -76,6 +76,10 @@ class Writer:
         return path
 
 
+def series(name, data, **clock):
+    return TimeSeries(name=name, data=data, unit="a.u.", **clock)
+
+
 def plain(columns=None, subject="m1", **given):
     writer = Writer(subject)
     writer.activity(writer.cells(columns), Fluorescence(name="Deconvolved"), **given)
@@ -101,10 +105,8 @@ def test_a_file_that_tells_little_is_called_as_it_is(tmp_path) -> None:
 
 
 def test_deconvolved_activity_is_preferred_then_df_over_f(tmp_path) -> None:
-    holders = [
-        *(Fluorescence(name=n) for n in ("Fluorescence", "Neuropil")),
-        DfOverF(name="DfOverF"),
-    ]
+    holders = [Fluorescence(name=name) for name in ("Fluorescence", "Neuropil")]
+    holders.append(DfOverF(name="DfOverF"))
     writer = Writer()
     rois = writer.cells()
     values = [writer.activity(rois, holder) for holder in holders]
@@ -157,12 +159,8 @@ def test_behavior_is_brought_to_the_times_of_frames(tmp_path) -> None:
     late = np.arange(6, 20, 0.03)
     writer = plain()
     writer.behavior(
-        BehavioralTimeSeries(
-            time_series=TimeSeries(name="speed", data=2 * fast, unit="m/s", timestamps=fast)
-        ),
-        PupilTracking(
-            time_series=TimeSeries(name="area", data=late**2, unit="mm", timestamps=late)
-        ),
+        BehavioralTimeSeries(time_series=series("speed", 2 * fast, timestamps=fast)),
+        PupilTracking(time_series=series("area", late**2, timestamps=late)),
         Position(
             spatial_series=SpatialSeries(
                 name="paw",
@@ -172,24 +170,16 @@ def test_behavior_is_brought_to_the_times_of_frames(tmp_path) -> None:
                 reference_frame="the table",
             )
         ),
-        TimeSeries(name="whisk", data=3 * np.arange(2000.0), unit="a.u.", rate=100.0),
-        TimeSeries(name="before", data=np.arange(10.0), unit="a.u.", rate=100.0),
-        TimeSeries(name="face", data=np.ones((500, 50)), unit="a.u.", rate=100.0),
+        series("whisk", 3 * np.arange(2000.0), rate=100.0),
+        series("before", np.arange(10.0), rate=100.0),
+        series("face", np.ones((500, 50)), rate=100.0),
     )
-    writer.file.add_acquisition(
-        TimeSeries(name="lick", data=fast > 7, unit="a.u.", timestamps=fast)
-    )
-    writer.file.add_stimulus(TimeSeries(name="contrast", data=fast, unit="a.u.", timestamps=fast))
+    writer.file.add_acquisition(series("lick", fast > 7, timestamps=fast))
+    writer.file.add_stimulus(series("contrast", fast, timestamps=fast))
     (session,) = read_session_nwb(writer.write(tmp_path / "a.nwb"))
     found = dict(zip(session.behavior_names, session.behavior.T, strict=True))
-    assert set(found) == {
-        "BehavioralTimeSeries_speed",
-        "PupilTracking_area",
-        "Position_paw_x",
-        "Position_paw_y",
-        "whisk",
-        "lick",
-    }
+    paw = {"Position_paw_x", "Position_paw_y"}
+    assert set(found) == paw | {"BehavioralTimeSeries_speed", "PupilTracking_area", "whisk", "lick"}
     np.testing.assert_allclose(found["BehavioralTimeSeries_speed"], 2 * FRAMES, rtol=1e-5)
     np.testing.assert_allclose(found["Position_paw_x"], FRAMES, rtol=1e-5)
     np.testing.assert_allclose(found["Position_paw_y"], -FRAMES, rtol=1e-5)
@@ -207,7 +197,7 @@ def test_frames_may_have_timestamps(tmp_path) -> None:
     times = FRAMES.copy()
     times[20:] += 7  # the median is not the mean
     writer = plain(timestamps=times)
-    writer.behavior(TimeSeries(name="speed", data=np.arange(200.0), unit="m/s", rate=10.0))
+    writer.behavior(series("speed", np.arange(200.0), rate=10.0))
     (session,) = read_session_nwb(writer.write(tmp_path / "a.nwb"))
     assert session.frame_s == pytest.approx(0.25)
     expected = np.where(times > 19.9, np.nan, times * 10)
@@ -229,7 +219,7 @@ def not_finite():
 def behavior_backwards():
     writer = plain()
     times = np.array([3.0, 2.0, 1.0])
-    writer.behavior(TimeSeries(name="speed", data=times, unit="m/s", timestamps=times))
+    writer.behavior(series("speed", times, timestamps=times))
     return writer
 
 
@@ -261,9 +251,8 @@ def test_files_that_do_not_fit_are_refused(tmp_path, make, message) -> None:
 @pytest.mark.filterwarnings("ignore:.*second dimension of data does not match")
 def test_activity_of_other_cells_is_refused(tmp_path) -> None:
     path = plain(values=np.ones((N_FRAMES, 6))).write(tmp_path / "a.nwb")
-    refuses(
-        rf"^{path}: responses has shape \(40, 6\), wanted \(frame, 4 ro", read_session_nwb, path
-    )
+    message = rf"^{path}: responses has shape \(40, 6\), wanted \(frame, 4 ro"
+    refuses(message, read_session_nwb, path)
 
 
 def test_files_that_are_not_nwb_are_refused(tmp_path) -> None:

@@ -69,6 +69,7 @@ class Archive:
             }
         if path == dandiset:
             versions = {name: self._version(name) for name in ("draft", "0.220113.0408")}
+            newest = versions[self.version] if self.published else None
             return {
                 "identifier": "000140",
                 "created": STAMP,
@@ -76,9 +77,7 @@ class Archive:
                 "contact_person": "Pei, Felix",
                 "embargo_status": "OPEN",
                 "draft_version": versions["draft"],
-                "most_recent_published_version": versions.get(self.version)
-                if self.published
-                else None,
+                "most_recent_published_version": newest,
             }
         if path == assets:
             listed = [self._asset(i, paths[i]) for i in range(len(paths))]
@@ -169,13 +168,9 @@ def check_whole(folder: Path, archive: Archive, names: list[str] = NAMES) -> Non
 
 def test_a_dataset_comes_whole_and_tells_how_far(tmp_path, archive) -> None:
     told: list[tuple[str, int, int]] = []
-    found = download_dataset(
-        "mc_maze_small",
-        tmp_path / "new" / "folder",
-        api_url=archive.url,
-        progress=lambda *now: told.append(now),
-    )
-    assert found == [tmp_path / "new" / "folder" / name for name in NAMES]
+    folder, tell = tmp_path / "new" / "folder", lambda *now: told.append(now)
+    found = download_dataset("mc_maze_small", folder, api_url=archive.url, progress=tell)
+    assert found == [folder / name for name in NAMES]
     check_whole(found[0].parent, archive)
     assert archive.asked == [(name, None) for name in NAMES]
     done = [n for name, n, most in told if name == NAMES[0] and most == SIZE]
@@ -265,12 +260,7 @@ def test_the_draft_is_taken_where_nothing_is_published(tmp_path, archive) -> Non
     ],
 )
 def test_what_the_archive_lacks_is_told(
-    tmp_path,
-    archive,
-    caplog,
-    number,
-    pattern,
-    message,
+    tmp_path, archive, caplog, number, pattern, message
 ) -> None:
     refuses(message, download_dandiset, number, tmp_path / "new", pattern, api_url=archive.url)
     assert not (tmp_path / "new").exists()

@@ -160,9 +160,8 @@ def test_trials_may_end_at_a_column(maze) -> None:
     table = read_nwb(maze).trials
     table = table[table["split"] != "none"]
     seconds = (table["stop_time"] - table["start_time"]).to_numpy()
-    np.testing.assert_array_equal(
-        trials.lengths, np.minimum(seconds / 0.02 + 1e-6, 200).astype(int)
-    )
+    n_bins = np.minimum(seconds / 0.02 + 1e-6, 200).astype(int)
+    np.testing.assert_array_equal(trials.lengths, n_bins)
     assert len(set(trials.lengths)) > 3
     with pytest.raises(InputError, match=r"no column 'stop_tim': .*stop_time"):
         cut_trials(maze, Cut("start_time", (0, 4000), 20, until="stop_tim"))

@@ -112,9 +112,8 @@ def test_reprs_hold_no_arrays() -> None:
 
 
 def test_trials_end_where_they_are_told_to_and_are_padded() -> None:
-    trials = make().align(
-        [0.0, 5.0, 9.0, 9.5, 3.0], (0.0, 2.0), 0.1, until=[0.16, np.nan, 9.95, 9.6, 3.0]
-    )
+    until = [0.16, np.nan, 9.95, 9.6, 3.0]
+    trials = make().align([0.0, 5.0, 9.0, 9.5, 3.0], (0.0, 2.0), 0.1, until=until)
     assert trials.lengths.tolist() == [1, 20, 9, 1]  # the last holds no bin
     assert trials.spikes.shape == (4, 20, 2)
     assert trials.spikes[0, :, 0].tolist() == [1] + [0] * 19  # not the spikes after its end

@@ -180,9 +180,8 @@ def test_neurons_lead_the_hand() -> None:
 
 
 def test_behavior_lag_moves_the_hand_and_nothing_else() -> None:
-    at_once, later = (
-        simulate_reaching(n_trials=16, n_neurons=20, behavior_lag_s=lag) for lag in (0, 0.1)
-    )
+    size = {"n_trials": 16, "n_neurons": 20}
+    at_once, later = (simulate_reaching(**size, behavior_lag_s=lag) for lag in (0, 0.1))
     np.testing.assert_array_equal(at_once.spikes, later.spikes)
     # Postural noise belongs to the bin, not to the movement: it does not move with the lag.
     np.testing.assert_allclose(velocity(at_once)[:, 5:], velocity(later)[:, :-5], atol=30)
@@ -191,9 +190,7 @@ def test_behavior_lag_moves_the_hand_and_nothing_else() -> None:
 def test_central_share_puts_the_movement_into_the_rates() -> None:
     def explained(central_share: float) -> float:
         """R2 of peak speed around its condition mean, from the true log rates."""
-        trials = simulate_reaching(
-            n_trials=400, n_neurons=20, central_share=central_share, shared_sd=0, seed=7
-        )
+        trials = simulate_reaching(400, 20, central_share=central_share, shared_sd=0, seed=7)
         log_rates = np.log(rates(trials))[:, :10].mean(axis=1)  # before the go cue
         peak = np.linalg.norm(velocity(trials), axis=-1).max(axis=1)
         x = log_rates - condition_mean(log_rates, target(trials))
@@ -209,9 +206,7 @@ def test_central_share_puts_the_movement_into_the_rates() -> None:
 def test_shared_fluctuations_are_shared_and_can_be_left_out() -> None:
     def leftover(shared_sd: float) -> Array:
         """Log rates before the go cue, around their condition means: (B, N)."""
-        trials = simulate_reaching(
-            n_trials=80, n_neurons=30, central_share=0, shared_sd=shared_sd, seed=8
-        )
+        trials = simulate_reaching(80, 30, central_share=0, shared_sd=shared_sd, seed=8)
         early: Array = np.log(rates(trials))[:, :4].mean(axis=1)
         return early - condition_mean(early, target(trials))
 

@@ -257,13 +257,8 @@ def test_intervals_are_reproduced(folder) -> None:
     assert produced.min() > 399.9 and produced[~used.is_outlier].max() < 1500.1
     assert 0 < used.is_outlier.mean() < 0.1
     assert np.corrcoef(used.ts, used.tp)[0, 1] > 0.6
-    assert set(used.theta) == {0.0, 180.0} and set(used.ts[used.is_short]) <= {
-        480,
-        560,
-        640,
-        720,
-        800,
-    }
+    assert set(used.theta) == {0.0, 180.0}
+    assert set(used.ts[used.is_short]) <= {480, 560, 640, 720, 800}
     assert trials[trials.split == "none"].go_time.isna().all()
 
 

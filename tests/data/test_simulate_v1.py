@@ -3,8 +3,6 @@
 Shape legend: ``T`` frames, ``N`` neurons.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -105,14 +103,12 @@ def test_the_layout_is_complete(root) -> None:
         files = {path.name for path in day.iterdir() if path.is_file()}
         assert files == {"neuron.ttype.txt", *(f"neuron.{name}.npy" for name in CELL_FILES)}
         shapes = {name: np.load(day / f"neuron.{name}.npy").shape for name in CELL_FILES}
-        assert shapes == {
-            "UniqueID": (30, 1),
+        wide = {
             "gene_count": (30, 72),
             "prob_ttypes": (30, len(known)),
             "stackPosCorrected": (30, 3),
-            "depth": (30, 1),
-            "plane": (30, 1),
         }
+        assert shapes == wide | dict.fromkeys(("UniqueID", "depth", "plane"), (30, 1))
         assert len(lines(day / "neuron.ttype.txt")) == 30
         assert {path.name for path in day.iterdir() if path.is_dir()} == {"Blank", "Gratings"}
         for run in day.glob("*/*"):
@@ -122,9 +118,7 @@ def test_the_layout_is_complete(root) -> None:
             assert sizes.pop("frame.neuralActivity") == (120, 30)
             assert sizes["frame.times"] == sizes["frame.states"] == (120, 1)
             assert sizes["running.speed"] == sizes["running.times"]
-            assert {sizes[f"eye.{name}"] for name in ("size", "xPos", "yPos")} == {
-                sizes["eye.times"]
-            }
+            assert len({sizes[f"eye.{name}"] for name in ("times", "size", "xPos", "yPos")}) == 1
             assert all(shape[1:] == (1,) for shape in sizes.values())
 
 
@@ -245,10 +239,8 @@ def test_presets_write_different_sessions_and_mice_are_different(tmp_path) -> No
     size = Size(n_mice=2, n_sessions=1, n_neurons=20, n_frames=100)
     written = {name: contents(simulate_v1(tmp_path / name, name, 0, size)) for name in PRESETS}
     activity = "2019-10-07/Blank/01/frame.neuralActivity.npy"
-    seen = {
-        written[name][f"{mouse}/{activity}"] for name in PRESETS for mouse in ("SB025", "SB026")
-    }
-    assert len(seen) == 6
+    mice = ("SB025", "SB026")
+    assert len({written[name][f"{mouse}/{activity}"] for name in PRESETS for mouse in mice}) == 6
 
 
 def test_the_folder_hangs_on_nothing_that_was_drawn_before(tmp_path) -> None:
@@ -267,14 +259,9 @@ def test_cells_that_recur_are_the_same_cells(tmp_path) -> None:
     for mouse in root.glob("SB*"):
         seen: dict[int, list[tuple]] = {}
         for day in mouse.iterdir():
-            table = zip(
-                cells(day, "UniqueID"),
-                lines(day / "neuron.ttype.txt"),
-                cells(day, "stackPosCorrected").tolist(),
-                cells(day, "gene_count").tolist(),
-                strict=True,
-            )
-            for unique, *rest in table:
+            unique_id, types = cells(day, "UniqueID"), lines(day / "neuron.ttype.txt")
+            place, genes = (cells(day, key).tolist() for key in ("stackPosCorrected", "gene_count"))
+            for unique, *rest in zip(unique_id, types, place, genes, strict=True):
                 if np.isfinite(unique):
                     seen.setdefault(int(unique), []).append(rest)
         assert all(described == cell[0] for cell in seen.values() for described in cell)
@@ -393,9 +380,8 @@ def test_state_alone_leaves_modulation_and_takes_all_else() -> None:
 
 def test_state_alone_draws_the_same_cells_but_for_their_modulation() -> None:
     kinds = [by_state_alone(kind) for kind in KINDS.values() for _ in range(50)]
-    first, second = (
-        CellTraits.draw(order, np.random.default_rng(0)) for order in (kinds, kinds[::-1])
-    )
+    orders = kinds, kinds[::-1]
+    first, second = (CellTraits.draw(order, np.random.default_rng(0)) for order in orders)
     for part in ("offset", "loading", "smear_s"):
         np.testing.assert_array_equal(getattr(first, part), getattr(second, part))
     assert not np.allclose(first.modulation, second.modulation)
@@ -411,10 +397,8 @@ def test_traits_have_the_means_and_spreads_of_their_class() -> None:
         changes = traits.modulation @ np.array(v1_activity.RUNNING_LESS_SYNCHRONISED)
         index = np.tanh(changes / 2)  # (R - S) / (R + S)
         others = traits.modulation[:, 1:] / v1_activity.GAIN
-        for found, mean in (
-            (index, kind.state),
-            *zip(others.T, (kind.pupil, kind.synchronised), strict=True),
-        ):
+        means = kind.state, kind.pupil, kind.synchronised
+        for found, mean in zip((index, *others.T), means, strict=True):
             assert found.mean() == pytest.approx(mean, abs=0.015)
             assert found.std() == pytest.approx(v1_activity.WITHIN_CLASS, abs=0.01)
         assert traits.offset.mean() == pytest.approx(kind.log_rate, abs=0.03)
@@ -447,10 +431,8 @@ def test_activity_is_modulated_by_state_as_published(alone) -> None:
 def make_traits(n: int, log_rate=-1.0, running=0.0, smear_s=0.3) -> CellTraits:
     modulation = np.zeros((n, 3))
     modulation[:, 0] = running
-    n_shared = len(v1_activity.FLUCTUATION_S)
-    return CellTraits(
-        np.full(n, log_rate), modulation, np.zeros((n, n_shared)), np.full(n, smear_s)
-    )
+    loading = np.zeros((n, len(v1_activity.FLUCTUATION_S)))
+    return CellTraits(np.full(n, log_rate), modulation, loading, np.full(n, smear_s))
 
 
 def test_activity_has_the_rate_and_the_time_course_of_its_cells() -> None:
@@ -553,9 +535,8 @@ def test_a_folder_in_use_is_left_alone(tmp_path) -> None:
     file.write_text("x")
     empty.mkdir()
     for path in (full, file):
-        refuses(
-            f"{path.name}: is there already; choose another --out", simulate_v1, path, size=TINY
-        )
+        message = f"{path.name}: is there already; choose another --out"
+        refuses(message, simulate_v1, path, size=TINY)
     assert [path.name for path in full.iterdir()] == ["mine"]
     assert file.read_text() == "x"
     assert simulate_v1(empty, size=TINY) == empty

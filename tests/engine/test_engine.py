@@ -128,12 +128,12 @@ def test_the_time_left_is_told_where_it_is_known(finished, monkeypatch) -> None:
     with fits_progress(fits, fits[:3], quiet=False) as tell:  # of a run that goes on
         assert left() == ""
         now = 30.0
-        tell(fits[3], 5, 10)
+        tell(fits[3], 0.5)
         n = len(fits) - 3
         assert left() == f"about 0:{n - 1:02d}:30 left"
         for fit in fits[3:]:
-            tell(fit, 9, 10)
-            tell(fit, 10, 10)
+            tell(fit, 0.9)
+            tell(fit, 1)
         assert left() == ""
 
 

@@ -321,10 +321,3 @@ def test_a_damaged_results_file_is_named(finished, tmp_path) -> None:
     (copy / "results.json").unlink()
     refuses("not there", RunFolder.open(copy).results)
     assert json.loads((finished.path / "results.json").read_text())
-
-
-def test_controls_are_arms_and_rivals_unless_there_are_none() -> None:
-    for controls, expected in {"default": {"wiener", "direct"}, "none": set()}.items():
-        arms = {arm.name: arm for arm in Decoding(tiny_config(controls=controls)).arms()}
-        assert {"wiener", "direct"} & set(arms) == expected
-        assert {"wiener", "direct"} & set(arms["baseline"].compared_with) == expected

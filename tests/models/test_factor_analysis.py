@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from conftest import make_task, make_trials, refuses
+from conftest import make_example, make_task, make_trials, refuses
 from sklearn.decomposition import FactorAnalysis as Analysis
 from sklearn.linear_model import PoissonRegressor
 
@@ -20,8 +20,7 @@ def factors_of(net: FactorAnalysis, batch) -> np.ndarray:
 def test_factors_are_those_of_scikit_learn_on_all_bins(monkeypatch) -> None:
     """A few rows of the same covariance stand for all bins; a rotation is free."""
     monkeypatch.setattr("neuroblend.models.references.factor_analysis.TOLERANCE", 1e-12)
-    task = make_task(make_trials(n_trials=100))
-    batch = task.batch("train")
+    task, batch = make_example(make_trials(n_trials=100))
     net = FactorAnalysis(task.spec, 2, 0.05).fit_to(batch.spikes, batch.target)
     smoothed = smooth(batch.spikes, 0.05, 0.02).flatten(0, 1).double().numpy()
     other = Analysis(2, tol=1e-10, max_iter=10_000, svd_method="lapack")
@@ -33,8 +32,7 @@ def test_factors_are_those_of_scikit_learn_on_all_bins(monkeypatch) -> None:
 
 
 def test_rates_are_a_regression_on_factors() -> None:
-    task = make_task()
-    batch = task.batch("train")
+    task, batch = make_example()
     net = FactorAnalysis(task.spec, 3, penalty=0.02).fit_to(batch.spikes, batch.target)
     features, log_rates = factors_of(net, batch), net(batch.spikes)
     for j in range(task.spec.n_out):
@@ -50,8 +48,7 @@ def test_the_number_of_factors_that_made_the_rates_is_found() -> None:
     latents = np.fft.irfft(spectrum, 40, axis=1)
     latents /= latents.std()
     rates = 2 * np.exp(0.2 * latents @ rng.normal(size=(4, 30)))
-    task = make_task(make_trials(spikes=rng.poisson(rates), behavior=None))
-    batch = task.batch("train")
+    task, batch = make_example(make_trials(spikes=rng.poisson(rates), behavior=None))
     net = FactorAnalysis(task.spec).fit_to(batch.spikes, batch.target)
     assert int(net.n_factors) == 4
     factors = factors_of(net, batch)

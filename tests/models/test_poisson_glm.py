@@ -42,17 +42,12 @@ def test_outputs_do_not_touch_each_other() -> None:
     np.testing.assert_allclose(together.weights[:, 1:2], alone.weights, atol=1e-5)
 
 
-def test_features_that_do_not_vary_leave_the_mean() -> None:
+@pytest.mark.parametrize("n_features", [0, 3])
+def test_features_that_do_not_vary_and_none_leave_the_mean(n_features) -> None:
     _, counts = make_samples()
-    glm = fit_poisson(np.ones((len(counts), 3)), counts, 0.1, 1e-7)
+    glm = fit_poisson(np.ones((len(counts), n_features)), counts, 0.1, 1e-7)
     np.testing.assert_allclose(glm.weights, 0, atol=1e-6)
     np.testing.assert_allclose(glm.offset, np.log(counts.mean(axis=0)), atol=1e-6)
-
-
-def test_no_features_leave_the_mean() -> None:
-    _, counts = make_samples()
-    glm = fit_poisson(np.ones((len(counts), 0)), counts, 0.1)
-    np.testing.assert_allclose(glm.offset, np.log(counts.mean(axis=0)))
 
 
 def test_a_silent_output_counts_as_half_a_spike() -> None:

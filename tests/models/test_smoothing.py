@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_task, refuses
+from conftest import make_example, make_task, refuses
 from scipy.ndimage import gaussian_filter1d
 from sklearn.linear_model import PoissonRegressor
 from sklearn.preprocessing import StandardScaler
@@ -21,8 +21,7 @@ def smoothed_by_scipy(counts: np.ndarray) -> np.ndarray:
 
 
 def test_held_in_rates_are_smoothed_counts() -> None:
-    task = make_task()
-    batch = task.batch("train")
+    task, batch = make_example()
     log_rates = Smoothing(task.spec, KERNEL_S).fit_to(batch.spikes, batch.target)(batch.spikes)
     expected = smoothed_by_scipy(batch.spikes.numpy()) + FLOOR_HZ * BIN_S
     found = log_rates[:, :, : task.spec.n_in].exp().numpy()
@@ -58,8 +57,7 @@ def test_bins_far_from_any_that_exist_are_finite() -> None:
 
 def test_gradients_flow_to_spikes() -> None:
     """So that what a rate depends on can be asked, as of any network."""
-    task = make_task(forward_bins=2)
-    batch = task.batch("train")
+    task, batch = make_example(forward_bins=2)
     net = Smoothing(task.spec).fit_to(batch.spikes, batch.target)
     spikes = batch.spikes.clone().requires_grad_()
     net(spikes).sum().backward()
@@ -69,7 +67,6 @@ def test_gradients_flow_to_spikes() -> None:
 
 def test_what_is_no_count_of_the_neurons_is_refused() -> None:
     """Behavior beside the spikes, as a teacher sees it: its rates would be those of neurons."""
-    task = make_task()
-    batch = task.batch("train")
+    task, batch = make_example()
     refuses("can be no teacher", Smoothing(task.spec).fit_to, batch.spikes + 1, batch.target)
     refuses("found offset 0", Smoothing, task.spec, offset=0.0)

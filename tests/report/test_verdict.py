@@ -7,7 +7,7 @@ from rich.console import Console
 
 from neuroblend.errors import InputError
 from neuroblend.report.table import print_table
-from neuroblend.report.verdict import above_chance, is_above_chance, verdict
+from neuroblend.report.verdict import above_chance, is_above_chance, take_home, verdict
 
 CLEAR, NOTHING, LESS = (0.10, 0.05, 0.15), (0.01, -0.04, 0.06), (-0.10, -0.15, -0.05)
 SCORES = {"baseline": 0.4, "multitask": 0.45, "feature": 0.5, "hard": 0.4, "teacher": 0.6}
@@ -192,8 +192,9 @@ def test_decoding_is_judged_by_the_same_rules() -> None:
 def test_what_a_lab_would_use_instead_is_compared() -> None:
     """What is better for behavior alone is named first, else the arm that was chosen."""
     for minus, first in (
-        (CLEAR, "Use feature. "),
-        (LESS, "For behavior alone use hand_features; "),
+        (CLEAR, "Use feature. From"),
+        (NOTHING, "Use feature; for behavior alone, hand_features is not clearly worse. "),
+        (LESS, "For behavior alone use hand_features; for rates, feature. "),
     ):
         results = make_results(hand_features=0.4)
         results["contrasts"]["feature - hand_features"] = {
@@ -202,6 +203,26 @@ def test_what_a_lab_would_use_instead_is_compared() -> None:
         found = verdict(results)
         assert found.sentence.startswith(first)
         assert caveats(results)["rivals"] == {"hand_features": minus[0]}
+
+
+@pytest.mark.parametrize(
+    ("gain", "control", "home"),
+    [
+        (CLEAR, CLEAR, "feature"),
+        (CLEAR, NOTHING, "multitask"),
+        (NOTHING, CLEAR, "baseline"),
+        (LESS, LESS, "baseline"),
+    ],
+)
+def test_the_simplest_student_that_is_not_clearly_worse_is_named(gain, control, home) -> None:
+    results = make_results(gain, control=control, hand_features=0.4)
+    results["contrasts"]["feature - hand_features"] = {
+        m: difference(CLEAR) for m in ("macro_f1", "top1")
+    }
+    assert take_home(results) == home
+    sentence = verdict(results).sentence
+    assert sentence.startswith(f"Use {home}")
+    assert ("feature was selected by validation scores, but" in sentence) is (home != "feature")
 
 
 def test_the_baseline_may_be_the_best() -> None:

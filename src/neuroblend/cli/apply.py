@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from neuroblend.cli.options import Quiet, SeedOfRun, StudentArm, status
+from neuroblend.cli.options import Quiet, SeedOfRun, StudentArm, option, status
 
 
 def predict(
@@ -13,7 +13,7 @@ def predict(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="File with spikes; it needs no behavior.")
     ],
-    out: Annotated[Path, typer.Option(help="HDF5 file to write.")] = Path("rates.h5"),
+    out: Annotated[Path, option("HDF5 file to write.")] = Path("rates.h5"),
     arm: StudentArm = "selected",
     seed: SeedOfRun = None,
 ) -> None:

@@ -1,11 +1,11 @@
 """The commands on data: look, cut, simulate, download."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from neuroblend.cli.options import Quiet, names, status
+from neuroblend.cli.options import Number, Quiet, Text, Whole, names, option, status
 from neuroblend.errors import InputError, nearest
 
 
@@ -25,40 +25,24 @@ def inspect(
 
 def prepare(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="NWB files, or a folder.")],
-    out: Annotated[Path, typer.Option(help="HDF5 file to write.")] = Path("trials.h5"),
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="Dataset of the Neural Latents Benchmark '21.  [default: none]"),
-    ] = None,
-    align: Annotated[
-        str | None,
-        typer.Option(help="Column of the trial table, in s.  [default: set by --dataset]"),
-    ] = None,
+    out: Annotated[Path, option("HDF5 file to write.")] = Path("trials.h5"),
+    dataset: Annotated[Text, option("Dataset of the Neural Latents Benchmark '21.", "none")] = None,
+    align: Annotated[Text, option("Column of the trial table, in s.", "set by --dataset")] = None,
     window: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="Start and end around it, in ms.  [default: set by --dataset]"),
+        tuple[float, float] | None, option("Start and end around it, in ms.", "set by --dataset")
     ] = None,
-    bin_ms: Annotated[
-        float | None, typer.Option(help="Width of a bin.  [default: 5 with --dataset]")
-    ] = None,
-    lag_ms: Annotated[float, typer.Option(help="How much later behavior is read.")] = 0.0,
-    behavior: Annotated[
-        str | None, typer.Option(help="Time series, joined by commas.  [default: none]")
-    ] = None,
+    bin_ms: Annotated[Number, option("Width of a bin.", "5 with --dataset")] = None,
+    lag_ms: Annotated[float, option("How much later behavior is read.")] = 0.0,
+    behavior: Annotated[Text, option("Time series, joined by commas.", "none")] = None,
     condition: Annotated[
-        str | None,
-        typer.Option(help="Columns that make up a condition, joined by commas.  [default: none]"),
+        Text, option("Columns that make up a condition, joined by commas.", "none")
     ] = None,
     until: Annotated[
-        str | None,
-        typer.Option(
-            help="Column: where a trial ends, if before the window does.  [default: none]"
-        ),
+        Text, option("Column: where a trial ends, if before the window does.", "none")
     ] = None,
-    overlap: Annotated[bool, typer.Option(help="Whether trials may overlap.")] = False,
+    overlap: Annotated[bool, option("Whether trials may overlap.")] = False,
     layout: Annotated[
-        str,
-        typer.Option(help="trials, or with --dataset nlb (tensors to train on) or targets."),
+        str, option("trials, or with --dataset nlb (tensors to train on) or targets.")
     ] = "trials",
 ) -> None:
     """Cut NWB files into trials, by your own window or as the benchmark does."""
@@ -67,14 +51,14 @@ def prepare(
 
     if dataset is not None:
         own = (("--align", align), ("--behavior", behavior), ("--condition", condition))
-        for option, given in (*own, ("--window", window), ("--until", until)):
+        for name, given in (*own, ("--window", window), ("--until", until)):
             if given is not None:
-                raise InputError(f"{option}: --dataset {dataset} sets it; give one or the other")
+                raise InputError(f"{name}: --dataset {dataset} sets it; give one or the other")
         said = prepare_dataset(files, dataset, bin_ms, layout, out)
     else:
-        for option, wanted in (("--align", align), ("--window", window), ("--bin-ms", bin_ms)):
+        for name, wanted in (("--align", align), ("--window", window), ("--bin-ms", bin_ms)):
             if wanted is None:
-                raise InputError(f"{option} is missing (or --dataset for a benchmark dataset)")
+                raise InputError(f"{name} is missing (or --dataset for a benchmark dataset)")
         if layout != "trials":
             raise InputError(f"--layout {layout}: only with --dataset")
         assert align is not None and window is not None and bin_ms is not None
@@ -91,23 +75,17 @@ def simulate(
     dataset: Annotated[
         str, typer.Argument(help="Dataset of the benchmark, e.g. mc_maze_small; or v1.")
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="What to write.  [default: simulated.nwb, or v1]")
-    ] = None,
-    trials: Annotated[int | None, typer.Option(help="How many.  [default: as published]")] = None,
-    units: Annotated[
-        int | None, typer.Option(help="How many, in each session.  [default: as published]")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
+    out: Annotated[Path | None, option("What to write.", "simulated.nwb, or v1")] = None,
+    trials: Annotated[Whole, option("How many.", "as published")] = None,
+    units: Annotated[Whole, option("How many, in each session.", "as published")] = None,
+    seed: Annotated[int, option("Decides everything.")] = 0,
     test_part: Annotated[
-        bool, typer.Option(help="Write the benchmark's test file: held-in spikes alone.")
+        bool, option("Write the benchmark's test file: held-in spikes alone.")
     ] = False,
-    preset: Annotated[
-        str | None, typer.Option(help="Of v1: realistic, state-only or null.  [default: realistic]")
-    ] = None,
-    mice: Annotated[int | None, typer.Option(help="Of v1, 1 to 4.  [default: 3]")] = None,
-    sessions: Annotated[int | None, typer.Option(help="Of each mouse.  [default: 2]")] = None,
-    frames: Annotated[int | None, typer.Option(help="Of each session.  [default: 2000]")] = None,
+    preset: Annotated[Text, option("Of v1: realistic, state-only or null.", "realistic")] = None,
+    mice: Annotated[Whole, option("Of v1, 1 to 4.", "3")] = None,
+    sessions: Annotated[Whole, option("Of each mouse.", "2")] = None,
+    frames: Annotated[Whole, option("Of each session.", "2000")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write an NWB file as the benchmark's, whose true rates are known (kept beside it).
@@ -116,21 +94,16 @@ def simulate(
     """
     of_v1 = {"--preset": preset, "--mice": mice, "--sessions": sessions, "--frames": frames}
     of_nwb = {"--trials": trials, "--test-part": test_part or None}
-    for option, value in (of_nwb if dataset == "v1" else of_v1).items():
+    for name, value in (of_nwb if dataset == "v1" else of_v1).items():
         if value is not None:
-            raise InputError(f"{option}: {dataset} has no such setting")
+            raise InputError(f"{name}: {dataset} has no such setting")
     if dataset == "v1":
         with status("simulating", quiet):
             from neuroblend.simulate.v1 import Size, simulate_v1
 
-            usual = Size()
-            size = Size(
-                n_mice=usual.n_mice if mice is None else mice,
-                n_sessions=usual.n_sessions if sessions is None else sessions,
-                n_neurons=usual.n_neurons if units is None else units,
-                n_frames=usual.n_frames if frames is None else frames,
-            )
-            folder = simulate_v1(out or Path("v1"), preset or "realistic", seed, size)
+            sizes = {"n_mice": mice, "n_sessions": sessions, "n_neurons": units, "n_frames": frames}
+            given: Any = {name: n for name, n in sizes.items() if n is not None}
+            folder = simulate_v1(out or Path("v1"), preset or "realistic", seed, Size(**given))
         typer.echo(f"{folder}: simulated sessions, {preset or 'realistic'}")
         return
     out = out or Path("simulated.nwb")
@@ -146,8 +119,8 @@ def simulate(
 
 def download(
     dataset: Annotated[str, typer.Argument(help="Dataset of the benchmark, or a dandiset number.")],
-    out: Annotated[Path | None, typer.Option(help="Folder.  [default: data/<dataset>]")] = None,
-    asset: Annotated[str, typer.Option(help="Which files; * matches anything.")] = "*.nwb",
+    out: Annotated[Path | None, option("Folder.", "data/<dataset>")] = None,
+    asset: Annotated[str, option("Which files; * matches anything.")] = "*.nwb",
     quiet: Quiet = False,
 ) -> None:
     """Download a dataset from the DANDI archive; goes on where it was cut off."""

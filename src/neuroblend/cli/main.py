@@ -21,7 +21,6 @@ app = typer.Typer(
     help="Models of neural population activity that learn from behavior they will not have later.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # which would take "[default: 2]" for markup, and hide it
 )
 
 # typer brings its own copy of click from 0.27 on and uses the package before; both name it here

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from neuroblend.cli.options import SeedOfRun, StudentArm
+from neuroblend.cli.options import SeedOfRun, StudentArm, option
 
 
 def submit(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with --dataset.")],
-    out: Annotated[Path, typer.Option(help="HDF5 file to write.")] = Path("submission.h5"),
+    out: Annotated[Path, option("HDF5 file to write.")] = Path("submission.h5"),
     arm: StudentArm = "selected",
     seed: SeedOfRun = None,
-    split: Annotated[str, typer.Option(help="Split to predict: val or test.")] = "val",
+    split: Annotated[str, option("Split to predict: val or test.")] = "val",
 ) -> None:
     """Write the rates of a run's student in the benchmark's submission layout, and check them."""
     from neuroblend.experiments.decoding.submission import submission_of
@@ -30,12 +30,10 @@ def submit(
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Option(help="HDF5 file in the submission layout.")],
-    targets: Annotated[Path, typer.Option(help="NWB file or folder, or .h5 of targets.")],
-    out: Annotated[
-        Path | None, typer.Option(help="JSON file to write the scores to.  [default: none]")
-    ] = None,
-    split: Annotated[str, typer.Option(help="Split that was predicted.")] = "val",
+    predictions: Annotated[Path, option("HDF5 file in the submission layout.")],
+    targets: Annotated[Path, option("NWB file or folder, or .h5 of targets.")],
+    out: Annotated[Path | None, option("JSON file to write the scores to.", "none")] = None,
+    split: Annotated[str, option("Split that was predicted.")] = "val",
 ) -> None:
     """Score predictions as the Neural Latents Benchmark '21 does."""
     from neuroblend.experiments.decoding.submission import scored_submission, targets_for

@@ -3,29 +3,35 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results alone, no progress.")]
-Behavior = Annotated[str | None, typer.Option(help="Channels, joined by commas.  [default: all]")]
-Seed = Annotated[int | None, typer.Option(help="The first seed.  [default: 0]")]
-Accelerator = Annotated[
-    str | None, typer.Option(help="auto, cpu, gpu, cuda or mps.  [default: auto]")
-]
+# what an option holds: ``None`` where it is not given
+Text = str | None
+Whole = int | None
+Number = float | None
+
+
+def option(what: str, default: str | None = None, *names: str) -> Any:
+    """Return an option with its help; ``default`` tells what holds where it is not given."""
+    return typer.Option(*names, help=what, show_default=default or True)
+
+
+Quiet = Annotated[bool, option("Print results alone, no progress.", None, "--quiet", "-q")]
+Behavior = Annotated[Text, option("Channels, joined by commas.", "all")]
+Seed = Annotated[Whole, option("The first seed.", "0")]
+Accelerator = Annotated[Text, option("auto, cpu, gpu, cuda or mps.", "auto")]
 Config = Annotated[
-    Path | None,
-    typer.Option(help="YAML file of settings, such as a run's config.yaml.  [default: none]"),
+    Path | None, option("YAML file of settings, such as a run's config.yaml.", "none")
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", help="Any setting, e.g. training.lr=0.001; may be repeated.  [default: none]"
-    ),
+    option("Any setting, e.g. training.lr=0.001; may be repeated.", "none", "--set"),
 ]
-Jobs = Annotated[int | None, typer.Option(help="Worker processes.  [default: one a core]")]
-StudentArm = Annotated[str, typer.Option(help="selected, baseline, or a strategy of the run.")]
-SeedOfRun = Annotated[int | None, typer.Option(help="Which seed.  [default: the first]")]
+Jobs = Annotated[Whole, option("Worker processes.", "one a core")]
+StudentArm = Annotated[str, option("selected, baseline, or a strategy of the run.")]
+SeedOfRun = Annotated[Whole, option("Which seed.", "the first")]
 
 
 def status(what: str, quiet: bool) -> AbstractContextManager[object]:

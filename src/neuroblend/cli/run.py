@@ -10,14 +10,18 @@ from neuroblend.cli.options import (
     Behavior,
     Config,
     Jobs,
+    Number,
     Quiet,
     Seed,
     Set,
+    Text,
+    Whole,
     names,
+    option,
     saying,
     status,
 )
-from neuroblend.cli.settings import settings_of
+from neuroblend.cli.settings import settings_of, within
 from neuroblend.config import ExperimentConfig
 from neuroblend.experiments.decoding.settings import DEFAULT_STRATEGIES, RunConfig
 from neuroblend.experiments.identity.references import CELL_REFERENCES
@@ -27,91 +31,57 @@ from neuroblend.registry import MODELS, REFERENCES
 
 def run(
     source: Annotated[
-        str | None,
+        Text,
         typer.Argument(
-            help="An .npz or .h5 file, NWB with --dataset, or 'simulated'.  [default: simulated]"
+            help="An .npz or .h5 file, NWB with --dataset, or 'simulated'.",
+            show_default="simulated",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run.  [default: runs/<source>]")
-    ] = None,
+    out: Annotated[Path | None, option("Folder of the run.", "runs/<source>")] = None,
     model: Annotated[
-        str | None,
-        typer.Option(help=f"{', '.join(MODELS)}, or package.module:builder.  [default: ndt]"),
+        Text, option(f"{', '.join(MODELS)}, or package.module:builder.", "ndt")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Published settings, such as mc_maze.  [default: none]")
-    ] = None,
-    layer: Annotated[
-        str | None, typer.Option(help="Layer whose output is distilled.  [default: the model's]")
-    ] = None,
+    preset: Annotated[Text, option("Published settings, such as mc_maze.", "none")] = None,
+    layer: Annotated[Text, option("Layer whose output is distilled.", "the model's")] = None,
     strategies: Annotated[
-        str | None,
-        typer.Option(
-            help="Names joined by commas, combined by +; or package.module:class.  "
-            f"[default: {','.join(DEFAULT_STRATEGIES)}]"
+        Text,
+        option(
+            "Names joined by commas, combined by +; or package.module:class.",
+            ",".join(DEFAULT_STRATEGIES),
         ),
     ] = None,
     references: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Models without gradients to score too: {','.join(REFERENCES)}.  [default: none]"
-        ),
+        Text, option(f"Models without gradients to score too: {','.join(REFERENCES)}.", "none")
     ] = None,
     controls: Annotated[
-        str | None,
-        typer.Option(
-            help="What a lab would use instead, scored too: none or default.  [default: default]"
-        ),
+        Text, option("Rivals and controls, scored too: none, default or all.", "default")
     ] = None,
-    goal: Annotated[
-        str | None,
-        typer.Option(help="What selects an arm: behavior, co-bps or both.  [default: both]"),
-    ] = None,
+    goal: Annotated[Text, option("What selects an arm: behavior, co-bps or both.", "both")] = None,
     behavior: Behavior = None,
     dataset: Annotated[
-        str | None,
-        typer.Option(help="Dataset of the Neural Latents Benchmark '21, for NWB.  [default: none]"),
+        Text, option("Dataset of the Neural Latents Benchmark '21, for NWB.", "none")
     ] = None,
-    bin_ms: Annotated[
-        float | None, typer.Option(help="Width of its bins: 5 or 20 ms.  [default: 5]")
-    ] = None,
-    units: Annotated[
-        int | None, typer.Option(help="How many neurons to draw by seed.  [default: all]")
-    ] = None,
-    min_rate: Annotated[
-        float | None, typer.Option(help="Leave out neurons that fire less, in Hz.  [default: 0]")
-    ] = None,
-    held_out: Annotated[
-        float | None, typer.Option(help="Fraction of neurons no student sees.  [default: 0.25]")
-    ] = None,
-    forward_bins: Annotated[
-        int | None, typer.Option(help="Last bins of a trial that no model sees.  [default: 0]")
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many seeds.  [default: 2]")] = None,
+    bin_ms: Annotated[Number, option("Width of its bins: 5 or 20 ms.", "5")] = None,
+    units: Annotated[Whole, option("How many neurons to draw by seed.", "all")] = None,
+    min_rate: Annotated[Number, option("Leave out neurons that fire less, in Hz.", "0")] = None,
+    held_out: Annotated[Number, option("Fraction of neurons no student sees.", "0.25")] = None,
+    forward_bins: Annotated[Whole, option("Last bins of a trial that no model sees.", "0")] = None,
+    seeds: Annotated[Whole, option("How many seeds.", "2")] = None,
     seed: Seed = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(help="Test every trial once, in so many folds.  [default: one split]"),
-    ] = None,
+    folds: Annotated[Whole, option("Test every trial once, in so many folds.", "none")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Most epochs of a fit.  [default: 60, or the preset's]")
+        Whole, option("Most epochs of a fit.", "900 steps, in 60 to 300 epochs")
     ] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="Weight of spikes against the teacher.  [default: 0.2]")
-    ] = None,
+    alpha: Annotated[Number, option("Weight of spikes against the teacher.", "0.2")] = None,
     accelerator: Accelerator = None,
-    precision: Annotated[
-        str | None, typer.Option(help="32-true, bf16-mixed, ...  [default: 32-true]")
-    ] = None,
-    devices: Annotated[
-        int | None, typer.Option(help="Devices that train one model together.  [default: 1]")
-    ] = None,
+    precision: Annotated[Text, option("32-true, bf16-mixed, ...", "32-true")] = None,
+    devices: Annotated[Whole, option("Devices that train one model together.", "1")] = None,
     cache_teacher: Annotated[
         bool | None,
-        typer.Option(
+        option(
+            "Let a teacher look at each trial once, unmasked: cheaper.",
+            "no",
             "--cache-teacher/--no-cache-teacher",
-            help="Let a teacher look at each trial once, unmasked: cheaper.  [default: no]",
         ),
     ] = None,
     config: Config = None,
@@ -123,40 +93,19 @@ def run(
 
     The same command goes on with a run that was interrupted.
     """
-    given = {
-        "data.source": source,
-        "model.name": model,
-        "model.preset": preset,
-        "model.layer": layer,
-        "distill.strategies": names(strategies),
-        "distill.alpha": alpha,
-        "references": names(references),
-        "controls": controls,
-        "goal": goal,
-        "data.behavior": names(behavior),
-        "data.dataset": dataset,
-        "data.bin_ms": bin_ms,
-        "data.units": units,
-        "data.min_rate_hz": min_rate,
-        "data.held_out": held_out,
-        "data.forward_bins": forward_bins,
-        "data.folds": folds,
-        "seeds": seeds,
-        "first_seed": seed,
-        "training.epochs": epochs,
-        "training.accelerator": accelerator,
-        "training.precision": precision,
-        "training.devices": devices,
-        "distill.cache_teacher": cache_teacher,
-    }
+    given = within("data", source=source, behavior=names(behavior), dataset=dataset, bin_ms=bin_ms)
+    given |= within("data", units=units, min_rate_hz=min_rate, held_out=held_out, folds=folds)
+    given |= within("data", forward_bins=forward_bins)
+    given |= within("model", name=model, preset=preset, layer=layer)
+    given |= within("distill", strategies=names(strategies), alpha=alpha)
+    given |= within("distill", cache_teacher=cache_teacher)
+    given |= within("training", epochs=epochs, accelerator=accelerator)
+    given |= within("training", precision=precision, devices=devices)
+    given |= {"references": names(references), "controls": controls, "goal": goal}
+    given |= {"seeds": seeds, "first_seed": seed}
     settings = settings_of(RunConfig, config, given, set_ or [])
-    finish(
-        settings.data.source,
-        out or Path("runs") / Path(settings.data.source).stem,
-        settings,
-        jobs,
-        quiet,
-    )
+    named = settings.data.source
+    finish(named, out or Path("runs") / Path(named).stem, settings, jobs, quiet)
 
 
 def identity(
@@ -167,40 +116,28 @@ def identity(
             help="Sessions in the layout of Bugeon et al. 2022, or files of labelled activity.",
         ),
     ],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder.  [default: runs/identity-<source>]")
-    ] = None,
-    dynamics: Annotated[
-        str | None, typer.Option(help="linear, recurrent or attention.  [default: linear]")
-    ] = None,
+    out: Annotated[Path | None, option("Folder.", "runs/identity-<source>")] = None,
+    dynamics: Annotated[Text, option("linear, recurrent or attention.", "linear")] = None,
     strategies: Annotated[
-        str | None,
-        typer.Option(
-            help="Names joined by commas, combined by +; or package.module:attribute.  "
-            f"[default: {','.join(IdentityConfig().distill.strategies)}]"
+        Text,
+        option(
+            "Names joined by commas, combined by +; or package.module:attribute.",
+            ",".join(IdentityConfig().distill.strategies),
         ),
     ] = None,
     references: Annotated[
-        str | None,
-        typer.Option(help=f"Joined by commas: {', '.join(CELL_REFERENCES)}.  [default: all]"),
+        Text, option(f"Joined by commas: {', '.join(CELL_REFERENCES)}.", "all")
     ] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="What to classify cells by.  [default: subclass,ei or all]")
-    ] = None,
+    labels: Annotated[Text, option("What to classify cells by.", "subclass,ei or all")] = None,
     behavior: Behavior = None,
-    stimuli: Annotated[
-        str | None, typer.Option(help="Of that layout, e.g. Blank.  [default: all]")
-    ] = None,
+    stimuli: Annotated[Text, option("Of that layout, e.g. Blank.", "all")] = None,
     animals: Annotated[
-        bool | None,
-        typer.Option("--animals", help="Test one animal after the other.  [default: no]"),
+        bool | None, option("Test one animal after the other.", "no", "--animals")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many.  [default: 3]")] = None,
+    seeds: Annotated[Whole, option("How many.", "3")] = None,
     seed: Seed = None,
-    epochs: Annotated[int | None, typer.Option(help="Most epochs.  [default: 40]")] = None,
-    window: Annotated[
-        int | None, typer.Option(help="Frames seen at a time.  [default: 200]")
-    ] = None,
+    epochs: Annotated[Whole, option("Most epochs.", "40")] = None,
+    window: Annotated[Whole, option("Frames seen at a time.", "200")] = None,
     accelerator: Accelerator = None,
     config: Config = None,
     set_: Set = None,
@@ -211,21 +148,11 @@ def identity(
 
     The same command goes on with a run that was interrupted.
     """
-    given = {
-        "data.source": source,
-        "data.stimuli": names(stimuli),
-        "data.labels": names(labels),
-        "data.behavior": names(behavior),
-        "data.animals": animals,
-        "data.window": window,
-        "model.dynamics": dynamics,
-        "distill.strategies": names(strategies),
-        "references": names(references),
-        "seeds": seeds,
-        "first_seed": seed,
-        "training.epochs": epochs,
-        "training.accelerator": accelerator,
-    }
+    given = within("data", source=source, behavior=names(behavior), stimuli=names(stimuli))
+    given |= within("data", labels=names(labels), animals=animals, window=window)
+    given |= within("model", dynamics=dynamics) | within("distill", strategies=names(strategies))
+    given |= within("training", epochs=epochs, accelerator=accelerator)
+    given |= {"references": names(references), "seeds": seeds, "first_seed": seed}
     settings = settings_of(IdentityConfig, config, given, set_ or [])
     there = Path(source).resolve()
     usual = Path("runs") / f"identity-{there.name if there.is_dir() else there.stem}"

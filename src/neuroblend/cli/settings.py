@@ -5,14 +5,19 @@ from typing import Any
 
 import yaml
 
-from neuroblend.config import Kind, parse_settings
 from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.experiments.given import Config, settings_from
+
+
+def within(section: str, **given: Any) -> dict[str, Any]:
+    """Return what was given of a section's settings, by their whole names."""
+    return {f"{section}.{name}": value for name, value in given.items()}
 
 
 def settings_of(
-    kind: type[Kind], file: Path | None, given: dict[str, Any], assignments: list[str]
-) -> Kind:
+    kind: type[Config], file: Path | None, given: dict[str, Any], assignments: list[str]
+) -> Config:
     """Merge a YAML file, the options that were given and ``--set``; later ones win."""
     content: Any = {}
     if file is not None:
@@ -22,7 +27,7 @@ def settings_of(
             raise InputError(f"{file}: cannot be read ({error.strerror})") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
-        settings = parse_settings(kind, content, str(file))
+        settings = settings_from(kind, content, str(file))
         if isinstance(settings, RunConfig):
             content = _above_the_file(settings, content, given)
     for key, value in given.items():
@@ -33,7 +38,7 @@ def settings_of(
         if not equals:
             raise InputError(f"--set {assignment}: wanted name=value, e.g. training.lr=0.001")
         _put(content, key.strip().split("."), _scalar(value))  # null too, which lifts a default
-    return parse_settings(kind, content, "settings")
+    return settings_from(kind, content, "settings")
 
 
 def _above_the_file(file: RunConfig, content: Any, given: dict[str, Any]) -> Any:
@@ -43,12 +48,10 @@ def _above_the_file(file: RunConfig, content: Any, given: dict[str, Any]) -> Any
     from neuroblend.experiments.decoding.presets import find_preset
 
     preset = find_preset(given.get("model.name") or file.model.name, given["model.preset"])
-    for section, settings in (
-        ("model.settings", preset["model"]),
-        ("training", preset["training"]),
-    ):
+    sections = {("model", "settings"): preset["model"], ("training",): preset["training"]}
+    for section, settings in sections.items():
         for key, value in settings.items():
-            _put(content, [*section.split("."), key], value)
+            _put(content, [*section, key], value)
     return content
 
 

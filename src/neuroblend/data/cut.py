@@ -112,9 +112,7 @@ def cut_trials(path: Path, cut: Cut) -> Trials:
         None if cut.until is None else table[cut.until].to_numpy(dtype=float),
         event=cut.align,
     )
-    for note in notes:
-        trials = trials.with_note(note)
-    return trials
+    return trials.with_note(*notes)
 
 
 def _check_apart(table: pd.DataFrame, path: Path, cut: Cut) -> None:

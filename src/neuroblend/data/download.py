@@ -98,9 +98,8 @@ def download_dandiset(
         with _quiet(), _open_client(api, url, order) as client:
             files = _find_files(api, client, order)
             order.folder.mkdir(parents=True, exist_ok=True)
-            return [
-                _fetch(requests, client, file, order, progress or _say_nothing) for file in files
-            ]
+            tell = progress or (lambda name, done, size: None)
+            return [_fetch(requests, client, file, order, tell) for file in files]
     except requests.RequestException as error:
         raise order.failed(_reason(error)) from None
     except OSError as error:
@@ -211,10 +210,6 @@ def _difference(path: Path, file: _File) -> str:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _say_nothing(_name: str, _done: int, _size: int) -> None:
-    pass
 
 
 @contextmanager

@@ -60,9 +60,8 @@ def inspect_nwb(path: str | Path) -> Contents:
         signals = pd.DataFrame([_signal(name, s) for name, s in find_series(file).items()])
     if not signals.empty and (signals["backwards"] == "0").all():
         signals = signals.drop(columns="backwards")
-    return Contents(
-        path.name, _units(units, spike_times), _trials(trials), _columns(trials), signals
-    )
+    tables = _units(units, spike_times), _trials(trials), _columns(trials)
+    return Contents(path.name, *tables, signals)
 
 
 def inspect_arrays(path: str | Path) -> Contents:

@@ -92,15 +92,8 @@ def read_nwb(
         chosen = {name: found[name] for name in wanted if name in found}
         read = {name: read_signal(series, name, path) for name, series in chosen.items()}
         trials = read_trials(file)
-    return Recording.of(
-        spike_times,
-        read,
-        _span(units, trials, spike_times),
-        units,
-        trials,
-        path.stem,
-        _observed(units),
-    )
+    span, observed = _span(units, trials, spike_times), _observed(units)
+    return Recording.of(spike_times, read, span, units, trials, path.stem, observed)
 
 
 def find_series(file: NWBFile) -> dict[str, TimeSeries]:

@@ -156,15 +156,10 @@ class Recording:
         elif span is None:
             everything = np.concatenate(per_neuron)
             span = (everything.min(), everything.max())
-        return cls(
-            per_neuron,
-            signals,
-            (float(span[0]), float(span[1])),
-            pd.DataFrame(index=range(len(per_neuron))) if units is None else units,
-            pd.DataFrame() if trials is None else trials,
-            name,
-            observed,
-        )
+        span = float(span[0]), float(span[1])
+        units = pd.DataFrame(index=range(len(per_neuron))) if units is None else units
+        trials = pd.DataFrame() if trials is None else trials
+        return cls(per_neuron, signals, span, units, trials, name, observed)
 
     def __repr__(self) -> str:
         n_spikes = sum(times.size for times in self.spike_times)

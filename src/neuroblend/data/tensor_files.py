@@ -49,9 +49,7 @@ def from_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(f"train and eval tensors have shapes {[s.shape for s in spikes]}")
     made: dict[str, Any] = {
         "spikes": np.concatenate(spikes),
-        "split": np.concatenate(
-            [np.full(len(s), PARTS[p]) for p, s in zip(parts, spikes, strict=True)]
-        ),
+        "split": np.repeat([PARTS[part] for part in parts], [len(s) for s in spikes]),
         "held_out": np.arange(spikes[0].shape[2]) >= np.shape(arrays[MARK])[2],
     }
     if "bin_s" in arrays:

@@ -199,9 +199,9 @@ class Trials:
             f"{self.bin_s * 1000:g} ms x {self.n_neurons} neurons{window}, behavior: {channels})"
         )
 
-    def with_note(self, note: str) -> Trials:
-        """Return the trials with one more note."""
-        return replace(self, notes=(*self.notes, note))
+    def with_note(self, *notes: str) -> Trials:
+        """Return the trials with one more note, or several."""
+        return replace(self, notes=(*self.notes, *notes))
 
     def take_neurons(self, keep: ArrayLike, note: str | None = None) -> Trials:
         """Return the trials with the neurons ``keep`` ((n,) indices or (N,) bool) alone."""

@@ -220,7 +220,7 @@ class Objective(nn.Module):
 
     def _pair(self, model: nn.Module, batch: Batch) -> Pair:
         guide = self._guide(batch)  # first: what it needs is free again before the student's graph
-        return Pair(batch, output_of(model, batch, self._layers(0)), guide)
+        return Pair(batch, output_of(model, batch, self._layers(0)), guide, model)
 
     def _guide(self, batch: Batch) -> Output | None:
         if self.teacher is None:

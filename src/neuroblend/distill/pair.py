@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from neuroblend.distill.reduce import bins, mean_over
 from neuroblend.task.batch import Batch
@@ -49,11 +49,13 @@ class Pair:
         batch: The batch, behavior included.
         student: Output of the student, with gradients.
         teacher: Output of the frozen teacher; ``None`` where no term wants one.
+        model: What gave the student's output, for a term that asks it more.
     """
 
     batch: Batch
     student: Output
     teacher: Output | None
+    model: nn.Module | None = None
 
     @property
     def guide(self) -> Output:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from neuroblend.distributed import share_of, summed_over_processes
+from neuroblend.task.batch import Batch
 
 
 def mean_over(values: Tensor, where: Tensor | None = None) -> Tensor:
@@ -31,6 +32,17 @@ def variance_over(values: Tensor, where: Tensor | None = None) -> Tensor:
         n = summed_over_processes(flat.new_tensor(float(len(flat)))).clamp_min(1)
         mean = summed_over_processes(flat.sum(0)) / n
         return (summed_over_processes((flat - mean).square().sum(0)) / n).mean()
+
+
+def scored_entries(batch: Batch) -> Tensor | None:
+    """Return (B, T, N) which entries a loss may ask for; ``None`` for all."""
+    return bins(batch.present) if batch.scored is None else batch.scored
+
+
+def counts_per_entry(batch: Batch) -> float:
+    """Return the mean counts/bin of a batch's targets, not quite 0 where all are silent."""
+    assert batch.target is not None
+    return float(mean_over(batch.target, bins(batch.present)).clamp_min(1e-6))
 
 
 def bins(present: Tensor | None) -> Tensor | None:

@@ -16,7 +16,7 @@ class Arm:
         name: As in ``results.json``.
         terms: Names of its loss terms beside the task.
         sees_behavior: Whether it is given behavior where it is used, so that it is no rival.
-        needs_teacher: Whether a trained teacher must be there first.
+        teacher: The arm that must be trained first, to teach this one; ``None`` for none.
         candidate: Whether it may be selected, to be taken home.
         is_reference: Whether it is a model of its own, and no student.
         compared_with: The arms that its scores are contrasted with.
@@ -25,10 +25,15 @@ class Arm:
     name: str
     terms: tuple[str, ...] = ()
     sees_behavior: bool = False
-    needs_teacher: bool = False
+    teacher: str | None = None
     candidate: bool = False
     is_reference: bool = False
     compared_with: tuple[str, ...] = (BASELINE,)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether another arm must be trained first, to teach this one."""
+        return self.teacher is not None
 
     @property
     def folder(self) -> str:
@@ -75,11 +80,14 @@ def usual_arms(strategies: Iterable[str], known: Mapping[str, Strategy]) -> list
     for name in strategies:
         found = find_strategies(name, known)
         if name != MULTITASK:
-            needs_teacher = any(strategy.wants_teacher for strategy in found.values())
+            is_guided = any(strategy.wants_teacher for strategy in found.values())
             arms.append(
                 Arm(
-                    name, tuple(found), needs_teacher=needs_teacher, candidate=True,
+                    name,
+                    tuple(found),
+                    teacher=TEACHER if is_guided else None,
+                    candidate=True,
                     compared_with=(BASELINE, MULTITASK),
                 )
-            )  # fmt: skip
+            )
     return arms

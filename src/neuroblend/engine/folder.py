@@ -28,7 +28,7 @@ from neuroblend.engine.arm import Fit
 from neuroblend.engine.experiment import Experiment
 from neuroblend.engine.source import source_state
 from neuroblend.errors import InputError, nearest, some
-from neuroblend.files import read_json, whole_folder, write_json
+from neuroblend.files import errors_of, read_json, whole_folder, write_json
 from neuroblend.registry import find_experiment, load
 
 
@@ -41,8 +41,7 @@ def experiment_class(kind: str) -> type[Experiment]:
     found: Any = load(find_experiment(kind))
     if Experiment not in getattr(found, "__mro__", ()):
         raise InputError(f"kind {kind}: wanted a class derived from engine.experiment.Experiment")
-    made: type[Experiment] = found
-    return made
+    return found
 
 
 def bind(config: ExperimentConfig) -> Experiment:
@@ -149,10 +148,8 @@ class RunFolder:
                 f"{file}: names no kind of experiment, so it is of an older layout; run its "
                 "command again with another --out"
             )
-        try:
+        with errors_of(file):
             kind = experiment_class(content["kind"])
-        except InputError as error:
-            raise InputError(f"{file}: {error}") from None
         return kind(parse_settings(kind.settings, content, str(file)))
 
     def config(self) -> Any:
@@ -203,10 +200,7 @@ class RunFolder:
 
     def scores(self, fit: Fit) -> dict[str, Any]:
         """Return ``scores.json`` of one fit."""
-        scores: dict[str, Any] = self.read_json(
-            str((self.of(fit) / "scores.json").relative_to(self.path))
-        )
-        return scores
+        return self.read_json(str((self.of(fit) / "scores.json").relative_to(self.path)))
 
     def results(self) -> dict[str, Any]:
         """Return ``results.json``.
@@ -214,13 +208,11 @@ class RunFolder:
         Raises:
             InputError: The run has not ended.
         """
-        results: dict[str, Any] = self.read_json("results.json")
-        return results
+        return self.read_json("results.json")
 
     def provenance(self) -> dict[str, Any]:
         """Return ``provenance.json``."""
-        provenance: dict[str, Any] = self.read_json("provenance.json")
-        return provenance
+        return self.read_json("provenance.json")
 
     def read_json(self, name: str) -> Any:
         """Return the content of a JSON file in the folder.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neuroblend.engine.arm import TEACHER, Fit
+from neuroblend.engine.arm import Fit
 from neuroblend.engine.experiment import Progress, Scene
 from neuroblend.engine.folder import RunFolder
 from neuroblend.files import write_json, write_whole
@@ -30,12 +30,8 @@ def run_fit(path: Path, fit: Fit, progress: Progress) -> None:
     """
     began, began_cpu = time.time(), time.process_time()
     folder = RunFolder(path)
-    experiment, data, split, out = (
-        folder.experiment,
-        folder.data(),
-        folder.split(fit),
-        folder.of(fit),
-    )
+    experiment, out = folder.experiment, folder.of(fit)
+    data, split = folder.data(), folder.split(fit)
     out.mkdir(parents=True, exist_ok=True)
     task = experiment.task(data, split)
     model = experiment.build(fit.arm, task, fit_seed(fit))
@@ -66,21 +62,14 @@ def _trained(
     if isinstance(model.net, FitsItself):
         return train(model, task)
     teacher = None
-    if fit.arm.needs_teacher:
-        found = load_model(folder, folder.find(TEACHER, fit.seed, fit.fold), task)
+    if fit.arm.teacher is not None:
+        found = load_model(folder, folder.find(fit.arm.teacher, fit.seed, fit.fold), task)
         assert isinstance(found, Teacher)
         teacher = found.freeze()
     objective = experiment.objective(fit.arm, model, task, teacher)
-    return train(
-        model,
-        experiment.trains_on(fit.arm, task),
-        objective,
-        experiment.config.training,
-        fit_seed(fit),
-        folder.of(fit),
-        progress,
-        yardstick=objective.task_loss,
-    )
+    part, settings = experiment.trains_on(fit.arm, task), experiment.config.training
+    seed, out, yardstick = fit_seed(fit), folder.of(fit), objective.task_loss
+    return train(model, part, objective, settings, seed, out, progress, yardstick=yardstick)
 
 
 def fit_seed(fit: Fit) -> int:

@@ -38,12 +38,12 @@ class _Left(ProgressColumn):
 
 @contextmanager
 def fits_progress(fits: list[Fit], ended: list[Fit], quiet: bool) -> Iterator[Tell]:
-    """Show one bar for all fits, in epochs, and which of them are running; nothing if quiet.
+    """Show one bar for all fits and which of them are running; nothing if quiet.
 
     ``ended`` are those that had ended before.
     """
     if quiet:
-        yield lambda fit, done, most: None
+        yield lambda fit, done: None
         return
     n = len(ended)
     share = {fit.label: float(fit in ended) for fit in fits}
@@ -58,8 +58,8 @@ def fits_progress(fits: list[Fit], ended: list[Fit], quiet: bool) -> Iterator[Te
     with bar:
         row = bar.add_task("", total=len(fits), completed=n, ended=n, before=n)
 
-        def tell(fit: Fit, done: int, most: int) -> None:
-            share[fit.label] = done / most
+        def tell(fit: Fit, done: float) -> None:
+            share[fit.label] = done
             running = [label for label, part in share.items() if 0 < part < 1]
             ended = sum(part >= 1 for part in share.values())
             bar.update(

@@ -30,6 +30,7 @@ MOST_FEATURES = 600  # signals are reduced to leading components until lags fit
 
 SAME_BIN, HISTORY, BOTH_SIDES = "same bin", "history", "history and future"
 FAMILIES = (SAME_BIN, HISTORY, BOTH_SIDES)
+RATES, FEATURES = "rates", "features"  # signals of a network that behavior is read out of
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +163,7 @@ class ReadOut:
     """Behavior decoded from a signal.
 
     Attributes:
+        signal: Name of the signal.
         family: One of ``FAMILIES``.
         decoder: From the signal to behavior.
         decoded: (B, T, D) behavior of the test trials, in the recording's units.
@@ -169,6 +171,7 @@ class ReadOut:
         valid_r2: R² on validation trials, mean over channels.
     """
 
+    signal: str
     family: str
     decoder: Decoder
     decoded: NDArray[np.float64]
@@ -181,6 +184,7 @@ def read_out(
     behavior: Mapping[Part, NDArray[np.floating]],
     family: str = SAME_BIN,
     bin_s: float = 0.02,
+    name: str = RATES,
 ) -> ReadOut:
     """Fit a decoder on training trials and score it on the others.
 
@@ -189,6 +193,7 @@ def read_out(
         behavior: (B, T, D) in the recording's units, NaN where missing, of the same trials.
         family: Which bins a decoder sees: the same, its history too, or its future as well.
         bin_s: Width of a bin in seconds.
+        name: What the signal is called.
     """
     if family == SAME_BIN:
         decoder = Decoder.fit(signal["train"], behavior["train"])
@@ -199,7 +204,7 @@ def read_out(
     decoded = decoder(signal["test"])
     valid = ErrorSums.of(decoder(signal["valid"]), behavior["valid"])
     mean = float(behavior_scores(valid, ())["behavior_r2"][0])
-    return ReadOut(family, decoder, decoded, ErrorSums.of(decoded, behavior["test"]), mean)
+    return ReadOut(name, family, decoder, decoded, ErrorSums.of(decoded, behavior["test"]), mean)
 
 
 def best_of(found: Iterable[ReadOut]) -> ReadOut:

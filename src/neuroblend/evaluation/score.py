@@ -3,9 +3,9 @@
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,11 @@ from neuroblend.evaluation.metrics import (
     mean_of_trials,
     psths,
 )
-from neuroblend.evaluation.predict import predict
+from neuroblend.evaluation.predict import in_recorded_order, predict, rates_and_features
 from neuroblend.evaluation.readout import (
     FAMILIES,
+    FEATURES,
+    RATES,
     SAME_BIN,
     behavior_scores,
     best_of,
@@ -40,26 +42,41 @@ PARTS: tuple[Part, ...] = ("train", "valid", "test")
 N_SHOWN = 8  # neurons whose single-trial rates are kept for figures
 
 
-def score_model(model: nn.Module, task: Task) -> tuple[Scored, dict[str, Any]]:
-    """Score a model's rates; see :func:`score_rates`."""
-    return score_rates(predict(model, task, np.arange(task.trials.n_trials)), task)
+def score_model(
+    model: nn.Module, task: Task, layer: str | None = None
+) -> tuple[Scored, dict[str, float]]:
+    """Score a model's rates, and behavior read out of them or of ``layer``: :func:`score_rates`.
+
+    Raises:
+        InputError: There is no such layer.
+    """
+    index = np.arange(task.trials.n_trials)
+    if layer is None:
+        return score_rates(predict(model, task, index), task)
+    rates, features = rates_and_features(model, task.batch_of(index), layer)
+    return score_rates(in_recorded_order(rates, task.split.order), task, features)
 
 
-def score_rates(all_rates: NDArray[np.float32], task: Task) -> tuple[Scored, dict[str, Any]]:
+def score_rates(
+    all_rates: NDArray[np.float32], task: Task, features: NDArray[np.float32] | None = None
+) -> tuple[Scored, dict[str, float]]:
     """Score rates on test trials and (for choosing between arms) on validation trials.
 
     Args:
         all_rates: (B, T, N) expected counts/bin of all trials of the task.
         task: Which of them train the decoder, validate and test.
+        features: (B, T, H) of the same model, which behavior may be read out of instead.
 
     Returns:
-        Scores on test trials, trial by trial, and ``valid``: validation scores by name, and the
-        read-out that was chosen by them.
+        Scores on test trials, trial by trial, and validation scores by name.
     """
     trials, split = task.trials, task.split
+    signals = {RATES: all_rates} | ({} if features is None else {FEATURES: features})
     if trials.present is not None:
-        all_rates = np.where(trials.present[:, :, None], all_rates, np.float32(np.nan))
-    scored, valid = score_signals([all_rates], task)
+        here = trials.present[:, :, None]
+        signals = {name: np.where(here, s, np.float32(np.nan)) for name, s in signals.items()}
+    all_rates = signals[RATES]
+    scored, valid = score_signals(signals, task)
     test, rates = split.test, all_rates[split.test]
     shown = shown_neurons(task)
     held_out, forward = spike_sums(rates, task, "test")
@@ -82,12 +99,15 @@ def score_rates(all_rates: NDArray[np.float32], task: Task) -> tuple[Scored, dic
 
 
 def score_signals(
-    signals: Sequence[NDArray[np.floating]], task: Task
-) -> tuple[Scored, dict[str, Any]]:
+    signals: Mapping[str, NDArray[np.floating]], task: Task
+) -> tuple[Scored, dict[str, float]]:
     """Score the behavior that is decoded from the best of some signals, by validation trials.
 
+    The score of the same bin alone leaves features out, as the benchmark does.
+
     Args:
-        signals: (B, T, N) each, of all trials of the task: rates, or spikes smoothed in some ways.
+        signals: (B, T, N) each, of all trials of the task, by name: rates, features, or spikes
+            smoothed in some ways.
         task: Which trials train, validate and test.
 
     Returns:
@@ -97,11 +117,14 @@ def score_signals(
     assert trials.behavior is not None
     behavior = {part: trials.behavior[split.trials(part)] for part in PARTS}
     found = [
-        read_out({part: s[split.trials(part)] for part in PARTS}, behavior, family, trials.bin_s)
-        for s in signals
+        read_out(
+            {part: s[split.trials(part)] for part in PARTS}, behavior, family, trials.bin_s, name
+        )
+        for name, s in signals.items()
         for family in FAMILIES
     ]
-    same, chosen = best_of([f for f in found if f.family == SAME_BIN]), best_of(found)
+    same = best_of([f for f in found if f.family == SAME_BIN and f.signal != FEATURES])
+    chosen = best_of(found)
     scored = Scored(
         trial=split.test,
         held_out=None,
@@ -115,6 +138,7 @@ def score_signals(
         rates=None,
         psth=None,
         decoder=chosen.decoder,
+        readout=(chosen.signal, chosen.family),
     )
     return scored, {"behavior_r2": same.valid_r2, "decoding_r2": chosen.valid_r2}
 

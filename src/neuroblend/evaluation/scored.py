@@ -36,7 +36,8 @@ class Scored:
             are, for an arm that decodes behavior and predicts no rates.
         rates: (B, T, len(shown)) their rates in counts/bin.
         psth: (C, T, len(shown)) mean of their rates in each condition.
-        decoder: From rates to behavior, as chosen.
+        decoder: From the signal that was chosen to behavior.
+        readout: Name of that signal, and which of its bins the decoder sees.
     """
 
     trial: NDArray[np.int64]
@@ -51,6 +52,7 @@ class Scored:
     rates: NDArray[np.float32] | None
     psth: NDArray[np.float32] | None
     decoder: Decoder
+    readout: tuple[str, str]
 
     def save(self, path: Path) -> None:
         """Write the file; it appears whole or not at all."""
@@ -76,6 +78,7 @@ class Scored:
             "chosen": ErrorSums,
             "truth": ErrorSums,
             "decoder": Decoder,
+            "readout": tuple,
         }
         try:
             with h5py.File(path, "r") as file:
@@ -88,6 +91,9 @@ class Scored:
 def _write(file: h5py.File, name: str, value: Any) -> None:
     if value is None:
         return
+    if isinstance(value, tuple):
+        file[name] = list(value)
+        return
     if isinstance(value, np.ndarray):
         file.create_dataset(name, data=value, compression="gzip", compression_opts=1)
         return
@@ -98,6 +104,8 @@ def _write(file: h5py.File, name: str, value: Any) -> None:
 def _read(file: h5py.File, name: str, kind: type | None) -> Any:
     if name not in file:
         return None
+    if kind is tuple:
+        return tuple(file[name].asstr()[()])
     if kind is None:
         return file[name][()]
     return kind(**{key: item[()] for key, item in file[name].items()})

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neuroblend.config import ExperimentConfig, parse_settings
+from neuroblend.config import ExperimentConfig
 from neuroblend.engine.folder import RunFolder, bind, experiment_class
 from neuroblend.engine.run import run_experiment
 from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.experiments.given import settings_from
 
 
 def run(
@@ -43,7 +44,7 @@ def run(
     if config is None or isinstance(config, dict):
         config = config or {}
         kind = experiment_class(str(config.get("kind", RunConfig.kind)))
-        config = parse_settings(kind.settings, config)
+        config = settings_from(kind.settings, config)
     if not isinstance(config, ExperimentConfig):
         raise InputError(
             f"config: found {type(config).__name__}, wanted settings such as RunConfig, or a dict"

@@ -40,14 +40,9 @@ class GRU(nn.Module):
         super().__init__()
         self.n_forward = spec.t_out - spec.t_in
         self.drop = Dropout(dropout)
-        self.recurrent = nn.GRU(
-            spec.n_in,
-            width,
-            n_layers,
-            batch_first=True,
-            dropout=dropout if n_layers > 1 else 0.0,
-            bidirectional=bidirectional,
-        )
+        between = dropout if n_layers > 1 else 0.0
+        settings = {"batch_first": True, "dropout": between, "bidirectional": bidirectional}
+        self.recurrent = nn.GRU(spec.n_in, width, n_layers, **settings)
         n_features = width * (1 + bidirectional)
         self.norm = nn.LayerNorm(n_features)
         self.readout = nn.Linear(n_features, spec.n_out)

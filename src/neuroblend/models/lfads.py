@@ -38,47 +38,24 @@ from neuroblend.models.parts.dropout import Dropout
 from neuroblend.models.parts.recurrent import states_of
 from neuroblend.task.spec import TaskSpec
 
+_TRAINING = {"lr": 4e-3, "weight_decay": 0.0, "mask": {"kind": "entries", "ratio": 0.3}}
 PRESETS = {
     "mc_maze": {  # lfads-torch, configs/model/nlb_mc_maze.yaml: 20 ms bins
         "model": {
-            "generator": 200,
-            "factors": 100,
-            "encoder": 64,
-            "controller": 64,
-            "inputs": 4,
-            "initial": 64,
-            "dropout": 0.3,
-            "prior_tau_s": 0.2,
-            "kl_ramp": 0.08,
+            "generator": 200, "factors": 100, "encoder": 64, "controller": 64, "inputs": 4,
+            "initial": 64, "dropout": 0.3, "prior_tau_s": 0.2, "kl_ramp": 0.08,
         },
-        "training": {
-            "lr": 4e-3,
-            "batch_size": 256,
-            "weight_decay": 0.0,
-            "mask": {"kind": "entries", "ratio": 0.3},
-        },
+        "training": _TRAINING | {"batch_size": 256},
     },
     "mc_maze_small": {  # lfads-torch, configs/model/nlb_mc_maze_small.yaml: 5 ms bins
         "model": {
-            "generator": 100,
-            "factors": 40,
-            "encoder": 100,
-            "encoder_inputs": 80,
-            "controller": 80,
-            "inputs": 4,
-            "initial": 100,
-            "dropout": 0.02,
-            "prior_tau_s": 0.05,
+            "generator": 100, "factors": 40, "encoder": 100, "encoder_inputs": 80,
+            "controller": 80, "inputs": 4, "initial": 100, "dropout": 0.02, "prior_tau_s": 0.05,
             "kl_ramp": 0.08,
         },
-        "training": {
-            "lr": 4e-3,
-            "batch_size": 64,
-            "weight_decay": 0.0,
-            "mask": {"kind": "entries", "ratio": 0.3},
-        },
+        "training": _TRAINING | {"batch_size": 64},
     },
-}
+}  # fmt: skip
 """Sizes and training as published, but for what was searched there or has no counterpart here:
 weights of divergences; learning rates that fall when validation does not improve (here a cosine);
 gradients clipped at a norm of 200, of a loss that is 10,000 times as large; at most 1,000 epochs.

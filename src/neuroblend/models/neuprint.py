@@ -165,8 +165,7 @@ class NeuPRINT(nn.Module):
         state = self.state(torch.tanh(filtered))
         past = nn.functional.pad(own_activity, (0, 0, 1, 0))[:, :-1]
         own = [past, *self._neighbors(activity, neurons, reference, asked)]
-        predicted: Tensor = self.dynamics(torch.stack(own, dim=3), state, embedding)
-        return predicted
+        return self.dynamics(torch.stack(own, dim=3), state, embedding)
 
     def _neighbors(
         self, activity: Tensor, neurons: Tensor, reference: Tensor, asked: Tensor | None
@@ -210,8 +209,7 @@ class Bilinear(nn.Module):
         """Return (B, T, N) from (B, T, N, S) signals, (B, T, F) state and (N, E) embeddings."""
         weights = self.of_state(embedding) / math.sqrt(state.shape[2])
         from_own = (own * self.of_own(embedding)).sum(dim=3)
-        predicted: Tensor = state @ weights.T + from_own + self.offset(embedding)[:, 0]
-        return predicted
+        return state @ weights.T + from_own + self.offset(embedding)[:, 0]
 
 
 class _Tokens(nn.Module):
@@ -257,8 +255,7 @@ class Recurrent(nn.Module):
             fresh = torch.tanh(new + torch.sigmoid(reset + reset_h) * new_h)
             hidden = fresh + keep * (hidden - fresh)
             states.append(hidden)
-        predicted: Tensor = self.readout(torch.stack(states, dim=1))[..., 0]
-        return predicted
+        return self.readout(torch.stack(states, dim=1))[..., 0]
 
 
 class Attention(nn.Module):
@@ -319,8 +316,7 @@ class Attention(nn.Module):
         tokens = tokens + self.drop(self.project(self._mixed(self.norm_attention(tokens))))
         hidden = torch.relu(self.drop(self.expand(self.norm_perceptron(tokens))))
         tokens = tokens + self.drop(self.contract(hidden))
-        predicted: Tensor = self.readout(tokens)[..., 0]
-        return predicted
+        return self.readout(tokens)[..., 0]
 
     def _mixed(self, tokens: Tensor) -> Tensor:
         """Return (B, T, N, W) values of this frame and the one before, as attention weighs them."""

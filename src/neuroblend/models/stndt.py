@@ -34,19 +34,14 @@ from neuroblend.task.spec import TaskSpec
 PRESETS = {
     "mc_maze": {  # trungle93/STNDT, configs/mc_maze.yaml
         "model": {
-            "n_layers": 4,
-            "n_heads": 2,
-            "feedforward": 128,
-            "contrast_weight": 0.1,
+            "n_layers": 4, "n_heads": 2, "feedforward": 128, "contrast_weight": 0.1,
             "contrast_ratio": 0.05,
         },
         "training": {
-            "batch_size": 64,
-            "weight_decay": 5e-5,
-            "mask": {"kind": "entries", "ratio": 0.25},
+            "batch_size": 64, "weight_decay": 5e-5, "mask": {"kind": "entries", "ratio": 0.25},
         },
     },
-}
+}  # fmt: skip
 """As published; what was searched there (dropout, context, learning rate) is ours."""
 
 

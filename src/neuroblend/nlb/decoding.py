@@ -121,8 +121,7 @@ class _Ridge:
         n_neurons, n_penalties, n_channels = self.slopes.shape
         decoded = x @ self.slopes.reshape(n_neurons, -1) + self.offsets.ravel()
         true = np.tile(y, n_penalties)
-        r2: Floats = multi_r2(true, decoded).reshape(n_penalties, n_channels).mean(axis=1)
-        return r2
+        return multi_r2(true, decoded).reshape(n_penalties, n_channels).mean(axis=1)
 
 
 @dataclass(frozen=True, eq=False)

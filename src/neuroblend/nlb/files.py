@@ -8,8 +8,7 @@ file is written whole or not at all, and conditions may have equally many trials
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``C`` conditions. Rates are counts/bin.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from neuroblend.errors import InputError, some
-from neuroblend.files import new_h5, write_whole
+from neuroblend.files import errors_of, new_h5, write_whole
 from neuroblend.nlb.arrays import Bools, Floats
 from neuroblend.nlb.scores import TIMED, Group, need, parse_name
 
@@ -132,7 +131,7 @@ def check_predictions(targets: Group, predictions: Group, name: str) -> list[str
             exchanged) or type, or holds NaN, infinite or negative values, zeros alone, or values
             that cannot be counts per bin.
     """
-    with _of_group(name):
+    with errors_of(name):
         dataset, bin_ms = parse_name(name)
         has_forward = "eval_spikes_heldin_forward" in targets
         spikes = {
@@ -154,15 +153,6 @@ def check_predictions(targets: Group, predictions: Group, name: str) -> list[str
                 notes += _notes(key, value, spikes[key])
             _check_mean(key, value, bin_ms)
     return notes
-
-
-@contextmanager
-def _of_group(name: str) -> Iterator[None]:
-    """Begin errors with the group's name."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
 
 
 def _target(targets: Group, key: str, n_axes: int) -> Floats:
@@ -194,7 +184,7 @@ def check_submission(groups: Mapping[str, Group]) -> list[str]:
     notes = []
     for name, group in groups.items():
         dataset, bin_ms = parse_name(name)
-        with _of_group(name):
+        with errors_of(name):
             rates, of_group = _rates(group, dataset)
             _check_shapes(rates, _wanted_shapes({}, rates, dataset))
             padded = _padding(rates, dataset)

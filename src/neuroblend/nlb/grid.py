@@ -126,17 +126,10 @@ def _grid_of(recording: Recording) -> Grid:
         notes.append(
             f"{name}: {n_outside} spikes lie outside of the observed intervals; they do not count."
         )
-    return Grid(
-        n_ms,
-        tuple(spike_ms),
-        units[ID].to_numpy()[order],
-        held_out,
-        observed[False],
-        observed[True],
-        _with_nanoseconds(recording.trials),
-        {key: _on_grid(s, key, n_ms, name, notes) for key, s in recording.signals.items()},
-        tuple(notes),
-    )
+    unit_id, trials = units[ID].to_numpy()[order], _with_nanoseconds(recording.trials)
+    signals = {key: _on_grid(s, key, n_ms, name, notes) for key, s in recording.signals.items()}
+    seen = observed[False], observed[True]
+    return Grid(n_ms, tuple(spike_ms), unit_id, held_out, *seen, trials, signals, tuple(notes))
 
 
 def _covered(intervals: Floats, n_ms: int) -> Bools:
@@ -214,17 +207,13 @@ def _joined(first: Grid, second: Grid) -> Grid:
         for column in set(trials) - set(grid.trials):
             if str(column).endswith("_time"):  # published test files lack some
                 trials[column] = trials[column].fillna(NO_TIME).astype(np.int64)
-    return Grid(
-        start + second.n_ms,
-        tuple(np.concatenate(parts) for parts in spikes),
-        unit_id,
-        held_out,
+    seen = (
         both(first.observed_in, second.observed_in),
         both(first.observed_out, second.observed_out),
-        trials,
-        signals,
-        first.notes + second.notes,
     )
+    n_ms, notes = start + second.n_ms, first.notes + second.notes
+    spike_ms = tuple(np.concatenate(parts) for parts in spikes)
+    return Grid(n_ms, spike_ms, unit_id, held_out, *seen, trials, signals, notes)
 
 
 def _shifted(trials: pd.DataFrame, shift_ms: int) -> pd.DataFrame:

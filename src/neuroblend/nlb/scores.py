@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.metrics import SMALLEST_RATE, SpikeSums
+from neuroblend.files import errors_of
 from neuroblend.nlb.arrays import Bools, Floats
 from neuroblend.nlb.datasets import BIN_WIDTHS_MS, DATASETS, group_name
 from neuroblend.nlb.decoding import multi_r2, velocity_r2
@@ -71,10 +72,8 @@ def evaluate_nlb(
             target, predicted = targets.get(name, {}), predictions.get(name, {})
             if "eval_spikes_heldout" not in target or "eval_rates_heldout" not in predicted:
                 continue
-            try:
+            with errors_of(name):
                 scores = _scores(target, predicted, is_timed=dataset == TIMED)
-            except InputError as error:
-                raise InputError(f"{name}: {error}") from None
             if declared.scaling is None:
                 results.append({f"{name}_split": scores})
                 continue

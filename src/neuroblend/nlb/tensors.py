@@ -331,8 +331,7 @@ class TensorMaker:
         n_most = np.floor(np.round(most / self.bin_ms, 4))
         # the benchmark's legacy generator, one draw a trial
         draws = np.random.RandomState(self.seed).random_sample(rows.size)
-        shift: Floats = np.round(draws * n_most) * self.bin_ms
-        return shift
+        return np.round(draws * n_most) * self.bin_ms
 
     def _of_split(self, split: str) -> Ints:
         rows = np.flatnonzero(self.grid.trials["split"].to_numpy() == split)

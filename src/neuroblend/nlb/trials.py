@@ -77,9 +77,7 @@ def read_nlb(
         event=dataset.align if dataset.jitter is None else f"{dataset.align}, jittered",
         start_s=dataset.window_ms[0] / 1000,
     )
-    for note in maker.notes:
-        trials = trials.with_note(note)
-    return trials
+    return trials.with_note(*maker.notes)
 
 
 def behavior_unit(maker: TensorMaker) -> str:

@@ -11,8 +11,7 @@ from neuroblend.task.batch import Batch
 
 def on_cells(net: nn.Module, batch: Batch) -> Tensor:
     """Call ``net`` on (B, T, N) activity and which cells the neurons are: a student's call."""
-    predicted: Tensor = net(batch.spikes, batch.neurons)
-    return predicted
+    return net(batch.spikes, batch.neurons)
 
 
 class PopulationState:
@@ -35,5 +34,4 @@ class PopulationState:
         values, present = batch.behavior
         if self.mark_gaps:
             values = torch.cat([values, present.to(values.dtype)], dim=2)
-        predicted: Tensor = net(batch.spikes, batch.neurons, values)
-        return predicted
+        return net(batch.spikes, batch.neurons, values)

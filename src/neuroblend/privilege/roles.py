@@ -25,8 +25,7 @@ def on_input(net: nn.Module, features: Tensor, present: Tensor | None) -> Tensor
 
     By name, so that a network with another second argument is not given a mask for it.
     """
-    log_rates: Tensor = net(features) if present is None else net(features, present=present)
-    return log_rates
+    return net(features) if present is None else net(features, present=present)
 
 
 class Student(nn.Module):

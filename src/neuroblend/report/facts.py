@@ -36,8 +36,7 @@ def caveat_of_training(view: View) -> list[Caveat]:
     training = view.config.training
     fits = [cost for cost in view.provenance["fits"].values() if cost["epochs"] > 0]
     n_last = sum(
-        fit["best_epoch"] > fit["epochs"] - 2 * training.valid_every
-        and fit["epochs"] >= training.epochs
+        fit["best_epoch"] > fit["epochs"] - min(2 * training.valid_every, training.patience)
         for fit in fits
     )
     if not fits or 4 * n_last < len(fits):

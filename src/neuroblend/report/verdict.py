@@ -12,6 +12,10 @@ from neuroblend.report.scores import direction
 from neuroblend.report.style import signed
 
 FEWEST_TESTED = 10  # below which an interval claims more than there is to know
+MEANING = {
+    BASELINE: " (the network trained without behavior)",
+    MULTITASK: " (the network with a behavior read-out, no teacher)",
+}
 FEW_SEEDS = 5  # below which seeds say little about how much they vary
 
 
@@ -73,20 +77,39 @@ def verdict(results: Results) -> Verdict:
 
 def rivals(results: Results) -> dict[str, dict[str, Any]]:
     """Return the selected arm minus each thing that a lab would use instead, where compared."""
-    pairs = {name: f"{results['selected']} - {name}" for name in results["references"]}
-    contrasts = results["contrasts"]
-    return {name: contrasts[pair] for name, pair in pairs.items() if pair in contrasts}
+    contrasts, metrics = results["contrasts"], deciding(results)
+    found = {
+        name: contrasts.get(f"{results['selected']} - {name}") for name in results["references"]
+    }
+    return {name: each for name, each in found.items() if each and metrics.keys() <= each.keys()}
+
+
+def take_home(results: Results) -> str:
+    """Return the simplest student that the selected arm is not clearly better than."""
+    arm = results["selected"]
+    for simpler in (BASELINE, MULTITASK):
+        contrast = results["contrasts"].get(f"{arm} - {simpler}")
+        if contrast is not None and judged(contrast, results) != "better":
+            return simpler
+    return str(arm)
 
 
 def _advice(results: Results) -> str:
     """Return what to use, where what a lab would use instead was compared; else nothing."""
-    found = rivals(results)
+    found = {name: judged(contrast, results) for name, contrast in rivals(results).items()}
     if not found:
         return ""
-    better = [name for name, contrast in found.items() if judged(contrast, results) == "worse"]
+    arm, home = results["selected"], take_home(results)
+    better = [name for name, outcome in found.items() if outcome == "worse"]
+    as_good = [name for name, outcome in found.items() if outcome == "unclear"]
+    advice = f"Use {home}{MEANING.get(home, '')}"
     if better:
-        return f"For behavior alone use {' or '.join(better)}; for rates, {results['selected']}. "
-    return f"Use {results['selected']}. "
+        advice = f"For behavior alone use {' or '.join(better)}; for rates, {home}"
+    elif as_good:
+        advice += f"; for behavior alone, {as_good[0]} is not clearly worse"
+    if home == arm:
+        return f"{advice}. "
+    return f"{advice}. {arm} was selected by validation scores, but is not clearly better. "
 
 
 def _baseline_is_best(results: Results, face: Face) -> str:
@@ -100,7 +123,10 @@ def _baseline_is_best(results: Results, face: Face) -> str:
 
 def deciding(results: Results) -> dict[str, str]:
     """Return the labels of the scores that decide, by name, the most telling one first."""
-    return {name: m.label for name, m in metrics_of(results).items() if m.deciding}
+    metrics = metrics_of(results)
+    asked = [name for name in results.get("deciding", ()) if name in results["arms"][BASELINE]]
+    names = asked or [name for name, m in metrics.items() if m.deciding]
+    return {name: metrics[name].label for name in names}
 
 
 def judged(contrast: dict[str, Any], results: Results) -> str:

@@ -329,8 +329,7 @@ def _velocity_tuning(
     # Independent normal weights on x and y make preferred directions uniform on the circle.
     into_velocity = VELOCITY_SD * rng.standard_normal((2, n_neurons))
     into_speed = SPEED_MEAN + SPEED_SD * rng.standard_normal((1, n_neurons))
-    tuning: Array = velocity @ into_velocity + speed @ into_speed
-    return tuning
+    return velocity @ into_velocity + speed @ into_speed
 
 
 def _shared_fluctuations(
@@ -346,8 +345,7 @@ def _shared_fluctuations(
     # A gain moves nearly all neurons the same way, hence a loading with a positive mean.
     into_gain = np.sqrt(0.8) + np.sqrt(0.2) * neuron_rng.standard_normal(n_neurons)
     into_slow = neuron_rng.standard_normal((N_SHARED, n_neurons)) / np.sqrt(N_SHARED)
-    shared: Array = np.sqrt(0.5) * (gain * into_gain + slow @ into_slow)
-    return shared
+    return np.sqrt(0.5) * (gain * into_gain + slow @ into_slow)
 
 
 def _ornstein_uhlenbeck(rng: Rng, shape: tuple[int, int, int], bin_in_taus: float) -> Array:
@@ -368,5 +366,4 @@ def _modulated(log_modulation: Array) -> Array:
     """
     bounded = MAX_LOG_MODULATION * np.tanh(log_modulation / MAX_LOG_MODULATION)
     multiplier = np.exp(bounded)
-    normalised: Array = multiplier / multiplier.mean(axis=(0, 1))
-    return normalised
+    return multiplier / multiplier.mean(axis=(0, 1))

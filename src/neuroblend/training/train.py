@@ -156,6 +156,7 @@ def train(
         if isinstance(objective, NeedsData):
             objective.prepare(model, task.example().to(device))
         batches = task.train_batches(settings.batch_size, seed, device)
+        n_epochs = settings.most_epochs(len(batches))
         loop = _Loop(model, objective, task, settings, seed, len(batches), device, yardstick)
         best = _Best()
         callbacks: list[Callback] = [
@@ -163,7 +164,7 @@ def train(
             EarlyStopping("valid", patience=max(1, settings.patience // settings.valid_every)),
         ]
         if progress is not None:
-            callbacks.append(_Progress(progress, settings.epochs))
+            callbacks.append(_Progress(progress, n_epochs))
         if resume is not None:
             callbacks.append(_Resume(resume))
         trainer = pl.Trainer(
@@ -173,9 +174,9 @@ def train(
             strategy="ddp_find_unused_parameters_true" if settings.devices > 1 else "auto",
             use_distributed_sampler=False,  # every process has all trials and takes its part
             precision=settings.precision,
-            max_epochs=settings.epochs,
+            max_epochs=n_epochs,
             gradient_clip_val=settings.clip,
-            check_val_every_n_epoch=min(settings.valid_every, settings.epochs),
+            check_val_every_n_epoch=min(settings.valid_every, n_epochs),
             num_sanity_val_steps=0,
             callbacks=callbacks,
             # else a cluster's variables decide, even for a training on one machine
@@ -218,7 +219,7 @@ class _Loop(pl.LightningModule):
         self.objective = objective
         self.settings = settings
         self.seed = seed
-        self.n_steps = n_batches * settings.epochs
+        self.n_steps = n_batches * settings.most_epochs(n_batches)
         self.mask = mask_for(settings, getattr(model, "net", model))
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, Tensor] = {}

@@ -30,16 +30,7 @@ from neuroblend.data.nwb import find_series, open_nwb, read_signal, series_times
 from neuroblend.errors import InputError, some
 from neuroblend.files import errors_of
 
-LABELS = (
-    "cell_type",
-    "label",
-    "type",
-    "subclass",
-    "ei",
-    "class",
-    "ttype",
-    "transcriptomic_type",
-)
+LABELS = ("cell_type", "label", "type", "subclass", "ei", "class", "ttype", "transcriptomic_type")
 IDS = ("unique_id", "neuron_id", "UniqueID")
 # in names of series of activity and of their containers, best first
 PREFERRED = ("deconv", "dfoverf", "dff", "fluorescence")

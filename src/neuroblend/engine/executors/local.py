@@ -23,7 +23,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from neuroblend.config import TrainingConfig
-from neuroblend.engine.arm import TEACHER, Fit
+from neuroblend.engine.arm import Fit
 from neuroblend.engine.experiment import Progress
 from neuroblend.engine.folder import RunFolder
 from neuroblend.errors import InputError
@@ -32,8 +32,9 @@ from neuroblend.training.devices import as_device
 Work = Callable[[Path, Fit, Progress], None]
 """``work(folder, fit, progress)`` runs one fit; it is a function of a module, for workers."""
 
-Tell = Callable[[Fit, int, int], None]
-"""``tell(fit, epochs done, most epochs)``; epochs done equal most when a fit has ended."""
+Tell = Callable[[Fit, float], None]
+"""``tell(fit, fraction done)``, which is 1 when a fit has ended and not before."""
+ALMOST = 0.999
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MKL_NUM_THREADS": "1"}
 
@@ -64,20 +65,20 @@ def run_fits(folder: RunFolder, jobs: int, tell: Tell, work: Work) -> None:
     elif jobs == 1:
         with one_thread():
             for fit in todo:
-                _run_here(folder.path, fit, training.epochs, tell, work)
+                _run_here(folder.path, fit, tell, work)
     elif todo:
         _run_in_pool(folder, todo, min(jobs, len(todo)), tell, work)
 
 
-def _run_here(path: Path, fit: Fit, n_epochs: int, tell: Tell, work: Work) -> None:
-    work(path, fit, lambda done, most: tell(fit, min(done, most - 1), most))
-    tell(fit, n_epochs, n_epochs)
+def _run_here(path: Path, fit: Fit, tell: Tell, work: Work) -> None:
+    work(path, fit, lambda done, most: tell(fit, min(done / most, ALMOST)))
+    tell(fit, 1)
 
 
 def _run_together(path: Path, fit: Fit, training: TrainingConfig, tell: Tell, work: Work) -> None:
     """Let a process for each device train one model."""
     context = multiprocessing.get_context("spawn")
-    n_epochs, n_devices = training.epochs, training.devices
+    n_devices = training.devices
     news: Any = context.Queue()
     shared = ONE_THREAD | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     shared |= {"WORLD_SIZE": str(n_devices), "NODE_RANK": "0"}
@@ -94,7 +95,7 @@ def _run_together(path: Path, fit: Fit, training: TrainingConfig, tell: Tell, wo
                 done = news.get(timeout=0.2)
                 if isinstance(done, str):
                     raise InputError(f"{fit.label}: {done}")
-                tell(fit, min(done, n_epochs - 1), n_epochs)
+                tell(fit, min(done, ALMOST))
             if any(worker.exitcode for worker in workers) and news.empty():
                 raise InputError(
                     f"{fit.label}: a process was ended from outside, as happens where memory runs "
@@ -105,7 +106,7 @@ def _run_together(path: Path, fit: Fit, training: TrainingConfig, tell: Tell, wo
             worker.kill()  # all before any is waited for: they wait for each other
         for worker in workers:
             worker.join()
-    tell(fit, n_epochs, n_epochs)
+    tell(fit, 1)
 
 
 def _work_together(path: Path, fit: Fit, news: Any, work: Work) -> None:
@@ -113,12 +114,11 @@ def _work_together(path: Path, fit: Fit, news: Any, work: Work) -> None:
     _start_worker(news)
     failed = False
     try:
-        work(path, fit, lambda done, most: news.put(done))
+        work(path, fit, lambda done, most: news.put(done / most))
     except Exception as error:  # whatever a user's network raises, on whichever device
         lines = str(error).splitlines() or [type(error).__name__]
-        news.put(
-            lines[0] if isinstance(error, InputError) else f"{type(error).__name__}: {lines[0]}"
-        )
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        news.put(kind + lines[0])
         failed = True
     news.close()
     news.join_thread()
@@ -134,7 +134,6 @@ def _free_port() -> int:
 
 def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell, work: Work) -> None:
     context = multiprocessing.get_context("spawn")
-    n_epochs = folder.config().training.epochs
     with _environment(ONE_THREAD):
         news: Any = context.Queue()
         pool = ProcessPoolExecutor(jobs, context, _start_worker, (news,))
@@ -150,11 +149,11 @@ def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell, work
                 with contextlib.suppress(Empty):
                     while True:
                         fit, done = news.get_nowait()
-                        tell(fit, min(done, n_epochs - 1), n_epochs)
+                        tell(fit, min(done, ALMOST))
                 for future in ended:
                     fit = running.pop(future)
                     future.result()
-                    tell(fit, n_epochs, n_epochs)
+                    tell(fit, 1)
         except BrokenProcessPool:
             raise InputError(
                 "a worker process was ended from outside, as happens where memory runs out; the "
@@ -169,12 +168,12 @@ def _run_in_pool(folder: RunFolder, todo: list[Fit], jobs: int, tell: Tell, work
 
 
 def _is_ready(folder: RunFolder, fit: Fit, todo: list[Fit]) -> bool:
-    if not fit.arm.needs_teacher:
+    if fit.arm.teacher is None:
         return True
     return all(
         folder.is_done(other)
         for other in todo
-        if other.arm.name == TEACHER and (other.seed, other.fold) == (fit.seed, fit.fold)
+        if other.arm.name == fit.arm.teacher and (other.seed, other.fold) == (fit.seed, fit.fold)
     )
 
 
@@ -197,7 +196,7 @@ def _end_with_parent() -> None:
 
 
 def _work(path: Path, fit: Fit, work: Work) -> None:
-    work(path, fit, lambda done, most: _news.put((fit, done)))
+    work(path, fit, lambda done, most: _news.put((fit, done / most)))
     gc.collect()  # a trainer and its model hold each other; without this a worker grows
 
 

@@ -17,10 +17,11 @@ from neuroblend.engine.arm import TEACHER, Fit
 from neuroblend.engine.folder import RunFolder
 from neuroblend.engine.job import load_model
 from neuroblend.errors import InputError, nearest
-from neuroblend.evaluation.predict import in_recorded_order, rates_of
+from neuroblend.evaluation.predict import in_recorded_order, rates_and_features
+from neuroblend.evaluation.readout import FEATURES
 from neuroblend.evaluation.scored import Scored
-from neuroblend.experiments.decoding.experiment import Decoding
-from neuroblend.experiments.decoding.settings import CONTROLS
+from neuroblend.experiments.decoding.experiment import Decoding, layer_of
+from neuroblend.experiments.decoding.settings import BLIND, RIVALS, SHUFFLED_TEACHER
 from neuroblend.files import new_h5, write_whole
 from neuroblend.task.batch import Batch
 from neuroblend.task.task import Task
@@ -122,13 +123,17 @@ def predict_run(
     if lengths is not None:
         present = np.arange(task.spec.t_out) < lengths[:, None]
         batch = batch._replace(present=torch.from_numpy(present))
-    rates = in_recorded_order(rates_of(model, batch), task.split.order)
+    layer = layer_of(folder.config(), fit.arm, model)
+    rates, features = rates_and_features(model, batch, layer)
+    rates = in_recorded_order(rates, task.split.order)
     if lengths is not None:
         rates[~present] = np.nan
-    decoder = Scored.load(folder.of(fit) / "test.h5").decoder
+        features[~present] = np.nan
+    scored = Scored.load(folder.of(fit) / "test.h5")
+    signal = features if scored.readout[0] == FEATURES else rates
     return Prediction(
         rates=rates,
-        behavior=decoder(rates).astype(np.float32),
+        behavior=scored.decoder(signal).astype(np.float32),
         behavior_names=task.trials.behavior_names,
         unit_id=task.trials.unit_id,
         bin_s=task.spec.bin_s,
@@ -149,10 +154,11 @@ def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) ->
         )
     if arm == SELECTED:
         arm = folder.results()["selected"]
-    rivals = CONTROLS[folder.config().controls]
-    known = {fit.arm.name for fit in folder.fits()} - {TEACHER, *rivals}
+    rivals = RIVALS[folder.config().controls]
+    teachers = (TEACHER, BLIND, SHUFFLED_TEACHER)
+    known = {fit.arm.name for fit in folder.fits()} - {*teachers, *rivals}
     if arm not in known:
-        why = "; a teacher needs behavior" if arm == TEACHER else ""
+        why = "; a teacher needs behavior" if arm in teachers else ""
         why = "; it predicts no rates" if arm in rivals else why
         raise InputError(f"no student '{arm}' in this run{why}: {nearest(arm, [SELECTED, *known])}")
     seeds = folder.config().all_seeds

@@ -29,8 +29,6 @@ class DirectDecoder(nn.Module):
 
     predicts_spikes = False
 
-    predicts_spikes = False
-
     def __init__(self, net: nn.Module, layer: str, n_behavior: int, example: Batch) -> None:
         super().__init__()
         self.net = net

@@ -1,6 +1,7 @@
 """Decoding: rates and behavior from spikes alone, by students that learned from behavior."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +29,7 @@ from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.direct import BehaviorTask, decoded_by
 from neuroblend.experiments.decoding.load import content_hash, prepared
 from neuroblend.experiments.decoding.networks import (
+    build_blind_teacher,
     build_direct,
     build_reference,
     build_student,
@@ -37,15 +39,23 @@ from neuroblend.experiments.decoding.networks import (
 )
 from neuroblend.experiments.decoding.presets import with_preset
 from neuroblend.experiments.decoding.settings import (
-    CONTROLS,
+    BLIND,
     DIRECT,
+    KALMAN,
+    ONE_NETWORK,
+    RIVALS,
+    SELF_DISTILLED,
+    SHUFFLED,
+    SHUFFLED_TEACHER,
     WIENER,
     RunConfig,
     of_benchmark,
 )
+from neuroblend.experiments.decoding.shuffled import ShuffledTask
+from neuroblend.models.references.kalman import Kalman, lagged_spikes
 from neuroblend.models.references.wiener import smoothed_spikes
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.registry import STRATEGIES, find_reference
+from neuroblend.registry import STRATEGIES, Strategy, find_reference, find_strategies
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
 
@@ -146,13 +156,17 @@ class Decoding(Experiment):
     def arms(self) -> list[Arm]:
         for name in self.config.references:
             find_reference(name)
-        controls = CONTROLS[self.config.controls]
+        rivals, strategies = RIVALS[self.config.controls], self.config.distill.strategies
+        if self.config.controls == "all":
+            strategies = tuple(dict.fromkeys((*strategies, *ONE_NETWORK)))
         arms = []
-        for arm in usual_arms(self.config.distill.strategies, STRATEGIES):
+        for arm in usual_arms(strategies, STRATEGIES):
             is_candidate = not arm.sees_behavior  # the baseline too: no student may be worth it
-            rivals = (*arm.compared_with, *controls) if is_candidate else arm.compared_with
-            arms.append(replace(arm, candidate=is_candidate, compared_with=rivals))
-        names = (*controls, *self.config.references)
+            others = (*arm.compared_with, *rivals) if is_candidate else arm.compared_with
+            arms.append(replace(arm, candidate=is_candidate, compared_with=others))
+        if self.config.controls == "all":
+            arms += _without_knowledge(self.config.distill.strategies)
+        names = (*rivals, *self.config.references)
         return arms + [Arm(name, is_reference=True) for name in names]
 
     def task(self, data: Trials, split: Split) -> Task:
@@ -168,18 +182,23 @@ class Decoding(Experiment):
                 mask = mask_for(self.config.training, student.net)
                 check_objective(objective, student, mask(batch.take(slice(2)), 0))
 
-    def trains_on(self, arm: Arm, task: Task) -> Task | BehaviorTask:
+    def trains_on(self, arm: Arm, task: Task) -> Task | BehaviorTask | ShuffledTask:
+        if arm.name in (SHUFFLED, SHUFFLED_TEACHER):
+            return ShuffledTask(task, task.split.seed)
         return BehaviorTask(task) if arm.name == DIRECT else task
 
     def build(self, arm: Arm, task: Task, seed: int) -> Student | Teacher | None:
-        if arm.name == WIENER:
+        if arm.name in (WIENER, KALMAN):
             return None
-        if arm.name == DIRECT:
-            return build_direct(self.config, task, seed)
-        if arm.is_reference:
+        if arm.is_reference and arm.name != DIRECT:
             return build_reference(arm.name, task)
-        make = build_teacher if arm.name == TEACHER else build_student
-        return make(self.config, task, seed)
+        makers: dict[str, Callable[[RunConfig, Task, int], Student | Teacher]] = {
+            TEACHER: build_teacher,
+            SHUFFLED_TEACHER: build_teacher,
+            BLIND: build_blind_teacher,
+            DIRECT: build_direct,
+        }
+        return makers.get(arm.name, build_student)(self.config, task, seed)
 
     def objective(
         self, arm: Arm, model: Student | Teacher, task: Task, teacher: Teacher | None
@@ -189,20 +208,27 @@ class Decoding(Experiment):
         distill = self.config.distill
         layer = feature_layer(self.config.model, model.net)
         terms = build_terms("+".join(arm.terms), layer, distill.normalisation)
-        weights = {MULTITASK: distill.multitask_weight} if MULTITASK in terms else None
+        own = {MULTITASK: distill.multitask_weight} | dict.fromkeys(ONE_NETWORK, 1.0)
+        weights = {name: weight for name, weight in own.items() if name in terms}
         counts = 1.0 if distill.normalisation == "released" else task.spec.mean_count
         return Objective(terms, teacher, distill.alpha, weights, counts, distill.cache_teacher)
 
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
         task: Task = scene.task
-        if model is None:
-            scored, valid = score_signals(_smoothed_spikes(task), task)
-        elif scene.fit.arm.name == DIRECT:
-            scored, valid = score_signals([decoded_by(model, task)], task)
+        arm = scene.fit.arm
+        if arm.name == WIENER:
+            scored, valid = score_signals(smoothed_spikes(seen_spikes(task), task.spec), task)
+        elif arm.name == KALMAN:
+            scored, valid = score_signals(_by_kalman(task), task)
+        elif arm.name == DIRECT:
+            assert model is not None
+            scored, valid = score_signals({"decoded": decoded_by(model, task)}, task)
         else:
-            scored, valid = score_model(model, task)
+            assert model is not None
+            scored, valid = score_model(model, task, layer_of(self.config, arm, model))
         scored.save(scene.out / "test.h5")
-        return {"test": scores_on_test([scored], scene.data.behavior_names), "valid": valid}
+        test = scores_on_test([scored], scene.data.behavior_names)
+        return {"test": test, "valid": valid, "readout": " of ".join(scored.readout[::-1])}
 
     def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
         trials: Trials = folder.data()
@@ -220,7 +246,15 @@ class Decoding(Experiment):
         }
 
     def summary(self, folder: Fits) -> dict[str, Any]:
-        return {"bin_s": folder.data().bin_s, "folds": self.config.data.folds}
+        readouts: dict[str, list[str]] = {}
+        for fit in folder.fits():
+            readouts.setdefault(fit.arm.name, []).append(folder.scores(fit)["readout"])
+        return {
+            "bin_s": folder.data().bin_s,
+            "folds": self.config.data.folds,
+            "deciding": ["co_bps" if self.config.goal == "co-bps" else "decoding_r2"],
+            "readouts": {arm: dict(Counter(names)) for arm, names in readouts.items()},
+        }
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
         """Choose the candidate that is best at the goal, by the mean validation scores of all arms.
@@ -244,13 +278,55 @@ class Decoding(Experiment):
         return max(fair, key=decoding)
 
 
-def _smoothed_spikes(task: Task) -> list[NDArray[np.float64]]:
-    """Return the spikes that students see, smoothed in a few ways."""
+def layer_of(config: RunConfig, arm: Arm, model: Student | Teacher) -> str:
+    """Return the layer of a model that behavior may be read out of."""
+    layer = find_reference(arm.name).layer if arm.is_reference else None
+    return layer or feature_layer(config.model, model.net)
+
+
+def seen_spikes(task: Task) -> NDArray[np.float64]:
+    """Return (B, T_in, N_in) spikes that students see, of all trials; NaN after a trial's end."""
     batch = task.batch_of(np.arange(task.trials.n_trials))
     spikes = batch.spikes.numpy().astype(np.float64)
     if batch.present is not None:
         spikes[~batch.present.numpy()[:, : task.spec.t_in]] = np.nan
-    return smoothed_spikes(spikes, task.spec.t_out)
+    return spikes
+
+
+def _by_kalman(task: Task) -> dict[str, NDArray[np.floating]]:
+    """Return (B, T, D) behavior by filter and smoother, from spikes at a few lags."""
+    assert task.trials.behavior is not None
+    train, spec = task.split.train, task.spec
+    decoded: dict[str, NDArray[np.floating]] = {}
+    for name, spikes in lagged_spikes(seen_spikes(task), spec.bin_s):
+        model = Kalman.fit(spikes[train], task.trials.behavior[train, : spec.t_in])
+        for how, found in zip(("filter", "smoother"), model.decode(spikes), strict=True):
+            decoded[f"{how}, {name}"] = np.pad(
+                found, ((0, 0), (0, spec.t_out - spec.t_in), (0, 0)), mode="edge"
+            )
+    return decoded
+
+
+def _without_knowledge(strategies: Sequence[str]) -> list[Arm]:
+    """Return students of a teacher that saw no behavior, or that of other trials.
+
+    They are distilled by ``feature`` where that is among the run's strategies, else by the first
+    that needs nothing but a teacher; there are none where each needs more.
+    """
+    guided = [s for s in strategies if all(t.wants_teacher for t in _terms_of(s).values())]
+    if not guided:
+        return []
+    terms = tuple(_terms_of("feature" if "feature" in guided else guided[0]))
+    return [
+        Arm(BLIND),
+        Arm(SHUFFLED_TEACHER, sees_behavior=True),
+        Arm(SELF_DISTILLED, terms, teacher=BLIND),
+        Arm(SHUFFLED, terms, teacher=SHUFFLED_TEACHER, compared_with=(BASELINE, SELF_DISTILLED)),
+    ]
+
+
+def _terms_of(strategy: str) -> dict[str, Strategy]:
+    return find_strategies(strategy, STRATEGIES)
 
 
 def _samples(folds: list[Scored], channels: tuple[str, ...], draws: Draws) -> dict[str, Sample]:

@@ -9,7 +9,7 @@ from neuroblend.distill.objective import Objective, output_of
 from neuroblend.errors import InputError, blamed_on, nearest, some
 from neuroblend.experiments.decoding.direct import DirectDecoder
 from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
-from neuroblend.privilege.roles import Student, Teacher
+from neuroblend.privilege.roles import Student, Teacher, on_spikes
 from neuroblend.registry import find_fusion, find_model, find_reference, load
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.spec import TaskSpec
@@ -59,6 +59,13 @@ def build_direct(config: RunConfig, task: Task, seed: int) -> Student:
 def build_reference(name: str, task: Task) -> Student:
     """Build a model without gradients, not fitted yet."""
     return Student(load(find_reference(name).target)(task.spec))
+
+
+def build_blind_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
+    """Build a teacher that is called like any other and sees spikes alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(mixed_seed(seed, 22))
+        return Teacher(build_network(config.model, task.spec), on_spikes)
 
 
 def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:

@@ -12,12 +12,16 @@ from neuroblend.errors import InputError
 from neuroblend.nlb.datasets import BIN_WIDTHS_MS, check_bin_ms, find_dataset
 
 SIMULATED = "simulated"  # names the built-in recording
-WIENER, DIRECT = "wiener", "direct"
-CONTROLS = {"none": (), "default": (WIENER, DIRECT)}
-"""What a lab would use instead, by the name of the group."""
+WIENER, DIRECT, KALMAN = "wiener", "direct", "kalman"
+BLIND, SELF_DISTILLED = "blind-teacher", "self-distilled"
+SHUFFLED_TEACHER, SHUFFLED = "shuffled-teacher", "shuffled"
+RIVALS = {"none": (), "default": (WIENER, DIRECT), "all": (WIENER, KALMAN, DIRECT)}
+"""What a lab would use instead: decoders of behavior, by the name of a group of controls."""
+ONE_NETWORK = ("two-heads", "masked-modalities")
+"""Strategies without a teacher beside ``multitask``, which ``--controls all`` adds."""
 
 Goal = Literal["behavior", "co-bps", "both"]
-DEFAULT_STRATEGIES = ("hard", "soft", "feature", "correlation", "feature+multitask")
+DEFAULT_STRATEGIES = ("hard", "soft", "feature", "hard+correlation", "feature+multitask")
 
 
 class ModelConfig(Settings):
@@ -94,9 +98,11 @@ class RunConfig(ExperimentConfig):
         model: Which network.
         distill: How students follow a teacher.
         training: How any model is trained.
-        controls: What a lab would use instead, as further arms: ``default`` for ``wiener`` (ridge
-            on spikes at several lags) and ``direct`` (the network trained on behavior alone),
-            or ``none``.
+        controls: Further arms. ``default``: what a lab would use instead, ``wiener`` (ridge on
+            spikes at several lags) and ``direct`` (the network trained on behavior alone).
+            ``all``: also ``kalman``; one network without a teacher, ``two-heads`` and
+            ``masked-modalities``; ``self-distilled`` (its teacher saw no behavior) and
+            ``shuffled`` (its teacher saw behavior of other trials). Or ``none``.
         goal: What an arm is selected by on validation trials: ``behavior``, ``co-bps``, or
             ``both``: the best behavior among those that do not clearly lose co-bps.
         references: Models without gradients to score beside the arms, such as ``smoothing``.
@@ -109,7 +115,7 @@ class RunConfig(ExperimentConfig):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     distill: DistillConfig = DistillConfig()
-    controls: Literal["none", "default"] = "default"
+    controls: Literal["none", "default", "all"] = "default"
     goal: Goal = "both"
     references: tuple[str, ...] = ()
 

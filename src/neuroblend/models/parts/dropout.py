@@ -34,8 +34,7 @@ class Dropout(nn.Module):
         """Return ``x`` with elements set to zero; in eval mode, ``x`` itself."""
         if not self.training or self.threshold == 0:
             return x
-        dropped: Tensor = _Dropped.apply(x, self.threshold)  # type: ignore[no-untyped-call]
-        return dropped
+        return _Dropped.apply(x, self.threshold)  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """Return the probability, for printing."""

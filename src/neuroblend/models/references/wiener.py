@@ -12,20 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from neuroblend.task.spec import TaskSpec
+
 WIDTHS = (0.0, 1.0, 2.0, 4.0)  # standard deviation of a Gaussian, in bins
 
 
-def smoothed_spikes(spikes: NDArray[np.floating], n_bins: int) -> list[NDArray[np.float64]]:
-    """Return (B, T, N) spikes smoothed by each of ``WIDTHS``.
+def smoothed_spikes(spikes: NDArray[np.floating], spec: TaskSpec) -> dict[str, NDArray[np.float64]]:
+    """Return (B, T, N) spikes smoothed by each of ``WIDTHS``, by name.
 
     Args:
         spikes: (B, T_in, N) counts/bin of the neurons that a student sees; NaN after a trial's end.
-        n_bins: ``T``; bins that are not seen are as the last one that is.
+        spec: Sizes; of its ``T`` bins, those that are not seen are as the last one that is.
     """
     counts = np.nan_to_num(np.asarray(spikes, dtype=np.float64))
-    signals = []
+    signals, missing = {}, spec.t_out - counts.shape[1]
     for width in WIDTHS:
         smooth = gaussian_filter1d(counts, width, axis=1) if width else counts
         smooth = np.where(np.isnan(spikes), np.nan, smooth)
-        signals.append(np.pad(smooth, ((0, 0), (0, n_bins - smooth.shape[1]), (0, 0)), mode="edge"))
+        name = f"spikes smoothed by {width * spec.bin_s * 1000:g} ms" if width else "spikes"
+        signals[name] = np.pad(smooth, ((0, 0), (0, missing), (0, 0)), mode="edge")
     return signals

@@ -45,16 +45,10 @@ def bump_session(task: Bump, lag_ms: int, split: NDArray[np.str_], world: Rng, r
     goal = np.stack([out, home, there, home])[made]
     duration_s = np.repeat([task.bump_s, 0.3, task.duration_s, 0.35], made.sum(axis=1))
     imposed = np.repeat([True, False, False, False], made.sum(axis=1))
-    planned, executed = drawn_moves(
-        rng,
-        begin[order],
-        prepared[order],
-        goal[order],
-        duration_s[order],
-        task.curvature_sd * rng.standard_normal(len(order)),
-        imposed[order],
-        chained=True,
-    )
+    begin, prepared, goal, duration_s = (a[order] for a in (begin, prepared, goal, duration_s))
+    bent = task.curvature_sd * rng.standard_normal(len(order))
+    moves = begin, prepared, goal, duration_s, bent, imposed[order]
+    planned, executed = drawn_moves(rng, *moves, chained=True)
     latents = reach_latents(world, rng, planned, n_ms, lag_ms, task.reach_cm, task.duration_s)
     hand = positions(rng, executed, n_ms, task.reach_cm)
     signals = _arm_signals(world, rng, hand, observed)

@@ -21,9 +21,8 @@ def maze_session(task: Maze, lag_ms: int, split: NDArray[np.str_], world: Rng, r
     condition = rng.permutation(np.arange(n) % (3 * n_mazes))
     maze, version = condition // 3, condition % 3
 
-    wait, delay, after = (
-        rng.integers(low, high + 1, n) for low, high in (task.wait_ms, task.delay_ms, task.after_ms)
-    )
+    ranges = task.wait_ms, task.delay_ms, task.after_ms
+    wait, delay, after = (rng.integers(low, high + 1, n) for low, high in ranges)
     reaction = log_normal(rng, task.reaction_ms, n)
     length = wait + delay + reaction + after
     start = np.concatenate([[0], np.cumsum((length // task.grid_ms + 1) * task.grid_ms)[:-1]])
@@ -32,10 +31,9 @@ def maze_session(task: Maze, lag_ms: int, split: NDArray[np.str_], world: Rng, r
     observed = np.stack([start, start + length], axis=1)
     n_ms = int(observed[-1, 1])
 
-    goal = mazes.target[maze]
-    planned, executed = drawn_moves(
-        rng, onset, target_on, goal, mazes.duration_s[maze], mazes.curvature[maze, version]
-    )
+    goal, duration_s = mazes.target[maze], mazes.duration_s[maze]
+    curvature = mazes.curvature[maze, version]
+    planned, executed = drawn_moves(rng, onset, target_on, goal, duration_s, curvature)
     latents = reach_latents(world, rng, planned, n_ms, lag_ms, task.reach_mm, task.duration_s)
     hand = positions(rng, executed, n_ms, task.reach_mm, observed)
     signals = {

@@ -24,7 +24,13 @@ ARMS = {
     TEACHER: "the network trained on spikes and given behavior as input, at test as well",
     "wiener": "what a lab has: ridge regression of behavior on spikes at several lags, smoothing "
     "and lags chosen on validation trials; it predicts no rates",
+    "kalman": "what a lab has: a Kalman filter or smoother of behavior, chosen on validation "
+    "trials; it predicts no rates",
     "direct": "the student's network trained on behavior alone; it predicts no rates",
+    "blind-teacher": "a teacher that sees spikes alone",
+    "self-distilled": "a student of the blind teacher: what distillation gains without behavior",
+    "shuffled-teacher": "a teacher that was given the behavior of other trials in training",
+    "shuffled": "a student of that one, which should not do better than self-distilled",
     "smoothing": "no network: smoothed spikes, and regressions on them for held-out neurons",
     "factor_analysis": "no network: factor analysis, and regressions on the factors",
     ORACLE: "not a model: the simulation's true rates, scored like a model's",
@@ -35,13 +41,16 @@ TERMS = {
     "feature": "matches the teacher's internal features, through a learned map",
     "correlation": "matches the correlations between neurons in the teacher's log rates",
     "multitask": "has a behavior read-out",
+    "two-heads": "has a second head that sees behavior, on the same trunk",
+    "masked-modalities": "is trained on behavior as input too, with or without spikes, and has a "
+    "behavior read-out",
 }
 
 
 def page() -> Face:
     """Return what the page of decoding has of its own."""
     return Face(
-        words=Words(unit="test trials", does=lambda results: "decodes behavior"),
+        words=Words(unit="test trials", does=_does),
         clause=_cost,
         caveats=_of_baseline,
         blocks=lambda results: [Block("Scores on test trials", headlines(results))],
@@ -57,10 +66,18 @@ def page() -> Face:
     )
 
 
+def _does(results: dict[str, Any]) -> str:
+    return "predicts held-out neurons" if _is_by_co_bps(results) else "decodes behavior"
+
+
+def _is_by_co_bps(results: dict[str, Any]) -> bool:
+    return results.get("deciding") == ["co_bps"]
+
+
 def _cost(results: dict[str, Any]) -> str:
     """Return what is gained or lost in predicting held-out neurons."""
     contrast = results["contrasts"].get(f"{results['selected']} - {BASELINE}", {})
-    if "co_bps" not in contrast:
+    if "co_bps" not in contrast or _is_by_co_bps(results):
         return ""
     kept = {"better": "gains", "worse": "loses", "unclear": "neither clearly gains nor loses"}
     cost = contrast["co_bps"]

@@ -1,0 +1,98 @@
+"""Rivals and controls as arms of a run."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_task, make_trials, tiny_config
+
+import neuroblend as nb
+from neuroblend.evaluation.readout import FEATURES, RATES, SAME_BIN
+from neuroblend.evaluation.score import score_rates, scores_on_test
+from neuroblend.experiments.decoding.experiment import Decoding
+from neuroblend.experiments.decoding.shuffled import ShuffledTask
+
+ARMS = {
+    "none": set(),
+    "default": {"wiener", "direct"},
+    "all": {
+        *("wiener", "direct", "kalman", "two-heads", "masked-modalities"),
+        *("blind-teacher", "self-distilled", "shuffled-teacher", "shuffled"),
+    },
+}
+
+
+@pytest.mark.parametrize("controls", ARMS)
+def test_controls_are_arms(controls) -> None:
+    arms = {arm.name: arm for arm in Decoding(tiny_config(controls=controls)).arms()}
+    assert set(arms) - {"teacher", "baseline", "multitask", "hard"} == ARMS[controls]
+    rivals = ARMS[controls] & {"wiener", "kalman", "direct"}
+    assert set(arms["baseline"].compared_with) == rivals
+    assert set(arms["hard"].compared_with) == {"baseline", "multitask", *rivals}
+    candidates = {name for name, arm in arms.items() if arm.candidate}
+    one_network = ARMS[controls] & {"two-heads", "masked-modalities"}
+    assert candidates == {"baseline", "multitask", "hard", *one_network}
+    for name, teacher in (("self-distilled", "blind-teacher"), ("shuffled", "shuffled-teacher")):
+        if name in arms:
+            assert (arms[name].teacher, arms[name].terms) == (teacher, ("hard",))
+            assert list(arms).index(teacher) < list(arms).index(name)
+
+
+@pytest.mark.parametrize(
+    ("strategies", "terms"),
+    [
+        (["hard", "feature"], ("feature",)),
+        (["soft", "hard"], ("soft",)),
+        (["feature+multitask"], None),
+    ],
+)
+def test_controls_without_behavior_are_distilled_by_a_strategy_of_the_run(
+    strategies, terms
+) -> None:
+    config = tiny_config(controls="all", distill={"strategies": strategies})
+    arms = {arm.name: arm for arm in Decoding(config).arms()}
+    assert ("shuffled" in arms) is (terms is not None)
+    if terms:
+        assert arms["shuffled"].terms == arms["self-distilled"].terms == terms
+
+
+def test_a_run_with_all_controls_ends_with_scores_and_names_what_to_use(tmp_path) -> None:
+    run = nb.run(make_trials(), tmp_path / "run", tiny_config(controls="all"), jobs=1, quiet=True)
+    results = run.results()
+    assert ARMS["all"] <= set(results["arms"])
+    for arm in ("wiener", "kalman", "direct"):
+        assert "co_bps" not in results["arms"][arm]
+        assert f"{results['selected']} - {arm}" in results["contrasts"]
+    assert "shuffled - self-distilled" in results["contrasts"]
+    assert set(results["readouts"]) == set(results["arms"]) - {"oracle"}
+    with pytest.raises(nb.InputError, match="it predicts no rates"):
+        nb.predict_run(run, make_trials().spikes, "kalman")
+    with pytest.raises(nb.InputError, match="a teacher needs behavior"):
+        nb.predict_run(run, make_trials().spikes, "shuffled-teacher")
+
+
+def test_shuffling_moves_behavior_between_trials_and_nothing_else() -> None:
+    task = make_task()
+    shuffled = ShuffledTask(task, seed=0)
+    mine, whole = shuffled.example(), task.example()
+    assert torch.equal(mine.spikes, whole.spikes) and torch.equal(mine.target, whole.target)
+    assert not torch.equal(mine.behavior.values, whole.behavior.values)
+    as_rows = {row.numpy().tobytes() for row in whole.behavior.values}
+    assert {row.numpy().tobytes() for row in mine.behavior.values} == as_rows
+    assert torch.equal(mine.behavior.values, shuffled.example().behavior.values)
+
+
+def test_behavior_may_be_read_out_of_features_but_for_the_benchmarks_score() -> None:
+    task = make_task()
+    trials = task.trials
+    rates = np.random.default_rng(0).random(trials.spikes.shape).astype(np.float32) + 0.1
+    alone, valid = score_rates(rates, task)
+    scored, valid_both = score_rates(rates, task, trials.behavior.astype(np.float32))
+    assert alone.readout[0] == RATES
+    assert scored.readout == (FEATURES, SAME_BIN)
+    assert valid_both["behavior_r2"] == valid["behavior_r2"]
+    before, after = (scores_on_test([s], trials.behavior_names) for s in (alone, scored))
+    assert after["behavior_r2"] == before["behavior_r2"]
+    assert after["decoding_r2"] > 0.99 > before["decoding_r2"]
+    np.testing.assert_allclose(
+        scored.decoder(trials.behavior[task.split.test]), scored.decoded, rtol=1e-5, atol=1e-5
+    )
