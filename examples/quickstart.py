@@ -8,5 +8,5 @@ if __name__ == "__main__":  # worker processes import this file
     run = nb.run(trials, out="runs/quickstart", config=settings, jobs=None, quiet=False)
     prediction = nb.predict_run(run, trials.spikes[:10])  # no behavior: rates and decoded hand
     print(nb.verdict(run.results()).sentence)
-    print(f"rates {prediction.rates.shape}, decoded {prediction.behavior.shape}")
+    print(f"decoded {prediction.behavior.shape} of {prediction.behavior_names}")
     print(f"page: {nb.write_report(run)}")

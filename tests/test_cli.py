@@ -281,7 +281,7 @@ def test_a_truncated_file_is_refused(tmp_path) -> None:
         (["--set", "training"], "wanted name=value"),
         (["--behavior", "vxx"], "no behavior channel 'vxx': did you mean 'vx'"),
         (["--folds", "31"], "--folds 31: wanted 2 to the 30"),
-        (["--jobs", "0"], "--jobs 0: wanted a whole number, 1 or more"),
+        (["--jobs", "0"], "--jobs 0: wanted 1 or more"),
         (["--config", "none.yaml"], "none.yaml: cannot be read"),
         (["--precision", "16"], "training.precision"),
         (["--set", "model.settings.n_heads=0"], "ndt: found 2 layers, 0 heads"),

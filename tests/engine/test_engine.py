@@ -88,7 +88,10 @@ def test_what_is_no_run_is_told_from_what_has_not_ended(finished, tmp_path) -> N
     refuses("run: found None, wanted the path", nb.RunFolder, None)
     unfinished = shutil.copytree(finished.path, tmp_path / "c")
     (unfinished / "results.json").unlink()
-    refuses("so the run has not ended; give the same command", nb.RunFolder(unfinished).results)
+    refuses(
+        "json: not there; give the same command again .* has not ended",
+        nb.RunFolder(unfinished).results,
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,14 @@ def test_settings_of_another_type_are_told_in_a_line(tmp_path, settings, message
 
 def test_folders_and_jobs_of_another_type_are_told_in_a_line(tmp_path) -> None:
     refuses("out: found None, wanted the path", nb.run, 3, None, config())
-    refuses("--jobs 2: wanted a whole number", nb.run, 3, tmp_path / "a", config(), jobs="2")
+    refuses(
+        "--jobs '2': wanted 1 or more, as a whole number",
+        nb.run,
+        3,
+        tmp_path / "a",
+        config(),
+        jobs="2",
+    )
 
 
 def test_the_time_left_is_told_where_it_is_known(finished, monkeypatch) -> None:

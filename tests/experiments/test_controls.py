@@ -8,6 +8,7 @@ from conftest import make_task, make_trials, tiny_config
 import neuroblend as nb
 from neuroblend.evaluation.readout import FEATURES, RATES, SAME_BIN
 from neuroblend.evaluation.score import score_rates, scores_on_test
+from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.experiment import Decoding
 from neuroblend.experiments.decoding.shuffled import ShuffledTask
 
@@ -64,8 +65,14 @@ def test_a_run_with_all_controls_ends_with_scores_and_names_what_to_use(tmp_path
         assert f"{results['selected']} - {arm}" in results["contrasts"]
     assert "shuffled - self-distilled" in results["contrasts"]
     assert set(results["readouts"]) == set(results["arms"]) - {"oracle"}
-    with pytest.raises(nb.InputError, match="it predicts no rates"):
-        nb.predict_run(run, make_trials().spikes, "kalman")
+    trials = make_trials()
+    split = run.splits()[0]
+    for arm in ("wiener", "kalman", "direct"):  # what is named to be used can be used
+        scored = Scored.load(run.of(run.find(arm, 0, None)) / "test.h5")
+        found = nb.predict_run(run, trials.spikes[split.test], arm)
+        assert found.rates is None
+        np.testing.assert_allclose(found.behavior, scored.decoded, rtol=1e-4, atol=1e-4)
+        found.save(tmp_path / "p.h5")
     with pytest.raises(nb.InputError, match="a teacher needs behavior"):
         nb.predict_run(run, make_trials().spikes, "shuffled-teacher")
 

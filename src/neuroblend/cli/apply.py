@@ -22,11 +22,11 @@ def predict(
 
     prediction = predict_run(run, file, arm, seed)
     prediction.save(out)
-    n_trials, n_bins, n_neurons = prediction.rates.shape
+    n_trials, n_bins, _ = prediction.behavior.shape
+    rates = "" if prediction.rates is None else f"rates of {prediction.unit_id.size} neurons and "
     typer.echo(
-        f"{out}: rates of {n_trials} trials x {n_bins} bins x {n_neurons} neurons (counts/bin) and "
-        f"decoded {', '.join(prediction.behavior_names)}, by {prediction.arm}, seed "
-        f"{prediction.seed}"
+        f"{out}: {n_trials} trials x {n_bins} bins of {rates}decoded "
+        f"{', '.join(prediction.behavior_names)}, by {prediction.arm}, seed {prediction.seed}"
     )
 
 

@@ -224,8 +224,8 @@ class RunFolder:
         _ = self.experiment
         if not file.is_file():
             raise InputError(
-                f"{file}: not there, so the run has not ended; give the same command again to "
-                "finish"
+                f"{file}: not there; give the same command again to finish the run, which has not "
+                "ended"
             )
         return read_json(file)
 

@@ -34,7 +34,7 @@ def run_experiment(
     out = Path(out).resolve()
     training = experiment.config.training
     if jobs is not None and not (isinstance(jobs, int) and jobs >= 1):
-        raise InputError(f"--jobs {jobs}: wanted a whole number, 1 or more")
+        raise InputError(f"--jobs {jobs!r}: wanted 1 or more, as a whole number")
     device = as_device(training.accelerator)
     arms = experiment.arms()
     data = experiment.load(source)

@@ -18,10 +18,17 @@ from neuroblend.engine.folder import RunFolder
 from neuroblend.engine.job import load_model
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.predict import in_recorded_order, rates_and_features
-from neuroblend.evaluation.readout import FEATURES
+from neuroblend.evaluation.readout import FEATURES, RATES
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.experiment import Decoding, layer_of
-from neuroblend.experiments.decoding.settings import BLIND, RIVALS, SHUFFLED_TEACHER
+from neuroblend.experiments.decoding.rivals import rival_signals
+from neuroblend.experiments.decoding.settings import (
+    BLIND,
+    KALMAN,
+    RIVALS,
+    SHUFFLED_TEACHER,
+    WIENER,
+)
 from neuroblend.files import new_h5, write_whole
 from neuroblend.task.batch import Batch
 from neuroblend.task.task import Task
@@ -34,7 +41,8 @@ class Prediction:
     """What a student says of some trials.
 
     Attributes:
-        rates: (B, T, N) expected counts/bin of the run's neurons, held-out ones included.
+        rates: (B, T, N) expected counts/bin of the run's neurons, held-out ones included;
+            ``None`` of an arm that decodes behavior and predicts no rates.
         behavior: (B, T, D) decoded behavior, in the units that the run was given.
         behavior_names: D names.
         unit_id: (N,) index of each neuron in the run's source.
@@ -43,7 +51,7 @@ class Prediction:
         seed: Of which seed.
     """
 
-    rates: NDArray[np.float32]
+    rates: NDArray[np.float32] | None
     behavior: NDArray[np.float32]
     behavior_names: tuple[str, ...]
     unit_id: NDArray[np.int64]
@@ -52,11 +60,11 @@ class Prediction:
     seed: int
 
     def __repr__(self) -> str:
-        n_trials, n_bins, n_neurons = self.rates.shape
+        n_trials, n_bins, _ = self.behavior.shape
+        rates = "no rates" if self.rates is None else f"rates of {self.rates.shape[2]} neurons"
         return (
-            f"Prediction(by {self.arm}, seed {self.seed}: rates of {n_trials} trials x {n_bins} "
-            f"bins of {self.bin_s * 1000:g} ms x {n_neurons} neurons, decoded: "
-            f"{', '.join(self.behavior_names)})"
+            f"Prediction(by {self.arm}, seed {self.seed}: {n_trials} trials x {n_bins} bins of "
+            f"{self.bin_s * 1000:g} ms, {rates}, decoded: {', '.join(self.behavior_names)})"
         )
 
     def save(self, path: str | Path) -> None:
@@ -65,8 +73,9 @@ class Prediction:
         def write(partial: Path) -> None:
             with new_h5(partial) as file:
                 file.attrs.update(arm=self.arm, seed=self.seed, bin_s=self.bin_s)
-                rates = file.create_dataset("rates", data=self.rates, compression="gzip")
-                rates.attrs.update(unit="counts/bin", axes="trial, bin, neuron")
+                if self.rates is not None:
+                    rates = file.create_dataset("rates", data=self.rates, compression="gzip")
+                    rates.attrs.update(unit="counts/bin", axes="trial, bin, neuron")
                 decoded = file.create_dataset("behavior", data=self.behavior, compression="gzip")
                 decoded.attrs.update(unit="as in the training data", axes="trial, bin, channel")
                 file["behavior_names"] = list(self.behavior_names)
@@ -89,7 +98,8 @@ def predict_run(
         spikes: (B, T, N) counts/bin, or a file with a key ``spikes``: of every neuron of the run's
             source, of the neurons that the run used, or of those that its students see, in the
             order of the source; in trials of the run's length, with forward bins or without.
-        arm: A student's arm, ``"baseline"``, or ``"selected"`` for the strategy that was selected.
+        arm: A student's arm, ``"baseline"``, ``"selected"`` for the one that was selected, or what
+            a lab would use instead, such as ``"wiener"``, which predicts no rates.
         seed: One of the run's seeds (they hold out different neurons); its first where ``None``.
             Of a run with folds, the student of the first fold predicts.
         lengths: (B,) bins of each trial, where they differ; a file has its own. Rates and
@@ -118,28 +128,36 @@ def predict_run(
             "of one length"
         )
     seen = _held_in(counts, task, where)[:, : task.spec.t_in].astype(np.float32)
-    model = load_model(folder, fit, task)
     batch = Batch(torch.from_numpy(seen))
     if lengths is not None:
         present = np.arange(task.spec.t_out) < lengths[:, None]
         batch = batch._replace(present=torch.from_numpy(present))
-    layer = layer_of(folder.config(), fit.arm, model)
-    rates, features = rates_and_features(model, batch, layer)
-    rates = in_recorded_order(rates, task.split.order)
-    if lengths is not None:
-        rates[~present] = np.nan
-        features[~present] = np.nan
+    signals = _signals(folder, fit, task, batch)
     scored = Scored.load(folder.of(fit) / "test.h5")
-    signal = features if scored.readout[0] == FEATURES else rates
     return Prediction(
-        rates=rates,
-        behavior=scored.decoder(signal).astype(np.float32),
+        rates=signals.get(RATES),
+        behavior=scored.decoder(signals[scored.readout[0]]).astype(np.float32),
         behavior_names=task.trials.behavior_names,
         unit_id=task.trials.unit_id,
         bin_s=task.spec.bin_s,
         arm=fit.arm.name,
         seed=fit.seed,
     )
+
+
+def _signals(folder: RunFolder, fit: Fit, task: Task, batch: Batch) -> dict[str, Any]:
+    """Return what behavior may be read out of, by name; among it the rates of a student."""
+    rival = fit.arm.name in RIVALS["all"]
+    model = None if fit.arm.name in (WIENER, KALMAN) else load_model(folder, fit, task)
+    if rival or model is None:
+        return rival_signals(fit.arm.name, model, task, batch)
+    layer = layer_of(folder.config(), fit.arm, model)
+    rates, features = rates_and_features(model, batch, layer)
+    rates = in_recorded_order(rates, task.split.order)
+    if batch.present is not None:
+        rates[~batch.present.numpy()] = np.nan
+        features[~batch.present.numpy()] = np.nan
+    return {RATES: rates, FEATURES: features}
 
 
 def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) -> Fit:
@@ -154,12 +172,10 @@ def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) ->
         )
     if arm == SELECTED:
         arm = folder.results()["selected"]
-    rivals = RIVALS[folder.config().controls]
     teachers = (TEACHER, BLIND, SHUFFLED_TEACHER)
-    known = {fit.arm.name for fit in folder.fits()} - {*teachers, *rivals}
+    known = {fit.arm.name for fit in folder.fits()} - {*teachers}
     if arm not in known:
         why = "; a teacher needs behavior" if arm in teachers else ""
-        why = "; it predicts no rates" if arm in rivals else why
         raise InputError(f"no student '{arm}' in this run{why}: {nearest(arm, [SELECTED, *known])}")
     seeds = folder.config().all_seeds
     seed = seeds[0] if seed is None else seed

@@ -81,15 +81,14 @@ class BehaviorTask:
         return [_of_behavior(batch) for batch in self.task.valid_batches()]
 
 
-def decoded_by(model: nn.Module, task: Task) -> NDArray[np.float32]:
-    """Return (B, T, D) standardised behavior of all trials of a task, from spikes alone."""
+def decoded_by(model: nn.Module, batch: Batch) -> NDArray[np.float32]:
+    """Return (B, T, D) standardised behavior from spikes alone, NaN after a trial's end."""
     model.eval()
-    batch = task.batch_of(np.arange(task.trials.n_trials))
     with torch.no_grad():
         parts = [model(part).float().cpu().numpy() for part in Batches(batch, 256)]
     found: NDArray[np.float32] = np.concatenate(parts)
-    if task.trials.present is not None:
-        found[~task.trials.present] = np.nan
+    if batch.present is not None:
+        found[~batch.present.numpy()] = np.nan
     return found
 
 

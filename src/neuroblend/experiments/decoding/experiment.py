@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
@@ -26,7 +25,7 @@ from neuroblend.evaluation.score import (
     scores_on_test,
 )
 from neuroblend.evaluation.scored import Scored
-from neuroblend.experiments.decoding.direct import BehaviorTask, decoded_by
+from neuroblend.experiments.decoding.direct import BehaviorTask
 from neuroblend.experiments.decoding.load import content_hash, prepared
 from neuroblend.experiments.decoding.networks import (
     build_blind_teacher,
@@ -38,6 +37,7 @@ from neuroblend.experiments.decoding.networks import (
     feature_layer,
 )
 from neuroblend.experiments.decoding.presets import with_preset
+from neuroblend.experiments.decoding.rivals import rival_signals
 from neuroblend.experiments.decoding.settings import (
     BLIND,
     DIRECT,
@@ -52,8 +52,6 @@ from neuroblend.experiments.decoding.settings import (
     of_benchmark,
 )
 from neuroblend.experiments.decoding.shuffled import ShuffledTask
-from neuroblend.models.references.kalman import Kalman, lagged_spikes
-from neuroblend.models.references.wiener import smoothed_spikes
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import STRATEGIES, Strategy, find_reference, find_strategies
 from neuroblend.task.task import Task
@@ -216,13 +214,9 @@ class Decoding(Experiment):
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
         task: Task = scene.task
         arm = scene.fit.arm
-        if arm.name == WIENER:
-            scored, valid = score_signals(smoothed_spikes(seen_spikes(task), task.spec), task)
-        elif arm.name == KALMAN:
-            scored, valid = score_signals(_by_kalman(task), task)
-        elif arm.name == DIRECT:
-            assert model is not None
-            scored, valid = score_signals({"decoded": decoded_by(model, task)}, task)
+        if arm.name in RIVALS["all"]:
+            batch = task.batch_of(np.arange(task.trials.n_trials))
+            scored, valid = score_signals(rival_signals(arm.name, model, task, batch), task)
         else:
             assert model is not None
             scored, valid = score_model(model, task, layer_of(self.config, arm, model))
@@ -282,29 +276,6 @@ def layer_of(config: RunConfig, arm: Arm, model: Student | Teacher) -> str:
     """Return the layer of a model that behavior may be read out of."""
     layer = find_reference(arm.name).layer if arm.is_reference else None
     return layer or feature_layer(config.model, model.net)
-
-
-def seen_spikes(task: Task) -> NDArray[np.float64]:
-    """Return (B, T_in, N_in) spikes that students see, of all trials; NaN after a trial's end."""
-    batch = task.batch_of(np.arange(task.trials.n_trials))
-    spikes = batch.spikes.numpy().astype(np.float64)
-    if batch.present is not None:
-        spikes[~batch.present.numpy()[:, : task.spec.t_in]] = np.nan
-    return spikes
-
-
-def _by_kalman(task: Task) -> dict[str, NDArray[np.floating]]:
-    """Return (B, T, D) behavior by filter and smoother, from spikes at a few lags."""
-    assert task.trials.behavior is not None
-    train, spec = task.split.train, task.spec
-    decoded: dict[str, NDArray[np.floating]] = {}
-    for name, spikes in lagged_spikes(seen_spikes(task), spec.bin_s):
-        model = Kalman.fit(spikes[train], task.trials.behavior[train, : spec.t_in])
-        for how, found in zip(("filter", "smoother"), model.decode(spikes), strict=True):
-            decoded[f"{how}, {name}"] = np.pad(
-                found, ((0, 0), (0, spec.t_out - spec.t_in), (0, 0)), mode="edge"
-            )
-    return decoded
 
 
 def _without_knowledge(strategies: Sequence[str]) -> list[Arm]:
