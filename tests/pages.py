@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from conftest import refuses
+from matplotlib.figure import Figure
 
 from neuroblend.engine.folder import RunFolder
-from neuroblend.report.page import write_report
+from neuroblend.report.page import render, write_report
 from neuroblend.report.verdict import verdict
+from neuroblend.report.view import View
 
 
 class Page(HTMLParser):
@@ -55,6 +57,44 @@ def drawn_text(html: str) -> str:
     return " ".join(
         unescape(t) for svg in svgs(html) for t in re.findall(r"<text[^>]*>([^<]*)", svg)
     )
+
+
+def drawn_figures(folder: RunFolder) -> list[Figure]:
+    """Return the figures of a page as matplotlib drew them."""
+    found: list[Figure] = []
+    save = Figure.savefig
+
+    def noted(figure: Figure, *args: object, **given: object) -> None:
+        found.append(figure)
+        save(figure, *args, **given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", noted)
+        render(View(folder))
+    return found
+
+
+def check_every_panel_has_ticks(folder: RunFolder) -> None:
+    """No panel leaves its reader to guess the numbers of its horizontal axis."""
+    panels = [ax for figure in drawn_figures(folder) for ax in figure.axes if ax.axison]
+    panels = [ax for ax in panels if ax.get_label() != "<colorbar>"]
+    assert len(panels) > 5
+    for ax in panels:
+        labels = [label.get_text() for label in ax.get_xticklabels() if label.get_visible()]
+        assert any(labels), (ax.get_title(loc="left"), ax.get_ylabel())
+
+
+def check_dark_and_narrow(html: str) -> None:
+    """Every colour has a dark counterpart, and what is wide scrolls in a box of its own."""
+    css = html.partition("<style>")[2].partition("</style>")[0]
+    light, dark = re.findall(r":root \{([^}]*)\}", css)
+    assert "@media screen and (prefers-color-scheme: dark)" in css
+    assert set(re.findall(r"--[\w-]+(?=:)", light)) == set(re.findall(r"--[\w-]+(?=:)", dark))
+    elsewhere = css.replace(light, "").replace(dark, "")
+    assert not re.findall(r"#[0-9a-f]{3,6}\b", elsewhere)
+    for tag in ("<img", '<table class="scores', "<table>"):
+        for before in html.split(tag)[:-1]:
+            assert before.rstrip().endswith('<div class="scroll">'), tag
 
 
 def check_nothing_is_fetched(html: str) -> None:

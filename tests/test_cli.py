@@ -1,6 +1,8 @@
 """The command line as a user meets it."""
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +16,13 @@ import pytest
 import yaml
 from commands import refused, succeeds
 from conftest import make_trials
+from safetensors import SafetensorError
+from typer.main import get_command
 
+from neuroblend.cli.main import app
 from neuroblend.cli.settings import settings_of
 from neuroblend.config import HideBins
+from neuroblend.data.trials import Trials
 from neuroblend.experiments.decoding.settings import RunConfig
 
 SPIKES = np.random.default_rng(0).poisson(0.5, size=(30, 8, 6))
@@ -54,8 +60,15 @@ def test_help_answers_without_torch() -> None:
 
 
 def test_the_help_of_a_verb_tells_its_defaults(tmp_path) -> None:
-    told = succeeds("run", "--help", cwd=tmp_path).stdout
+    for flag in ("--help", "-h"):
+        told = succeeds("run", flag, cwd=tmp_path).stdout
     assert all(f"[default: ({word})]" in told for word in ("simulated", "runs/<source>", "both"))
+    assert "--install-completion" in succeeds("-h", cwd=tmp_path).stdout
+    for verb, command in get_command(app).commands.items():
+        for option in command.params:
+            if option.param_type_name == "option" and not (option.required or option.is_flag):
+                has = isinstance(option.show_default, str) or option.default is not None
+                assert has, (verb, option.opts)
 
 
 def test_a_run_prints_its_table_and_writes_its_page(finished) -> None:
@@ -64,6 +77,7 @@ def test_a_run_prints_its_table_and_writes_its_page(finished) -> None:
     for word in ("teacher", "baseline", "multitask", "hard", "behavior R²", "co-bps", "PSTH R²"):
         assert word in done.stdout
     assert "page: runs/mine/report.html" in done.stdout
+    assert "simulated" not in done.stdout
     page = (out / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     (out / "report.html").unlink()
@@ -201,6 +215,52 @@ def test_a_bad_file_is_refused_in_one_line_and_leaves_no_folder(tmp_path, case) 
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
+FULL_DISK = {
+    "h5py": RuntimeError(
+        "Unable to close file (errno = 28, error message = 'No space left on device')"
+    ),
+    "safetensors": SafetensorError("I/O error: No space left on device (os error 28)"),
+    "Python": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+    "quota": OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+}
+
+
+@pytest.mark.parametrize(("kind", "error"), FULL_DISK.items())
+def test_a_disk_that_is_full_is_said_so_and_nothing_is_half_written(
+    tmp_path, monkeypatch, kind, error
+) -> None:
+    def fails(*args: object, **given: object) -> None:
+        Path(args[1]).write_bytes(b"half")
+        raise error
+
+    np.savez(tmp_path / "a.npz", **GOOD)
+    said = "disk quota exceeded" if kind == "quota" else "no space left on device"
+    with monkeypatch.context() as patch:  # while the folder is made
+        patch.setattr(Trials, "save", fails)
+        line = refused("run", "a.npz", *QUICK, cwd=tmp_path)
+    assert f"runs/a: cannot be written, {said}; make room" in line
+    assert [path.name for path in tmp_path.rglob("*")] == ["a.npz", "runs"]
+    with monkeypatch.context() as patch:  # while a model is trained
+        patch.setattr("neuroblend.training.checkpoint.save_file", fails)
+        line = refused("run", "a.npz", *QUICK, cwd=tmp_path)
+    assert ".safetensors: cannot be written, " in line and said in line
+    assert not list(tmp_path.rglob("*.part")) and not list(tmp_path.rglob("*.safetensors"))
+    succeeds("run", "a.npz", *QUICK, cwd=tmp_path)
+
+
+def test_a_full_disk_is_named_where_results_and_pages_are_written(
+    finished, tmp_path, monkeypatch
+) -> None:
+    folder, _ = finished
+    error = FULL_DISK["Python"]
+    monkeypatch.setattr(Path, "write_text", lambda *args, **given: (_ for _ in ()).throw(error))
+    before = (folder / "runs/mine/report.html").read_bytes()
+    line = refused("report", "runs/mine", cwd=folder)
+    assert "report.html: cannot be written, no space left on device" in line
+    assert (folder / "runs/mine/report.html").read_bytes() == before
+    assert not list(folder.rglob("*.part"))
+
+
 def test_a_truncated_file_is_refused(tmp_path) -> None:
     make_trials().save(tmp_path / "whole.h5")
     np.savez(tmp_path / "a.npz", **GOOD)
@@ -236,11 +296,23 @@ def test_a_bad_option_names_the_nearest(tmp_path, args, message) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
+def test_inspection_of_arrays_tells_units_window_and_gaps(tmp_path) -> None:
+    np.savez(
+        tmp_path / "a.npz", **(GOOD | {"behavior": WITH_GAPS}), behavior_units=["cm/s", "mm"],
+        event="go_cue_time", start_s=-0.06, split=["train"] * 20 + ["test"] * 10,
+    )  # fmt: skip
+    shown = succeeds("inspect", "a.npz", cwd=tmp_path).stdout
+    for told in ("6 of 6 in the file", "-0.06 to 0.1 s from go_cue_time", "20 train, 10 test"):
+        assert told in shown
+    assert re.search(r"vx +cm/s .* 0 *\n.*vy +mm .* 32 *\n", shown)
+
+
 def test_verbs_and_sources_that_are_not_there(tmp_path) -> None:
     assert "simulated" in refused("run", "simulatd", cwd=tmp_path)
     assert "no such file" in refused("run", "none.npz", cwd=tmp_path)
     assert "predict" in refused("predictt", cwd=tmp_path)
     assert "not the folder of a run" in refused("report", tmp_path, cwd=tmp_path)
+    assert "no such folder" in refused("report", "runs/x", cwd=tmp_path)
     assert "not the folder of a run" in refused("predict", tmp_path, "x.npz", cwd=tmp_path)
 
 

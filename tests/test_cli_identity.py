@@ -42,6 +42,7 @@ def finished(source, tmp_path_factory) -> tuple[Path, CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("cli_identity")
     done = succeeds("identity", source, *QUIET, "--references", "stock", cwd=folder)
     assert done.stderr == ""
+    assert "These data are simulated, not recorded" in done.stdout  # with --quiet too
     return folder, done
 
 
@@ -110,6 +111,7 @@ def test_what_is_left_out_is_said_and_goes_on(v1, tmp_path, monkeypatch) -> None
     with_types(v1 / DAY, unknown_twice)
     done = succeeds("identity", "v1", *TINY, "--out", "out", cwd=tmp_path)
     notes = [
+        "These data are simulated, not recorded (neuroblend simulate v1, realistic, seed 0).",
         f"{DAY}/Blank/02: activity has shape (300, 45) and the table of cells 48 rows; this run is "
         "left out",
         "2 cells of type 'Astro' are kept as 'other'",

@@ -72,7 +72,7 @@ def test_trials_and_tensors_are_written_and_run(submitted) -> None:
         "prepare", "maze.nwb", "--align", "move_onset_time", "--window", -250, 450, "--bin-ms", 20,
         "--lag-ms", 100, "--behavior", "hand_vel", "--out", "own.h5", cwd=folder,
     )  # fmt: skip
-    assert "40 trials x 35 bins of 20 ms x 12 neurons" in done.stdout
+    assert "40 trials x 35 bins of 20 ms x 12 neurons, -0.25 to 0.45 s from move" in done.stdout
     done = succeeds(
         "prepare", "maze.nwb", *DATASET, "--layout", "nlb", "--out", "nlb.h5", cwd=folder
     )

@@ -13,6 +13,7 @@ from neuroblend.errors import InputError, nearest
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+PLAIN = {"model_type": "wanted settings by name", "tuple_type": "wanted a list"}
 MASKS = ("bins", "entries")
 
 
@@ -259,7 +260,7 @@ def _first_problem(kind: type[BaseModel], error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden" and models:
         return f"unknown setting '{where}': {nearest(path[-1], models[0].model_fields)}"
     found = "" if problem["type"] == "value_error" else f", found {problem['input']!r}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = PLAIN.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     return f"{where}: {message}{found}" if where else message
 
 

@@ -61,6 +61,8 @@ def test_trials_are_cut_where_they_should_be(maze) -> None:
     inside = (signal.times >= edges[3] + 0.1 - 1e-9) & (signal.times < edges[4] + 0.1 - 1e-9)
     expected = signal.values[inside].mean(axis=0)
     np.testing.assert_allclose(trials.behavior[0, 3], expected, rtol=1e-3, atol=0.5)
+    assert (trials.event, trials.start_s) == ("move_onset_time", -0.25)
+    assert trials.behavior_units == ("mm/s", "mm/s")  # stored in units of 0.001 m/s
     assert trials.held_out.sum() == 3
     assert set(trials.split) == {"train", "valid"}
     assert trials.condition[0] == f"{table['trial_type'].iloc[0]}, {table['trial_version'].iloc[0]}"
@@ -79,6 +81,7 @@ def test_inspection_tells_units_trials_columns_and_gaps(maze, tmp_path) -> None:
     signals = contents.signals.set_index("signal")
     assert signals.loc["hand_vel", "missing"] == "6"
     assert signals.loc["hand_vel", "channels"] == "x, y"
+    assert signals.loc["hand_vel", "unit"] == "mm/s"
     assert int(signals.loc["hand_vel", "gaps"]) > 0
     assert "backwards" not in signals
     assert "move_onset_time" in set(contents.columns["column"])

@@ -98,6 +98,28 @@ def test_infinite_samples_and_bins_of_no_width_are_refused() -> None:
     refuses("bin_s: found 0 s", recording.windows, 1.0, 0.0)
 
 
+def test_units_and_the_event_go_along() -> None:
+    recording = make(signals={"pos": Signal.of(CLOCK, CLOCK * 2, ["x"], "cm")})
+    cut = recording.align([2.0, 5.5], (-0.5, 1.5), 0.1, event="go_cue_time")
+    assert cut.behavior_units == ("cm",)
+    assert (cut.event, cut.start_s) == ("go_cue_time", -0.5)
+    assert cut.times[[0, -1]] == pytest.approx([-0.45, 1.45])
+    assert repr(cut) == (
+        "Trials('recording': 2 trials x 20 bins of 100 ms x 2 neurons, "
+        "-0.5 to 1.5 s from go_cue_time, behavior: x (cm))"
+    )
+    windows = recording.windows(1.0, 0.1)
+    assert (windows.event, windows.span_s) == (None, (0.0, 1.0))
+
+
+def test_reprs_hold_no_arrays() -> None:
+    recording = make(signals={"pos": Signal.of(CLOCK, CLOCK * 2, ["x"], "cm")})
+    assert repr(recording) == (
+        "Recording('recording': 2 neurons, 6 spikes, 0 to 10 s, 0 trials, signals: pos (cm))"
+    )
+    assert repr(recording.signals["pos"]) == "Signal(x (cm): 1000 samples, 0 to 9.99 s)"
+
+
 def test_trials_end_where_they_are_told_to_and_are_padded() -> None:
     until = [0.16, np.nan, 9.95, 9.6, 3.0]
     trials = make().align([0.0, 5.0, 9.0, 9.5, 3.0], (0.0, 2.0), 0.1, until=until)

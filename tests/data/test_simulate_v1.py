@@ -18,6 +18,7 @@ from conftest import refuses
 from neuroblend.data.calcium.bugeon import BEHAVIOR, is_bugeon, read_bugeon
 from neuroblend.data.calcium.bugeon import SUBCLASSES as NAMES
 from neuroblend.data.calcium.read import read_sessions
+from neuroblend.data.calcium.session import SIMULATED
 from neuroblend.simulate import v1, v1_activity
 from neuroblend.simulate.v1 import PRESETS, Size, simulate_v1
 from neuroblend.simulate.v1_activity import (
@@ -148,8 +149,9 @@ def test_what_is_read_is_what_was_drawn(tmp_path, drawn) -> None:
         for day in ("07", "09")
         for stimulus in ("Blank", "Gratings")
     ]
+    said = (f"{SIMULATED} (neuroblend simulate v1, realistic, seed 0).",)
     for session, activity, behavior in zip(sessions, drawn.activity, drawn.behavior, strict=True):
-        assert session.notes == ()
+        assert session.notes == (said if session is sessions[0] else ())
         assert session.animal == session.name[:5]
         assert session.frame_s == pytest.approx(FRAME_S, rel=1e-9)
         np.testing.assert_array_equal(session.activity, activity.astype(np.float32))

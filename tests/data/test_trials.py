@@ -1,7 +1,11 @@
+import errno
+
+import h5py
 import numpy as np
 import pytest
 from conftest import make_trials, refuses
 
+from neuroblend.data.arrays import read_arrays
 from neuroblend.data.trials import Trials
 
 GOOD = np.ones((6, 5, 4), dtype=int) + np.arange(4) % 2
@@ -37,6 +41,8 @@ MOVING = np.random.default_rng(0).normal(size=(6, 5, 2))
         ({"split": ["train"] * 5 + ["tset"]}, "did you mean 'test'"),
         ({"held_out": [0, 1, 2, 0]}, "held_out"),
         ({"rates": GOOD * 0.0}, "rates"),
+        ({"behavior": MOVING, "behavior_units": ["cm"] * 3}, "behavior_units: .* wanted 2, one"),
+        ({"start_s": "early"}, "start_s: found 'early', wanted one number"),
     ],
 )
 def test_bad_arrays_are_refused_in_one_line(fields: dict, message: str) -> None:
@@ -123,3 +129,39 @@ def test_slow_neurons_are_left_out_and_said() -> None:
 @pytest.mark.parametrize("wrong", [[0, 1], [0.0, 1.0, 2.0], [0, 2, 1], [0, 1, 1]])
 def test_windows_are_numbered_in_order(wrong) -> None:
     refuses("window_id: found", Trials.from_arrays, GOOD[:3], 0.02, window_id=wrong)
+
+
+def test_units_and_the_event_are_stored_and_older_files_have_none(tmp_path) -> None:
+    given = {"behavior_names": ["x", "y"], "behavior_units": ["cm/s", "n/a"]}
+    trials = Trials.from_arrays(
+        GOOD, 0.02, MOVING, **given, event=np.str_("go_cue_time"), start_s=-0.5
+    )
+    trials.save(tmp_path / "new.h5")
+    for again in (Trials.load(tmp_path / "new.h5"), read_arrays(tmp_path / "new.h5")):
+        assert again.behavior_units == ("cm/s", "")
+        assert again.behavior_labels == ("x (cm/s)", "y")
+        assert (again.event, again.start_s) == ("go_cue_time", -0.5)
+    assert again.take_channels(["y", "x"]).behavior_labels == ("y", "x (cm/s)")
+    assert read_arrays(tmp_path / "new.h5", ["y"]).behavior_units == ("",)
+    with h5py.File(tmp_path / "new.h5", "a") as file:
+        for key in ("behavior_units", "event", "start_s"):
+            del file[key]
+    old = Trials.load(tmp_path / "new.h5")
+    assert (old.behavior_labels, old.event, old.span_s) == (("x", "y"), None, (0.0, 0.1))
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch) -> None:
+    def full(path, content) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "write_bytes", full)
+    refuses(
+        "a.h5: cannot be written, no space left on device", make_trials().save, tmp_path / "a.h5"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_unit_may_be_given_for_all() -> None:
+    assert Trials.from_arrays(GOOD, 0.02, MOVING, behavior_units="mm").behavior_units == ("mm",) * 2
+    assert Trials.from_arrays(GOOD, 0.02, behavior_units="mm").behavior_units == ()

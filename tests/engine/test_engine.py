@@ -1,13 +1,17 @@
 """The engine, by an experiment that it has never heard of."""
 
+import shutil
+
 import pytest
 import torch
 import yaml
 from conftest import make_trials, refuses, tiny_config, watch_fits
+from rich.progress import Progress
 from torch import nn
 from toy import ToyConfig
 
 import neuroblend as nb
+from neuroblend.engine.progress import _Left, fits_progress
 from neuroblend.errors import InputError
 
 STRATEGIES = ("hard", "soft+hard")
@@ -71,6 +75,76 @@ def test_it_resumes_and_runs_in_workers(finished, tmp_path, monkeypatch) -> None
 def test_a_folder_that_cannot_be_opened_is_told_in_a_line(tmp_path, content, message) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(content))
     refuses(message, nb.RunFolder.open, tmp_path)
+
+
+def test_what_is_no_run_is_told_from_what_has_not_ended(finished, tmp_path) -> None:
+    assert nb.RunFolder(str(finished.path)).results() == finished.results()
+    where = finished.path.parent
+    refuses(
+        r"b: not the folder of a run \(no such folder\); There are: a$",
+        nb.RunFolder(str(where / "b")).results,
+    )
+    refuses(r"not the folder of a run \(no config.yaml\); runs .*: a$", nb.RunFolder(where).results)
+    refuses("run: found None, wanted the path", nb.RunFolder, None)
+    unfinished = shutil.copytree(finished.path, tmp_path / "c")
+    (unfinished / "results.json").unlink()
+    refuses(
+        "json: not there; give the same command again .* has not ended",
+        nb.RunFolder(unfinished).results,
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training": 5}, "config: training: wanted settings by name, found 5"),
+        ({"model": "gru"}, "config: model: wanted settings by name, found 'gru'"),
+        ({"distill": {"strategies": 5}}, "config: distill.strategies: wanted a list, found 5"),
+        ({"sedes": 1}, "unknown setting 'sedes': did you mean 'seeds'"),
+        ({1: 2}, "config: 1: Keys should be strings"),
+        ("config.yaml", "config: found str, wanted settings such as RunConfig, or a dict"),
+        (nb.TrainingConfig(), "config: found TrainingConfig, wanted"),
+    ],
+)
+def test_settings_of_another_type_are_told_in_a_line(tmp_path, settings, message) -> None:
+    refuses(message, nb.run, make_trials(), tmp_path / "a", settings)
+    assert not (tmp_path / "a").exists()
+
+
+def test_folders_and_jobs_of_another_type_are_told_in_a_line(tmp_path) -> None:
+    refuses("out: found None, wanted the path", nb.run, 3, None, config())
+    refuses(
+        "--jobs '2': wanted 1 or more, as a whole number",
+        nb.run,
+        3,
+        tmp_path / "a",
+        config(),
+        jobs="2",
+    )
+
+
+def test_the_time_left_is_told_where_it_is_known(finished, monkeypatch) -> None:
+    fits, now, drawn = finished.fits(), 0.0, []
+
+    def bar(*columns: object, **given: object) -> Progress:
+        drawn.append(Progress(*columns, get_time=lambda: now, auto_refresh=False))
+        return drawn[0]
+
+    def left() -> str:
+        (task,) = drawn[0].tasks
+        return _Left().render(task).plain
+
+    monkeypatch.setattr("neuroblend.engine.progress.Progress", bar)
+    with fits_progress(fits, fits[:3], quiet=False) as tell:  # of a run that goes on
+        assert left() == ""
+        now = 30.0
+        tell(fits[3], 0.5)
+        n = len(fits) - 3
+        assert left() == f"about 0:{n - 1:02d}:30 left"
+        for fit in fits[3:]:
+            tell(fit, 0.9)
+            tell(fit, 1)
+        assert left() == ""
 
 
 class Own(nn.Module):

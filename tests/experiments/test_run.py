@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -80,6 +81,9 @@ def test_scores_are_those_of_the_stored_models(finished) -> None:
 
     trials, split = finished.data(), finished.splits()[1]
     prediction = predict_run(finished, trials.spikes, "hard", seed=1)
+    assert repr(prediction).startswith("Prediction(by hard, seed 1: ")
+    assert len(repr(prediction)) < 200
+    assert ", no rates, decoded: " in repr(replace(prediction, rates=None))
     test = split.test
     unseen = split.held_out
     seen_bins = trials.n_bins - 2

@@ -12,6 +12,8 @@ import pytest
 from conftest import refuses, tiny_identity
 from pages import (
     Page,
+    check_dark_and_narrow,
+    check_every_panel_has_ticks,
     check_nothing_is_fetched,
     check_same_everywhere,
     check_unfinished_is_refused,
@@ -68,6 +70,11 @@ def test_nothing_is_fetched(html) -> None:
     check_nothing_is_fetched(html)
 
 
+def test_is_legible_in_the_dark_and_on_a_phone(folder, html) -> None:
+    check_dark_and_narrow(html)
+    check_every_panel_has_ticks(folder)
+
+
 def test_every_arm_class_kind_and_channel_is_there(folder, html) -> None:
     text, drawn, results = Page(html).text, drawn_text(html), folder.results()
     assert list(results["labels"]) == ["subclass", "ei"]
@@ -99,6 +106,18 @@ def test_scores_of_a_kind_stand_in_its_section(folder, html) -> None:
 def test_tells_the_verdict_with_its_caveats(folder, html) -> None:
     check_verdict(folder, html)
     assert "One seed" in Page(html).text
+
+
+def test_says_that_data_are_simulated_where_they_are(folder, html, tmp_path) -> None:
+    said = "These data are simulated, not recorded (neuroblend simulate v1, realistic, seed 0)."
+    assert "simulated data" in html.partition("<h1>")[2].partition("</h1>")[0]
+    assert said in Page(html.partition("Before you believe it")[2]).text
+    path = shutil.copytree(folder.path, tmp_path / "recorded")
+    cells = json.loads((path / "cells.json").read_text())
+    cells["notes"] = [note for note in cells["notes"] if note != said]
+    (path / "cells.json").write_text(json.dumps(cells))
+    text = write_report(path).read_text(encoding="utf-8").partition("Data and machine")[0]
+    assert "simulated" not in text
 
 
 def test_figures_in_order(html) -> None:

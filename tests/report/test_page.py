@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from conftest import tiny_config
+from matplotlib.figure import Figure
 from pages import (
     Page,
+    check_dark_and_narrow,
+    check_every_panel_has_ticks,
     check_nothing_is_fetched,
     check_same_everywhere,
     check_unfinished_is_refused,
@@ -23,6 +29,7 @@ from neuroblend.data.trials import Trials
 from neuroblend.engine.folder import RunFolder
 from neuroblend.experiments.decoding.experiment import METRICS
 from neuroblend.experiments.run import run
+from neuroblend.report.decoding.raster import _raster
 from neuroblend.report.page import render, write_report
 from neuroblend.report.style import signed
 from neuroblend.report.view import View
@@ -46,6 +53,9 @@ def make_trials(rates_known: bool, conditions: bool, gaps: bool) -> Trials:
         condition=np.arange(30) % 2 if conditions else None,
         rates=rates if rates_known else None,
         name=NAME,
+        behavior_units=["cm/s", "", "mm"] if gaps else None,
+        event="go_cue_time" if gaps else None,
+        start_s=-0.1 if gaps else 0.0,
     )
 
 
@@ -99,6 +109,11 @@ def test_nothing_is_fetched(html) -> None:
     check_nothing_is_fetched(html)
 
 
+def test_is_legible_in_the_dark_and_on_a_phone(folder, html) -> None:
+    check_dark_and_narrow(html)
+    check_every_panel_has_ticks(folder)
+
+
 def test_names_arms_metrics_and_channels(folder, html):
     text, results = Page(html).text, folder.results()
     assert NAME in text
@@ -144,10 +159,47 @@ def test_odd_run_speaks_of_what_it_has(pages):
     text = Page(pages["odd"]).text
     assert "One seed" in text
     assert "2 folds" in text
-    assert "Gaps in the dark line" in text
+    assert "Gaps in the thin line" in text
     assert "Shaded: the last bins" in text
     assert "held-out neurons 0 of 8" in text
     assert "samples are missing (NaN)" in text
+
+
+def test_time_runs_from_the_event_and_axes_have_units(pages):
+    drawn = drawn_text(pages["odd"])
+    assert "time from go_cue_time (s)" in drawn and "(cm/s)" in drawn and "(mm)" in drawn
+    assert "time in trial" not in drawn
+    text = Page(pages["odd"]).text
+    assert "aligned to go_cue_time, −0.1 to 0.18 s" in text
+    assert "Dotted: go_cue_time." in text
+    assert "time in trial (s)" in drawn_text(pages["simulated"])
+
+
+def test_ticks_of_a_raster_are_whole_neurons():
+    trials = Trials.from_arrays(np.ones((3, 10, 20), dtype=int), 0.02)
+    view = SimpleNamespace(
+        data=trials,
+        splits=[SimpleNamespace(test=np.array([1]), held_out=np.zeros(20, dtype=bool))],
+        config=SimpleNamespace(data=SimpleNamespace(forward_bins=0)),
+    )
+    figure = Figure(figsize=(4, 5))
+    ax = figure.subplots()
+    _raster(ax, view, 0)
+    figure.canvas.draw()
+    assert len(ax.get_yticks()) > 3
+    assert all(tick == round(tick) for tick in ax.get_yticks())
+
+
+def test_where_the_baseline_is_selected_no_arm_is_drawn_twice(simulated, tmp_path):
+    path = shutil.copytree(simulated.path, tmp_path / "run")
+    results = json.loads((path / "results.json").read_text())
+    (path / "results.json").write_text(json.dumps(results | {"selected": "baseline"}))
+    html = write_report(path).read_text(encoding="utf-8")
+    for svg in svgs(html):
+        assert svg.count("selected student (baseline)") <= 1
+    drawn = drawn_text(html)
+    assert "hard minus baseline" in drawn or "multitask minus baseline" in drawn
+    assert "baseline minus baseline" not in drawn
 
 
 def test_is_the_same_at_every_call_and_wherever_it_is_called(pages, simulated, tmp_path):

@@ -9,27 +9,37 @@ from neuroblend.cli.options import Number, Quiet, Text, Whole, names, option, st
 from neuroblend.errors import InputError, nearest
 
 
-def inspect(file: Annotated[Path, typer.Argument(metavar="FILE", help="An NWB file.")]) -> None:
-    """Show what an NWB file holds: units, trials, columns, signals, gaps."""
-    from neuroblend.data.inspect import inspect_nwb
+def inspect(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An NWB file, or an .npz or .h5 file of trials.")
+    ],
+) -> None:
+    """Show what a file holds: units, trials, columns, signals, gaps."""
+    from neuroblend.data.arrays import SUFFIXES
+    from neuroblend.data.inspect import inspect_arrays, inspect_nwb
     from neuroblend.report.contents import print_contents
 
-    print_contents(inspect_nwb(file))
+    look = inspect_arrays if file.suffix.lower() in SUFFIXES else inspect_nwb
+    print_contents(look(file))
 
 
 def prepare(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="NWB files, or a folder.")],
     out: Annotated[Path, option("HDF5 file to write.")] = Path("trials.h5"),
-    dataset: Annotated[Text, option("Dataset of the Neural Latents Benchmark '21.")] = None,
-    align: Annotated[Text, option("Column of the trial table, in s.")] = None,
-    window: Annotated[tuple[float, float] | None, option("Start and end around it, in ms.")] = None,
+    dataset: Annotated[Text, option("Dataset of the Neural Latents Benchmark '21.", "none")] = None,
+    align: Annotated[Text, option("Column of the trial table, in s.", "set by --dataset")] = None,
+    window: Annotated[
+        tuple[float, float] | None, option("Start and end around it, in ms.", "set by --dataset")
+    ] = None,
     bin_ms: Annotated[Number, option("Width of a bin.", "5 with --dataset")] = None,
     lag_ms: Annotated[float, option("How much later behavior is read.")] = 0.0,
     behavior: Annotated[Text, option("Time series, joined by commas.", "none")] = None,
     condition: Annotated[
-        Text, option("Columns that make up a condition, joined by commas.")
+        Text, option("Columns that make up a condition, joined by commas.", "none")
     ] = None,
-    until: Annotated[Text, option("Column: where a trial ends, if before the window does.")] = None,
+    until: Annotated[
+        Text, option("Column: where a trial ends, if before the window does.", "none")
+    ] = None,
     overlap: Annotated[bool, option("Whether trials may overlap.")] = False,
     layout: Annotated[
         str, option("trials, or with --dataset nlb (tensors to train on) or targets.")

@@ -15,6 +15,7 @@ from neuroblend.cli.data import download, inspect, prepare, simulate
 from neuroblend.cli.nlb import evaluate, submit
 from neuroblend.cli.run import identity, run
 from neuroblend.errors import InputError
+from neuroblend.files import no_room
 
 app = typer.Typer(
     help="Models of neural population activity that learn from behavior they will not have later.",
@@ -58,6 +59,8 @@ def main() -> NoReturn:
     except UsageError as error:
         _fail(error.format_message(), 2)  # type: ignore[attr-defined]
     except OSError as error:
+        if why := no_room(error):
+            _fail(f"{error.filename or Path.cwd()}: {why}; make room and go on", 2)
         _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), 2)
     except (typer.Abort, KeyboardInterrupt):
         _fail(stopped, INTERRUPTED)

@@ -32,7 +32,7 @@ def submit(
 def evaluate(
     predictions: Annotated[Path, option("HDF5 file in the submission layout.")],
     targets: Annotated[Path, option("NWB file or folder, or .h5 of targets.")],
-    out: Annotated[Path | None, option("JSON file to write the scores to.")] = None,
+    out: Annotated[Path | None, option("JSON file to write the scores to.", "none")] = None,
     split: Annotated[str, option("Split that was predicted.")] = "val",
 ) -> None:
     """Score predictions as the Neural Latents Benchmark '21 does."""

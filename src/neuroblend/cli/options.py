@@ -22,10 +22,12 @@ Quiet = Annotated[bool, option("Print results alone, no progress.", None, "--qui
 Behavior = Annotated[Text, option("Channels, joined by commas.", "all")]
 Seed = Annotated[Whole, option("The first seed.", "0")]
 Accelerator = Annotated[Text, option("auto, cpu, gpu, cuda or mps.", "auto")]
-Config = Annotated[Path | None, option("YAML file of settings, such as a run's config.yaml.")]
+Config = Annotated[
+    Path | None, option("YAML file of settings, such as a run's config.yaml.", "none")
+]
 Set = Annotated[
     list[str] | None,
-    option("Any setting, e.g. training.lr=0.001; may be repeated.", None, "--set"),
+    option("Any setting, e.g. training.lr=0.001; may be repeated.", "none", "--set"),
 ]
 Jobs = Annotated[Whole, option("Worker processes.", "one a core")]
 StudentArm = Annotated[str, option("selected, baseline, or a strategy of the run.")]

@@ -41,7 +41,7 @@ def run(
     model: Annotated[
         Text, option(f"{', '.join(MODELS)}, or package.module:builder.", "ndt")
     ] = None,
-    preset: Annotated[Text, option("Published settings of the model, such as mc_maze.")] = None,
+    preset: Annotated[Text, option("Published settings, such as mc_maze.", "none")] = None,
     layer: Annotated[Text, option("Layer whose output is distilled.", "the model's")] = None,
     strategies: Annotated[
         Text,
@@ -51,7 +51,7 @@ def run(
         ),
     ] = None,
     references: Annotated[
-        Text, option(f"Models without gradients to score too: {','.join(REFERENCES)}.")
+        Text, option(f"Models without gradients to score too: {','.join(REFERENCES)}.", "none")
     ] = None,
     controls: Annotated[
         Text, option("Rivals and controls, scored too: none, default or all.", "default")
@@ -59,16 +59,16 @@ def run(
     goal: Annotated[Text, option("What selects an arm: behavior, co-bps or both.", "both")] = None,
     behavior: Behavior = None,
     dataset: Annotated[
-        Text, option("Dataset of the Neural Latents Benchmark '21, for NWB.")
+        Text, option("Dataset of the Neural Latents Benchmark '21, for NWB.", "none")
     ] = None,
     bin_ms: Annotated[Number, option("Width of its bins: 5 or 20 ms.", "5")] = None,
-    units: Annotated[Whole, option("How many neurons to draw by seed.")] = None,
-    min_rate: Annotated[Number, option("Leave out neurons that fire less, in Hz.")] = None,
+    units: Annotated[Whole, option("How many neurons to draw by seed.", "all")] = None,
+    min_rate: Annotated[Number, option("Leave out neurons that fire less, in Hz.", "0")] = None,
     held_out: Annotated[Number, option("Fraction of neurons no student sees.", "0.25")] = None,
     forward_bins: Annotated[Whole, option("Last bins of a trial that no model sees.", "0")] = None,
     seeds: Annotated[Whole, option("How many seeds.", "3")] = None,
     seed: Seed = None,
-    folds: Annotated[Whole, option("Test every trial once, in so many folds.")] = None,
+    folds: Annotated[Whole, option("Test every trial once, in so many folds.", "none")] = None,
     blocks: Annotated[
         Whole,
         option(
@@ -126,14 +126,20 @@ def identity(
     out: Annotated[Path | None, option("Folder.", "runs/identity-<source>")] = None,
     dynamics: Annotated[Text, option("linear, recurrent or attention.", "linear")] = None,
     strategies: Annotated[
-        Text, option("Names joined by commas, combined by +; or package.module:attribute.")
+        Text,
+        option(
+            "Names joined by commas, combined by +; or package.module:attribute.",
+            ",".join(IdentityConfig().distill.strategies),
+        ),
     ] = None,
-    references: Annotated[Text, option(f"Joined by commas: {', '.join(CELL_REFERENCES)}.")] = None,
+    references: Annotated[
+        Text, option(f"Joined by commas: {', '.join(CELL_REFERENCES)}.", "all")
+    ] = None,
     labels: Annotated[Text, option("What to classify cells by.", "subclass,ei or all")] = None,
     behavior: Behavior = None,
     stimuli: Annotated[Text, option("Of that layout, e.g. Blank.", "all")] = None,
     animals: Annotated[
-        bool | None, option("Test one animal after the other.", None, "--animals")
+        bool | None, option("Test one animal after the other.", "no", "--animals")
     ] = None,
     seeds: Annotated[Whole, option("How many.", "3")] = None,
     seed: Seed = None,
@@ -164,11 +170,16 @@ def finish(source: str, out: Path, config: ExperimentConfig, jobs: int | None, q
     """Run an experiment, print its table and write its page."""
     with status("loading", quiet):
         from neuroblend.experiments.run import run as run_all
+        from neuroblend.report.face import face_of
         from neuroblend.report.page import write_report
         from neuroblend.report.table import print_table
+        from neuroblend.report.view import View
 
     folder = run_all(source, out, config, jobs, quiet, saying(quiet))
     print_table(folder)
+    face = face_of(folder.experiment.kind)
+    for caveat in face.simulated_note(View(folder)):  # again, beside the verdict
+        typer.echo(caveat.text)
     with status("drawing the page", quiet):
         page = write_report(folder)
     typer.echo(f"page: {out / page.name}")

@@ -12,6 +12,9 @@ key                 shape                  meaning
 ``split``           (trial,)               "train", "valid" or "test": fixes the split
 ``held_out``        (neuron,)              True for a neuron that no student may see
 ``rates``           (trial, bin, neuron)   true expected counts/bin of a simulated recording
+``behavior_units``  (channel,)             units of measure, such as "cm/s"
+``event``           ()                     what trials are aligned to, such as "go_cue_time"
+``start_s``         ()                     start of the first bin in seconds from the event
 ``lengths``         (trial,)               bins of each trial, where they differ: what comes after
                                            is padding, 0 or NaN
 ``window_id``       (trial,)               which window of a continuous recording each trial is,
@@ -35,6 +38,7 @@ from neuroblend.data.trials import (
     Trials,
     channel_index,
     channel_names,
+    channel_units,
     checked_bin_width,
     checked_padded_counts,
 )
@@ -143,8 +147,13 @@ def _chosen_channels(
         )
     with errors_of(path):
         labels = channel_names(known.get("behavior_names"), signals.shape[-1])
+        units = channel_units(known.get("behavior_units"), len(labels))
     index = channel_index(names, labels)
-    return {"behavior": signals[..., index], "behavior_names": np.asarray(names)}
+    return {
+        "behavior": signals[..., index],
+        "behavior_names": np.asarray(names),
+        "behavior_units": np.array(units)[index],
+    }
 
 
 def load_arrays(path: Path, groups: bool = False) -> dict[str, Any]:

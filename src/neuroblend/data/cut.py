@@ -110,6 +110,7 @@ def cut_trials(path: Path, cut: Cut) -> Trials:
         condition,
         None if split is None else split[table.index].to_numpy(dtype=str),
         None if cut.until is None else table[cut.until].to_numpy(dtype=float),
+        event=cut.align,
     )
     return trials.with_note(*notes)
 

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuroblend.errors import InputError, some
+from neuroblend.files import writing
 
 Progress = Callable[[str, int, int], None]
 
@@ -188,7 +189,7 @@ def _append(session: Any, file: _File, part: Path, progress: Progress) -> None:
         answer.raise_for_status()
         is_rest = start > 0 and answer.status_code == 206
         done = start if is_rest else 0
-        with part.open("ab" if is_rest else "wb") as out:
+        with writing(part), part.open("ab" if is_rest else "wb") as out:
             progress(file.name, done, file.size)
             for chunk in answer.iter_content(_CHUNK):
                 out.write(chunk)

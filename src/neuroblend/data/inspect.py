@@ -1,4 +1,4 @@
-"""What an NWB file holds, before anything is cut from it."""
+"""What a file holds: an NWB file, before anything is cut from it, or trials."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pynwb import TimeSeries
 
+from neuroblend.data.arrays import read_arrays
 from neuroblend.data.nwb import (
     HELD_OUT,
     ID,
@@ -18,7 +19,9 @@ from neuroblend.data.nwb import (
     read_trials,
     read_units,
     series_times,
+    stored_unit,
 )
+from neuroblend.errors import some
 
 GAP = 1.5  # times the usual step between two samples
 SHOWN = 4  # values of a column that are shown
@@ -59,6 +62,42 @@ def inspect_nwb(path: str | Path) -> Contents:
         signals = signals.drop(columns="backwards")
     tables = _units(units, spike_times), _trials(trials), _columns(trials)
     return Contents(path.name, *tables, signals)
+
+
+def inspect_arrays(path: str | Path) -> Contents:
+    """Look into an ``.npz`` or ``.h5`` file of trials.
+
+    Raises:
+        InputError: It cannot be read, or holds what it must not.
+    """
+    path = Path(path)
+    trials = read_arrays(path)
+    start, end = trials.span_s
+    rates = ", ".join(f"{q:.2f}" for q in np.percentile(trials.rate_hz, [25, 50, 75]))
+    units = [
+        ("neurons", f"{trials.n_neurons} of {trials.n_source_neurons} in the file"),
+        ("rates (Hz)", f"quartiles {rates}"),
+    ]
+    lines = [
+        ("trials", str(trials.n_trials)),
+        ("bins", f"{trials.n_bins} of {trials.bin_s * 1000:g} ms"),
+        ("window", f"{start:g} to {end:g} s from {trials.event or 'the start of a trial'}"),
+    ]
+    for key in ("split", "condition"):
+        if (labels := getattr(trials, key)) is not None:
+            counts = [f"{n} {name}" for name, n in pd.Series(labels).value_counts().items()]
+            lines.append((key, some(counts, SHOWN)))
+    lines += [("note", note) for note in trials.notes]
+    rows = []
+    for i, (name, unit) in enumerate(
+        zip(trials.behavior_names, trials.behavior_units, strict=True)
+    ):
+        assert trials.behavior is not None
+        values = trials.behavior[np.arange(trials.n_bins) < trials.bins_of()[:, None], i]
+        low, high = np.nanmin(values), np.nanmax(values)
+        rows.append((name, unit or "-", f"{low:.4g} to {high:.4g}", int(np.isnan(values).sum())))
+    signals = pd.DataFrame(rows, columns=["signal", "unit", "values", "missing"])
+    return Contents(path.name, units, lines, pd.DataFrame(), signals)
 
 
 def _units(units: pd.DataFrame, spike_times: list[NDArray[np.float64]]) -> list[tuple[str, str]]:
@@ -117,8 +156,8 @@ def _signal(name: str, series: TimeSeries) -> dict[str, object]:
     names = [suffix.lstrip("_") for suffix in channel_suffixes(series)]
     return {
         "signal": name,
-        "channels": ", ".join(names) or "1",
-        "unit": str(series.unit),
+        "channels": some(names, SHOWN) or "1",
+        "unit": stored_unit(series),
         "samples": str(len(values)),
         "Hz": f"{1 / usual:g}" if usual > 0 else "-",
         "span (s)": f"{times[0]:.3f} to {times[-1]:.3f}",

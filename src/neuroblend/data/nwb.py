@@ -8,6 +8,7 @@ called ``<container>_<series>``. Channels are named by a comment ``columns=[x,y]
 one, and numbered otherwise.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -28,6 +29,7 @@ from neuroblend.errors import InputError, nearest, some
 ID = "id"
 OBSERVED = "obs_intervals"
 HELD_OUT = "heldout"
+PREFIXES = {"k": 1e3, "c": 1e-2, "m": 1e-3, "µ": 1e-6}
 REGIONS = ("region", "brain_area", "brain_region", "location")
 
 
@@ -131,7 +133,23 @@ def read_signal(series: TimeSeries, name: str, path: Path) -> Signal:
         raise InputError(
             f"{path}: {name} has {values.shape[0]} samples and {times.shape[0]} timestamps"
         )
-    return Signal.of(times, values, [f"{name}{c}" for c in channel_suffixes(series)])
+    names = [f"{name}{c}" for c in channel_suffixes(series)]
+    return Signal.of(times, values, names, stored_unit(series))
+
+
+def stored_unit(series: TimeSeries) -> str:
+    """Return the unit of a series' values as they are stored, such as ``"mm/s"``.
+
+    A file that declares m/s and a conversion of 0.001 to it stores mm/s.
+    """
+    unit, factor = str(series.unit or "").strip(), float(series.conversion or 1.0)
+    if np.isclose(factor, 1.0):
+        return unit
+    prefix = next((p for p, size in PREFIXES.items() if np.isclose(factor, size)), None)
+    metres = re.fullmatch(r"m(?:et(?:er|re)s?)?(/.*)?", unit)
+    if prefix and metres:
+        return f"{prefix}m{metres[1] or ''}"
+    return f"{factor:g} {unit}" if unit else ""
 
 
 def series_times(series: TimeSeries) -> NDArray[np.float64]:

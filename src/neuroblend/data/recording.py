@@ -27,14 +27,18 @@ class Signal:
         times: (S,) seconds, ascending; repeats and gaps are kept as recorded.
         values: (S, D) samples, NaN where missing.
         names: D channel names.
+        unit: Of the values, such as ``"cm/s"``; ``""`` where unknown.
     """
 
     times: NDArray[np.float64]
     values: NDArray[np.float64]
     names: tuple[str, ...]
+    unit: str = ""
 
     @classmethod
-    def of(cls, times: ArrayLike, values: ArrayLike, names: Sequence[str]) -> Signal:
+    def of(
+        cls, times: ArrayLike, values: ArrayLike, names: Sequence[str], unit: str = ""
+    ) -> Signal:
         """Check arrays and make a signal of them; (S,) values are one channel.
 
         Raises:
@@ -55,7 +59,14 @@ class Signal:
             )
         if not np.isfinite(clock).all() or (np.diff(clock) < 0).any():
             raise InputError(f"signal {', '.join(names)}: times are not finite and ascending")
-        return cls(clock, samples, tuple(names))
+        return cls(clock, samples, tuple(names), unit)
+
+    def __repr__(self) -> str:
+        unit = f" ({self.unit})" if self.unit else ""
+        return (
+            f"Signal({', '.join(self.names)}{unit}: {self.times.size} samples, "
+            f"{self.times[0]:.6g} to {self.times[-1]:.6g} s)"
+        )
 
     def in_bins(self, edges: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the mean of the samples within each bin.
@@ -150,6 +161,15 @@ class Recording:
         trials = pd.DataFrame() if trials is None else trials
         return cls(per_neuron, signals, span, units, trials, name, observed)
 
+    def __repr__(self) -> str:
+        n_spikes = sum(times.size for times in self.spike_times)
+        signals = [f"{key} ({s.unit})" if s.unit else key for key, s in self.signals.items()]
+        return (
+            f"Recording({self.name!r}: {len(self.spike_times)} neurons, {n_spikes} spikes, "
+            f"{self.span[0]:.6g} to {self.span[1]:.6g} s, {len(self.trials)} trials, "
+            f"signals: {', '.join(signals) or 'none'})"
+        )
+
     def windows(
         self,
         width_s: float,
@@ -184,7 +204,9 @@ class Recording:
         if keep is not None:
             window_id = window_id[keep]
         starts = start + width * window_id
-        return self.align(starts, (0.0, width), bin_s, behavior, lag_s, window_id=window_id)
+        return self.align(
+            starts, (0.0, width), bin_s, behavior, lag_s, window_id=window_id, event=None
+        )
 
     def align(
         self,
@@ -197,6 +219,7 @@ class Recording:
         split: ArrayLike | None = None,
         until: ArrayLike | None = None,
         window_id: ArrayLike | None = None,
+        event: str | None = "event",
     ) -> Trials:
         """Cut one trial around each event.
 
@@ -212,6 +235,8 @@ class Recording:
                 trials then differ in length, in whole bins. NaN for the end of the window.
             window_id: (B,) ascending numbers of trials that lie side by side where these follow;
                 see :class:`~neuroblend.data.trials.Trials`.
+            event: What the events are called, on axes and in files; ``None`` where they are
+                nothing of note, as starts of windows.
 
         Returns:
             The trials; those that leave the recorded span, or the intervals in which spikes were
@@ -265,6 +290,9 @@ class Recording:
             name=self.name,
             lengths=lengths,
             window_id=None if window_id is None else np.asarray(window_id)[inside],
+            behavior_units=[signal.unit for signal in signals for _ in signal.names] or None,
+            event=event,
+            start_s=window[0],
         )
         if inside.all():
             return trials

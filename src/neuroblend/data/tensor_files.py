@@ -19,12 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroblend.errors import InputError
-from neuroblend.files import write_whole
+from neuroblend.files import new_h5, write_whole
 
 MARK = "train_spikes_heldin"
 PARTS = {"train": "train", "eval": "test"}
@@ -77,7 +76,7 @@ def save_tensors(tensors: Mapping[str, NDArray[Any]], path: str | Path) -> None:
     """Write arrays by name to an HDF5 file, which appears whole or not at all."""
 
     def write(partial: Path) -> None:
-        with h5py.File(partial, "w") as file:
+        with new_h5(partial) as file:
             for key, value in tensors.items():
                 packed = {"compression": "gzip", "compression_opts": 1} if value.ndim else {}
                 file.create_dataset(key, data=value, **packed)

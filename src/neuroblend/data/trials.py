@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.errors import InputError, nearest, some
-from neuroblend.files import write_whole
+from neuroblend.files import new_h5, write_whole
 
 SPLIT_NAMES = ("train", "valid", "test")
 SHORTEST_BIN_S, LONGEST_BIN_S = 1e-4, 2.0
 FORMAT = "neuroblend trials"
 _ARRAYS = ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id", "lengths", "window_id")
 _LABELS = ("condition", "region", "split")
-_WORDS = ("behavior_names", "notes")
+_WORDS = ("behavior_names", "behavior_units", "notes")
+_NO_UNIT = {"", "unknown", "n/a", "n.a.", "na", "nan", "none"}
 _OF_NEURONS = ("spikes", "region", "held_out", "rates", "unit_id")  # on their last axis
 
 
@@ -53,6 +55,11 @@ class Trials:
         n_source_neurons: How many neurons the source has, those that were left out included.
         name: What to call the recording.
         notes: What was left out or is unusual, in sentences for the user.
+        behavior_units: D units of measure such as ``"cm/s"``, ``""`` where unknown.
+        event: What trials are aligned to, such as ``"go_cue_time"``; ``None`` where that is unknown
+            or they are aligned to nothing.
+        start_s: Start of the first bin in seconds from the event, -0.5 for a window that begins
+            500 ms before it; 0 without an event.
     """
 
     spikes: NDArray[np.unsignedinteger[Any]]
@@ -71,6 +78,9 @@ class Trials:
     notes: tuple[str, ...] = ()
     lengths: NDArray[np.int64] | None = None
     window_id: NDArray[np.int64] | None = None
+    behavior_units: tuple[str, ...] = ()
+    event: str | None = None
+    start_s: float = 0.0
 
     @classmethod
     def from_arrays(
@@ -87,6 +97,9 @@ class Trials:
         name: str = "recording",
         lengths: ArrayLike | None = None,
         window_id: ArrayLike | None = None,
+        behavior_units: ArrayLike | None = None,
+        event: str | None = None,
+        start_s: float = 0.0,
     ) -> Trials:
         """Check arrays and make trials of them.
 
@@ -123,6 +136,9 @@ class Trials:
             notes=gaps,
             lengths=n_bins_of,
             window_id=_window_id(window_id, n_trials),
+            behavior_units=channel_units(behavior_units, len(names)),
+            event=None if event is None else _text(event),
+            start_s=_finite(start_s, "start_s"),
         )
         return trials._without_silent()
 
@@ -140,6 +156,22 @@ class Trials:
     def n_neurons(self) -> int:
         """Number of neurons, ``N``."""
         return self.spikes.shape[2]
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Start and end of the longest trial in seconds, from the event where there is one."""
+        return self.start_s, self.start_s + self.n_bins * self.bin_s
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """(T,) seconds of the middle of each bin, on the clock of :attr:`span_s`."""
+        return np.asarray(self.start_s + (np.arange(self.n_bins) + 0.5) * self.bin_s)
+
+    @property
+    def behavior_labels(self) -> tuple[str, ...]:
+        """D names with their units, such as ``"hand_vel_x (cm/s)"``."""
+        named = zip_longest(self.behavior_names, self.behavior_units, fillvalue="")
+        return tuple(f"{name} ({unit})" if unit else name for name, unit in named)
 
     @property
     def rate_hz(self) -> NDArray[np.float64]:
@@ -165,10 +197,12 @@ class Trials:
         return np.where(self.present[index][:, :, None], counts, np.nan)
 
     def __repr__(self) -> str:
-        channels = ", ".join(self.behavior_names) or "none"
+        channels = ", ".join(self.behavior_labels) or "none"
+        start, end = self.span_s
+        window = f", {start:g} to {end:g} s from {self.event}" if self.event else ""
         return (
             f"Trials({self.name!r}: {self.n_trials} trials x {self.n_bins} bins of "
-            f"{self.bin_s * 1000:g} ms x {self.n_neurons} neurons, behavior: {channels})"
+            f"{self.bin_s * 1000:g} ms x {self.n_neurons} neurons{window}, behavior: {channels})"
         )
 
     def with_note(self, *notes: str) -> Trials:
@@ -193,7 +227,10 @@ class Trials:
         behavior = None if self.behavior is None else self.behavior[:, :, index]
         gone = {f"behavior '{name}':" for name in self.behavior_names if name not in names}
         notes = tuple(note for note in self.notes if not note.startswith(tuple(gone)))
-        return replace(self, behavior=behavior, behavior_names=tuple(names), notes=notes)
+        units = tuple(self.behavior_units[i] for i in index) if self.behavior_units else ()
+        return replace(
+            self, behavior=behavior, behavior_names=tuple(names), behavior_units=units, notes=notes
+        )
 
     def draw_units(self, n_units: int, seed: int) -> Trials:
         """Return the trials with ``n_units`` neurons drawn at random, in their recorded order.
@@ -233,10 +270,12 @@ class Trials:
         """Write an HDF5 file that :meth:`load` reads; it appears whole or not at all."""
 
         def write(partial: Path) -> None:
-            with h5py.File(partial, "w") as file:
+            with new_h5(partial) as file:
                 file.attrs.update(format=FORMAT, version=1, name=self.name, bin_s=self.bin_s)
                 file.attrs["n_source_neurons"] = self.n_source_neurons
-                file["bin_s"] = self.bin_s
+                file["bin_s"], file["start_s"] = self.bin_s, self.start_s
+                if self.event is not None:
+                    file["event"] = self.event
                 for key in (*_WORDS, *_LABELS):
                     if (value := getattr(self, key)) is not None:
                         file[key] = [str(word) for word in value]
@@ -261,8 +300,12 @@ class Trials:
                 fields |= {key: file[key][()] for key in _ARRAYS if key in file}
                 fields |= {key: file[key].asstr()[()].astype(str) for key in _LABELS if key in file}
                 for key in _WORDS:
-                    words = file[key].asstr()[()] if file[key].size else ()
+                    words = file[key].asstr()[()] if key in file and file[key].size else ()
                     fields[key] = tuple(map(str, words))
+                if "start_s" in file:  # files of version 0.1.0 have neither this nor an event
+                    fields["start_s"] = float(file["start_s"][()])
+                if "event" in file:
+                    fields["event"] = str(file["event"].asstr()[()])
                 return cls(
                     **fields,
                     bin_s=float(file.attrs["bin_s"]),
@@ -353,6 +396,38 @@ def checked_bin_width(bin_s: Any) -> float:
             f"bin_s: found {width:g} s, wanted {SHORTEST_BIN_S:g} to {LONGEST_BIN_S:g} s{hint}"
         )
     return width
+
+
+def _finite(value: Any, key: str) -> float:
+    try:
+        number = float(np.asarray(value).reshape(()))
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise InputError(f"{key}: found {value!r}, wanted one number of seconds")
+    return number
+
+
+def _text(value: Any) -> str:
+    word = np.asarray(value).reshape(-1)[0] if np.size(value) == 1 else value
+    return word.decode() if isinstance(word, bytes) else str(word)
+
+
+def channel_units(units: ArrayLike | None, n_channels: int) -> tuple[str, ...]:
+    """Return the unit of each channel, ``""`` where unknown; one may be given for all.
+
+    Raises:
+        InputError: There are not as many.
+    """
+    given = [_text(unit) for unit in np.atleast_1d(np.asarray("" if units is None else units))]
+    given = given * n_channels if len(given) == 1 else given
+    if n_channels and len(given) != n_channels:
+        raise InputError(
+            f"behavior_units: found {some(given)}, wanted {n_channels}, one for each channel of "
+            "behavior"
+        )
+    known = ("" if unit.strip().lower() in _NO_UNIT else unit.strip() for unit in given)
+    return tuple(known)[:n_channels]
 
 
 def _behavior(

@@ -15,8 +15,6 @@ and the data, as their experiment stores them.
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +27,8 @@ from neuroblend.config import ExperimentConfig, parse_settings
 from neuroblend.engine.arm import Fit
 from neuroblend.engine.experiment import Experiment
 from neuroblend.engine.source import source_state
-from neuroblend.errors import InputError, nearest
-from neuroblend.files import errors_of, read_json, write_json
+from neuroblend.errors import InputError, nearest, some
+from neuroblend.files import errors_of, read_json, whole_folder, write_json
 from neuroblend.registry import find_experiment, load
 
 
@@ -66,25 +64,20 @@ class RunFolder:
     path: Path
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, (str, Path)):
+            raise InputError(f"run: found {self.path!r}, wanted the path of a run's folder")
         object.__setattr__(self, "path", Path(self.path))
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment, data: Any, splits: list[Any]) -> RunFolder:
         """Make the folder with settings, data and splits; it appears whole or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        partial.mkdir(parents=True)
         content = {"kind": experiment.kind, **experiment.config.model_dump(mode="json")}
         origin = {"data_hash": experiment.data_hash(data), **source_state()}
-        try:
+        with whole_folder(path) as partial:
             (partial / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
             experiment.save(data, partial)
             write_json(partial / "splits.json", [split.to_json() for split in splits])
             write_json(partial / "provenance.json", origin)
-            if path.is_dir():
-                path.rmdir()  # there may be an empty one
-            os.replace(partial, path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         return cls(path)
 
     @classmethod
@@ -137,8 +130,15 @@ class RunFolder:
             InputError: The run's kind is unknown, its layout older, or a setting cannot be used.
         """
         file = self.path / "config.yaml"
+        if not self.path.is_dir():
+            runs = _runs_in(self.path.parent)
+            there = nearest(self.path.name, runs)
+            raise InputError(f"{self.path}: not the folder of a run (no such folder); {there}")
         if not file.is_file():
-            raise InputError(f"{self.path}: not the folder of a run (no config.yaml)")
+            there = some(_runs_in(self.path)) or "none"
+            raise InputError(
+                f"{self.path}: not the folder of a run (no config.yaml); runs within it: {there}"
+            )
         try:
             content = yaml.safe_load(file.read_text())
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -223,8 +223,15 @@ class RunFolder:
         file = self.path / name
         _ = self.experiment
         if not file.is_file():
-            raise InputError(f"{file}: not there; give the same command again to finish")
+            raise InputError(
+                f"{file}: not there; give the same command again to finish the run, which has not "
+                "ended"
+            )
         return read_json(file)
+
+
+def _runs_in(folder: Path) -> list[str]:
+    return sorted(file.parent.name for file in folder.glob("*/config.yaml"))
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -29,10 +29,12 @@ def run_experiment(
         InputError: The data or a setting cannot be used, or ``out`` holds another run.
     """
     began = time.time()
+    if not isinstance(out, (str, Path)):
+        raise InputError(f"out: found {out!r}, wanted the path of a folder")
     out = Path(out).resolve()
     training = experiment.config.training
-    if jobs is not None and jobs < 1:
-        raise InputError(f"--jobs {jobs}: wanted 1 or more")
+    if jobs is not None and not (isinstance(jobs, int) and jobs >= 1):
+        raise InputError(f"--jobs {jobs!r}: wanted 1 or more, as a whole number")
     device = as_device(training.accelerator)
     arms = experiment.arms()
     data = experiment.load(source)
@@ -50,10 +52,8 @@ def run_experiment(
     jobs = 1 if training.devices > 1 else jobs or default_jobs(training.accelerator)
     say(f"{data!r}")
     say(f"{n_fits} fits ({len(arms)} arms x {len(splits)} splits), {min(jobs, n_fits)} at a time")
-    with fits_progress(folder.fits(), quiet) as tell:
-        for fit in folder.fits():
-            if folder.is_done(fit):
-                tell(fit, 1)
+    fits = folder.fits()
+    with fits_progress(fits, [fit for fit in fits if folder.is_done(fit)], quiet) as tell:
         run_fits(folder, jobs, tell, run_fit)
     if not (folder.path / "results.json").is_file():
         say("scoring: 1000 bootstrap replicates of every score")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from neuroblend.errors import InputError
 from neuroblend.evaluation.metrics import ErrorSums, SpikeSums
 from neuroblend.evaluation.readout import Decoder
-from neuroblend.files import write_whole
+from neuroblend.files import new_h5, write_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Scored:
         """Write the file; it appears whole or not at all."""
 
         def write(partial: Path) -> None:
-            with h5py.File(partial, "w") as file:
+            with new_h5(partial) as file:
                 for entry in fields(self):
                     _write(file, entry.name, getattr(self, entry.name))
 

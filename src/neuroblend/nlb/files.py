@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from neuroblend.errors import InputError, some
-from neuroblend.files import errors_of, write_whole
+from neuroblend.files import errors_of, new_h5, write_whole
 from neuroblend.nlb.arrays import Bools, Floats
 from neuroblend.nlb.scores import TIMED, Group, need, parse_name
 
@@ -81,7 +81,7 @@ def write_nlb_h5(path: str | Path, groups: Mapping[str, Group]) -> None:
     """
 
     def write(partial: Path) -> None:
-        with h5py.File(partial, "w") as file:
+        with new_h5(partial) as file:
             for name, group in groups.items():
                 target = file.create_group(name)
                 for key, value in group.items():

@@ -28,7 +28,7 @@ GAP_S = 0.05  # at least, between two files that are joined
 NO_TIME = np.iinfo(np.int64).min
 FILTER_ORDER = 500
 
-Samples = tuple[Ints, Floats, tuple[str, ...]]
+Samples = tuple[Ints, Floats, tuple[str, ...], str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,8 @@ class Grid:
         observed_out: (n_ms,) bool, where held-out neurons were.
         trials: One row a trial; columns that end in ``_time`` hold int64 nanoseconds, ``NO_TIME``
             where there is none.
-        signals: Times in ms, (S,) int64, and samples (S, D) of each series, by name.
+        signals: Times in ms, (S,) int64, samples (S, D), names of channels and unit of each series,
+            by name.
         notes: What is unusual.
     """
 
@@ -68,7 +69,7 @@ class Grid:
         Gaps are filled by straight lines, an anti-aliasing filter of 501 taps is applied, and what
         was missing at the start of a bin is missing again.
         """
-        at, values, _ = self.signals[name]
+        at, values, *_ = self.signals[name]
         grid = np.full((self.n_ms, values.shape[1]), np.nan)
         grid[at] = values
         if bin_ms == 1 or name == "target_pos":  # steps, which a filter would blur
@@ -152,7 +153,7 @@ def _on_grid(signal: Signal, key: str, n_ms: int, name: str, notes: list[str]) -
     if not inside.all():
         n_out = int((~inside).sum())
         notes.append(f"{name}: {n_out} samples of {key} lie outside of the clock; left out.")
-    return at[inside], signal.values[inside], signal.names
+    return at[inside], signal.values[inside], signal.names, signal.unit
 
 
 def to_nanoseconds(seconds: NDArray[np.floating]) -> Ints:
@@ -195,12 +196,12 @@ def _joined(first: Grid, second: Grid) -> Grid:
         return np.concatenate([a, np.zeros(start - a.size, dtype=bool), b])
 
     signals = dict(first.signals)
-    for name, (at, values, names) in second.signals.items():
-        none = np.empty(0, dtype=np.int64), np.empty((0, values.shape[1])), names
-        old_at, old_values, _ = signals.get(name, none)
+    for name, (at, values, names, unit) in second.signals.items():
+        none = np.empty(0, dtype=np.int64), np.empty((0, values.shape[1])), names, unit
+        old_at, old_values, *_ = signals.get(name, none)
         if old_values.shape[1:] != values.shape[1:]:
             raise InputError(f"files to join have {name} of unlike numbers of channels")
-        signals[name] = np.r_[old_at, at + start], np.r_[old_values, values], names
+        signals[name] = np.r_[old_at, at + start], np.r_[old_values, values], names, unit
     trials = pd.concat([first.trials, _shifted(second.trials, start)], ignore_index=True)
     for grid in (first, second):
         for column in set(trials) - set(grid.trials):

@@ -73,8 +73,17 @@ def read_nlb(
         held_out=maker.grid.held_out,
         rates=None if true_rates is None else true_rates(start_ms, n_bins, bin_ms),
         name=dataset.name,
+        behavior_units=behavior_unit(maker),
+        event=dataset.align if dataset.jitter is None else f"{dataset.align}, jittered",
+        start_s=dataset.window_ms[0] / 1000,
     )
     return trials.with_note(*maker.notes)
+
+
+def behavior_unit(maker: TensorMaker) -> str:
+    """Return the unit of a dataset's behavior, ``""`` for columns of its trial table."""
+    behavior = maker.dataset.behavior
+    return maker.grid.signals[behavior][3] if isinstance(behavior, str) else ""
 
 
 def behavior_names(maker: TensorMaker) -> list[str]:

@@ -13,12 +13,16 @@ NEVER_CUT = {"column", "signal", "span (s)", "samples"}
 
 
 def print_contents(contents: Contents) -> None:
-    """Print what an NWB file holds."""
+    """Print what a file holds."""
     console = Console()
     console.print(_pairs(f"{contents.name}: units", contents.units))
     console.print(_pairs("trials", contents.trials))
-    console.print(_frame("columns of the trial table", contents.columns))
-    console.print(_frame("time series", contents.signals))
+    for title, frame in (
+        ("columns of the trial table", contents.columns),
+        ("behavior", contents.signals),
+    ):
+        if not frame.empty:
+            console.print(_frame(title, frame))
 
 
 def print_scores(scores: Sequence[dict[str, dict[str, float]]]) -> None:

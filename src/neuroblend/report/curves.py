@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from neuroblend.engine.arm import BASELINE
+from neuroblend.experiments.decoding.settings import DIRECT
 from neuroblend.report.style import COLORS, Picture, as_uri, legend_above, new_figure
 from neuroblend.report.view import View
 
@@ -26,9 +27,11 @@ def curves(view: View) -> Picture:
     """Plot training and validation loss of each arm of the first seed, a panel an arm."""
     split = view.splits[0]
     histories = {arm: view.history(arm, split) for arm in view.arms}
+    of_behavior = f" {DIRECT}, which is trained on behavior, has another loss and no panel."
+    left_out = of_behavior if histories.pop(DIRECT, None) is not None else ""
     histories = {arm: history for arm, history in histories.items() if len(history)}
     n_rows = -(-len(histories) // COLUMNS)
-    figure = new_figure(0.6 + 1.75 * n_rows)
+    figure = new_figure(0.6 + 1.9 * n_rows)
     legend_above(figure, [Line2D([], [], label=n, **stroke) for n, stroke in STROKES.items()])
     axes = figure.subplots(n_rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
     baseline = _validated(histories[BASELINE])
@@ -41,10 +44,11 @@ def curves(view: View) -> Picture:
     for i, ax in enumerate(axes.flat):
         if i >= len(histories):
             ax.set_axis_off()
-        elif i + COLUMNS >= len(histories):
+            continue
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.tick_params(labelbottom=True)
+        if i + COLUMNS >= len(histories):
             ax.set_xlabel("epoch")
-            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-            ax.tick_params(labelbottom=True)
     for row in axes:
         row[0].set_ylabel("loss (nats/bin)")
     axes[0, 0].set_ylim(_limits(list(histories.values())))
@@ -56,7 +60,7 @@ def curves(view: View) -> Picture:
         "dropout on, so it need not lie below the validation loss. The dot is the epoch whose "
         "weights were kept. Look for validation losses that have levelled off; where the dot is at "
         "the last epoch, more epochs might help, and where validation rises early, the model "
-        "overfits.",
+        f"overfits.{left_out}",
         as_uri(figure),
     )
 

@@ -242,6 +242,9 @@ def simulate_reaching(
         condition=condition,
         rates=rates,
         name="simulated-reaching",
+        behavior_units="mm/s",
+        event="go cue",
+        start_s=-GO_CUE_S,
     )
 
 

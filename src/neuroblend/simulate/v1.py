@@ -14,16 +14,16 @@ with blinks; classes of cells differ as the preset says:
 :mod:`neuroblend.simulate.v1_activity` has the numbers and where they come from.
 """
 
-import os
-import shutil
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 
+from neuroblend.data.calcium.bugeon import MARK
 from neuroblend.data.calcium.bugeon import SUBCLASSES as NAMES
 from neuroblend.errors import InputError, nearest
+from neuroblend.files import whole_folder
 from neuroblend.simulate.v1_activity import (
     EXCITATORY,
     FRAME_S,
@@ -106,21 +106,15 @@ def simulate_v1(
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already; choose another --out")
-    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
-    partial.mkdir(parents=True)
-    try:
+    with whole_folder(out) as partial:
         for mouse in range(size.n_mice):
             _write_mouse(partial / MICE[mouse], preset, size, np.random.default_rng([seed, mouse]))
+        (partial / MARK).write_text(f"neuroblend simulate v1, {preset}, seed {seed}\n")
         (partial / "genes.names.txt").write_text("".join(f"Gene{i + 1}\n" for i in range(N_GENES)))
         (partial / "ttypes.names.txt").write_text("".join(f"{name}\n" for name in ALL_TYPES))
         (partial / "states.names.txt").write_text(
             "Running\nStationary Desynchronized\nStationary Synchronized\n"
         )
-        if out.is_dir():
-            out.rmdir()
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return out
 
 

@@ -4,7 +4,8 @@
 ``<stimulus>/<run>/`` with activity and behavior, each signal on its own clock (figshare 19448531).
 A run whose activity does not match the table of cells is left out, with a note; a file that is
 read and missing is an error. Not read are counts of genes, probabilities of types, depth, plane,
-names of states and the position of the eye.
+names of states and the position of the eye. ``<root>/simulated.txt`` tells of which simulation
+sessions are that were never recorded.
 
 Shape legend: ``T`` frames, ``N`` neurons.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.calcium.session import ABSENT, CalciumSession, as_neuron_ids
+from neuroblend.data.calcium.session import ABSENT, SIMULATED, CalciumSession, as_neuron_ids
 from neuroblend.data.clocks import at_frames
 from neuroblend.errors import InputError, nearest
 
@@ -28,6 +29,7 @@ EXCITATORY, INHIBITORY, OTHER = "EC", "IN", "other"
 EI = {EXCITATORY: EXCITATORY} | dict.fromkeys((INHIBITORY, *SUBCLASSES), INHIBITORY)
 STATES = ("running", "desynchronized", "synchronized")
 BEHAVIOR = ("speed", "pupil", *STATES)
+MARK = "simulated.txt"
 MOST_STEP = 1.5  # from one frame to the next, in units of the usual one, before it is noted
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RUN = re.compile(r"\d{2}")
@@ -86,8 +88,10 @@ def read_bugeon(root: str | Path, stimuli: Iterable[str] | None = None) -> list[
     if not sessions:
         why = skipped[0] if skipped else "no <stimulus>/<run>/frame.neuralActivity.npy"
         raise InputError(f"{root}: no run that can be used ({why})")
-    kept = (f"{n} cells of type '{name}' are kept as '{OTHER}'" for name, n in unknown.items())
-    sessions[0] = replace(sessions[0], notes=(*skipped, *kept, *sessions[0].notes))
+    notes = [f"{SIMULATED} ({_lines(root / MARK)[0]})."] if (root / MARK).is_file() else []
+    notes += skipped
+    notes += [f"{n} cells of type '{name}' are kept as '{OTHER}'" for name, n in unknown.items()]
+    sessions[0] = replace(sessions[0], notes=(*notes, *sessions[0].notes))
     return sessions
 
 

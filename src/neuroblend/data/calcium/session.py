@@ -14,6 +14,7 @@ from neuroblend.errors import InputError, some
 from neuroblend.files import errors_of
 
 ABSENT = ""  # the label of a neuron that has none
+SIMULATED = "These data are simulated, not recorded"  # begins the note of sessions that are
 NAMELESS = " (no id)"  # ends the id that a neuron without one is given
 
 

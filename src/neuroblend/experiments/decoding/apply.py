@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ from neuroblend.experiments.decoding.settings import (
     SHUFFLED_TEACHER,
     WIENER,
 )
-from neuroblend.files import write_whole
+from neuroblend.files import new_h5, write_whole
 from neuroblend.task.batch import Batch
 from neuroblend.task.task import Task
 
@@ -60,11 +59,19 @@ class Prediction:
     arm: str
     seed: int
 
+    def __repr__(self) -> str:
+        n_trials, n_bins, _ = self.behavior.shape
+        rates = "no rates" if self.rates is None else f"rates of {self.rates.shape[2]} neurons"
+        return (
+            f"Prediction(by {self.arm}, seed {self.seed}: {n_trials} trials x {n_bins} bins of "
+            f"{self.bin_s * 1000:g} ms, {rates}, decoded: {', '.join(self.behavior_names)})"
+        )
+
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file; it appears whole or not at all."""
 
         def write(partial: Path) -> None:
-            with h5py.File(partial, "w") as file:
+            with new_h5(partial) as file:
                 file.attrs.update(arm=self.arm, seed=self.seed, bin_s=self.bin_s)
                 if self.rates is not None:
                     rates = file.create_dataset("rates", data=self.rates, compression="gzip")

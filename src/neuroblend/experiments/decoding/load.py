@@ -60,9 +60,11 @@ def _of_dataset(source: str | Path, name: str, bin_ms: int) -> Trials:
 
 
 def content_hash(trials: Trials) -> str:
-    """Return a SHA-256 over every field of the recording but its name and notes."""
+    """Return a SHA-256 over every field of the recording but its name, notes, units and event."""
     digest = hashlib.sha256()
     for entry in fields(trials):
+        if entry.name in ("behavior_units", "event", "start_s"):  # of which no score depends
+            continue
         value = getattr(trials, entry.name)
         if entry.name == "window_id" and value is None:  # as before there was this field
             continue

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroblend.errors import InputError, nearest
-from neuroblend.files import write_whole
+from neuroblend.files import new_h5, write_whole
 from neuroblend.nlb.arrays import Floats, Ints, Rng
 from neuroblend.nlb.simulate.bump import bump_session
 from neuroblend.nlb.simulate.interval import interval_session
@@ -95,7 +95,7 @@ def simulate_nlb(
     title = f"{dataset} {part} seed {seed}"
 
     def write(truth: Path) -> None:
-        with h5py.File(truth, "w") as file:
+        with new_h5(truth) as file:
             file["latents"] = session.latents
             file["loading"] = units.loading
             file["log_rate"] = units.log_rate

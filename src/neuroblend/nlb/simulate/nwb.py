@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from hdmf.common import DynamicTableRegion, VectorData, VectorIndex
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from pynwb.behavior import SpatialSeries
 from pynwb.epoch import TimeIntervals
 from pynwb.misc import Units as UnitsTable
 
+from neuroblend.files import new_h5
 from neuroblend.nlb.arrays import Bools, Floats, Ints
 from neuroblend.nlb.simulate.session import Session
 from neuroblend.nlb.simulate.tables import DESCRIPTIONS, NlbDataset, UnitIds
@@ -85,7 +85,7 @@ def write_nwb(
     if dataset.signals and session.signals:
         _add_behavior(file, dataset, session)
     # given a file and not a path, which pynwb would have end in .nwb
-    with h5py.File(path, "w") as hdf5, NWBHDF5IO(file=hdf5, mode="w") as io:
+    with new_h5(path) as hdf5, NWBHDF5IO(file=hdf5, mode="w") as io:
         io.write(file)
 
 

@@ -5,6 +5,7 @@ import shlex
 import numpy as np
 
 from neuroblend.report.facts import Step, count, rerun, selection, span
+from neuroblend.report.style import signed
 from neuroblend.report.view import View
 
 
@@ -21,7 +22,7 @@ def summary(view: View) -> str:
         f"({trials.n_bins * trials.bin_s:.3g} s), "
         f"{count(trials.n_neurons, 'neuron')} (median {np.median(trials.rate_hz):.2g} Hz) and "
         f"{count(len(trials.behavior_names), 'behavior channel')}: "
-        f"{', '.join(trials.behavior_names)}. "
+        f"{', '.join(trials.behavior_labels)}. "
         f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
         f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
         f"control, and one for each strategy ({', '.join(strategies)}). "
@@ -51,9 +52,12 @@ def data_rows(view: View) -> list[tuple[str, str]]:
     """Return where the data come from, what takes which part, and what was left out."""
     trials, data, splits = view.data, view.provenance["data"], view.splits
     held_out = span([int(split.held_out.sum()) for split in splits])
+    start, end = trials.span_s
+    window = [("aligned to", signed(f"{trials.event}, {start:g} to {end:g} s"))]
     return [
         ("source", str(data["source"])),
         ("hash", str(view.provenance["data_hash"])),
+        *(window if trials.event else []),
         ("neurons used", f"{trials.n_neurons} of {trials.n_source_neurons} in the source"),
         ("training trials", span([len(split.train) for split in splits])),
         ("validation trials", span([len(split.valid) for split in splits])),

@@ -22,12 +22,18 @@ KINDS = {
 
 
 def neurons(view: View) -> Picture | None:
-    """Plot per-neuron bits/spike, pooled over seeds; ``None`` where no spikes were held out."""
+    """Plot per-neuron bits/spike, pooled over seeds; ``None`` where no spikes were held out.
+
+    Where the baseline was selected, the first other candidate is shown against it.
+    """
     first = scored(view, BASELINE, shown_split(view))
     kind = next((kind for kind in KINDS if getattr(first, kind) is not None), None)
     if kind is None:
         return None
-    x, y = (_bits(view, arm, kind) for arm in (BASELINE, view.selected))
+    other = view.selected
+    if other == BASELINE:
+        other = next(arm for arm in view.results["candidates"] if arm != BASELINE)
+    x, y = (_bits(view, arm, kind) for arm in (BASELINE, other))
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     if x.size == 0:
@@ -35,9 +41,9 @@ def neurons(view: View) -> Picture | None:
     figure = new_figure(3.9)
     scatter, histogram = figure.subplots(1, 2)
     n_out = _scatter(scatter, x, y)
-    scatter.set(xlabel="baseline (bits/spike)", ylabel=f"{view.selected} (bits/spike)")
+    scatter.set(xlabel="baseline (bits/spike)", ylabel=f"{other} (bits/spike)")
     _histogram(histogram, y - x)
-    histogram.set_xlabel(f"{view.selected} minus baseline (bits/spike)")
+    histogram.set_xlabel(f"{other} minus baseline (bits/spike)")
     seeds = f"pooled over {view.config.seeds} seeds" if view.config.seeds > 1 else "one seed"
     outside = f" Triangles on the edge: outside of the range ({n_out})." if n_out else ""
     silent = int((~known).sum())
@@ -46,7 +52,7 @@ def neurons(view: View) -> Picture | None:
     return Picture(
         "Which neurons gain",
         f"Bits per spike of each neuron: {KINDS[kind]}, {seeds}. On the diagonal: no "
-        "difference; above it the student predicts that neuron better. It does for "
+        f"difference; above it {other} predicts that neuron better. It does for "
         f"{int((y > x).sum())} of {x.size}; the median difference is {median}. Below 0: worse than "
         "knowing the neuron's mean rate. Look for a shift of the whole cloud rather than a few "
         "neurons; the interval of the mean is in the table. Neurons with few spikes scatter "

@@ -11,10 +11,12 @@ from neuroblend.evaluation.score import condition_index
 from neuroblend.report.decoding.shown import (
     draw_lines,
     legend,
+    on_lines,
     roles,
     scored,
     shown_neurons,
     shown_split,
+    time_label,
 )
 from neuroblend.report.style import TRUTH, Picture, as_uri, new_figure, shortened
 from neuroblend.report.view import View
@@ -36,7 +38,7 @@ def psth(view: View) -> Picture | None:
     lines = {role: _predicted(view, arm, index) for role, arm in roles(view).items()}
     spikes = view.data.counts_of(np.arange(view.data.n_trials))[:, :, shown]
     lines[TRUTH] = psths(spikes, index, len(names), view.data.bin_s)
-    figure = new_figure(0.85 + 1.35 * len(rows))
+    figure = new_figure(0.85 + 1.5 * len(rows))
     legend(figure, view, "recorded, smoothed")
     axes = figure.subplots(len(rows), len(columns), sharex=True, sharey="row", squeeze=False)
     for r, i in enumerate(rows):
@@ -48,17 +50,17 @@ def psth(view: View) -> Picture | None:
     for c, condition in enumerate(columns):
         n = int((index == condition).sum())
         axes[0, c].set_title(shortened(f"{names[condition]} ({n} trials)", 26), fontsize=8.5)
-        axes[-1, c].set_xlabel("time in trial (s)")
+    figure.supxlabel(time_label(view), x=0.07, ha="left", fontsize=9.5)
     held_out = " held-out" if shown_split(view).held_out.any() else ""
     n_shown = f"{len(columns)} of {len(names)}" if len(columns) < len(names) else f"{len(names)}"
     return Picture(
         "PSTHs",
-        f"Mean rate of {len(rows)}{held_out} neurons in {n_shown} conditions. Dark: recorded "
-        "spikes of all trials of the condition, smoothed by a Gaussian of "
+        f"Mean rate of {len(rows)}{held_out} neurons in {n_shown} conditions. Thin, "
+        "without colour: recorded spikes of all trials of the condition, smoothed by a Gaussian of "
         f"{PSTH_SMOOTHING_S * 1000:g} ms s.d. Coloured: mean of a model's single-trial rates over "
         f"test trials of seed {shown_split(view).seed}. Look for lines that differ between "
-        "conditions as the dark ones do. With few trials in a condition, the dark line itself is "
-        "noisy.",
+        "conditions as the thin ones do. With few trials in a condition, the thin line itself is "
+        f"noisy.{on_lines(view)}",
         as_uri(figure),
     )
 

@@ -5,17 +5,18 @@ Shape legend: ``B`` test trials, ``T`` bins, ``N`` neurons.
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from neuroblend.report.decoding.shown import (
-    bin_times,
     draw_lines,
+    draw_time,
     legend,
-    on_shading,
+    on_lines,
     roles,
-    shade_forward,
     shown_neurons,
     shown_rates,
     shown_split,
+    time_label,
 )
 from neuroblend.report.style import COLORS, SELECTED, TRUTH, Picture, as_uri, new_figure
 from neuroblend.report.view import View
@@ -28,7 +29,7 @@ def raster(view: View) -> Picture:
     split, trials = shown_split(view), view.data
     which = _median_trial(view)
     neurons = shown_neurons(view)[:N_NEURONS]
-    figure = new_figure(4.6)
+    figure = new_figure(5.0)
     legend(figure, view, "true rate" if trials.rates is not None else None)
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.9)))
     _raster(left.subplots(), view, which)
@@ -40,7 +41,7 @@ def raster(view: View) -> Picture:
         else:
             ax.set_axis_off()
     for ax in panels[-1]:
-        ax.set_xlabel("time in trial (s)")
+        ax.set_xlabel(time_label(view))
     right.supylabel("firing rate (Hz)", fontsize=9.5)
     kind, order = "neurons", "sorted by rate"
     if split.held_out.any():
@@ -49,10 +50,10 @@ def raster(view: View) -> Picture:
     return Picture(
         "One test trial",
         f"Test trial {trials.trial_id[split.test[which]]} (the one with the median number of "
-        f"spikes). Left: spikes of all {trials.n_neurons} neurons, {order}; darker is more spikes "
-        f"in a bin. Right: {len(neurons)} {kind}, picked by rate and not by fit: spikes as "
+        f"spikes). Left: spikes of all {trials.n_neurons} neurons, {order}; stronger is more "
+        f"spikes in a bin. Right: {len(neurons)} {kind}, picked by rate and not by fit: spikes as "
         "ticks (taller: more in one bin) and each model's firing rate. Look for rates that rise "
-        f"where the ticks are, rather than flat lines.{on_shading(view)}",
+        f"where the ticks are, rather than flat lines.{on_lines(view)}",
         as_uri(figure),
     )
 
@@ -75,13 +76,14 @@ def _raster(ax: Axes, view: View, which: int) -> None:
         aspect="auto",
         interpolation="nearest",
         origin="lower",
-        extent=(0, trials.n_bins * trials.bin_s, 0, trials.n_neurons),
+        extent=(*trials.span_s, 0, trials.n_neurons),
     )
-    shade_forward(ax, view)
+    draw_time(ax, view)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if held_out.any():
         ax.axhline(int((~held_out).sum()), color=COLORS[SELECTED], linewidth=1.2)
     above = " (held out: above the line)" if held_out.any() else ""
-    ax.set(xlabel="time in trial (s)", ylabel=f"neuron{above}")
+    ax.set(xlabel=time_label(view), ylabel=f"neuron{above}")
 
 
 def _rates(ax: Axes, view: View, which: int, i: int) -> None:
@@ -95,7 +97,7 @@ def _rates(ax: Axes, view: View, which: int, i: int) -> None:
     counts = trials.spikes[trial, :, neuron]
     at = np.flatnonzero(counts)
     tall = 0.08 * top * np.minimum(counts[at], 3)
-    ticks = bin_times(view)[at]
+    ticks = trials.times[at]
     ax.vlines(ticks, -0.28 * top, -0.28 * top + tall, color=COLORS[TRUTH], linewidth=1.0)
     ax.set_ylim(-0.32 * top, top)
     ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])

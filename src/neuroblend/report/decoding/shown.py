@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 from neuroblend.data.split import Split
 from neuroblend.engine.arm import BASELINE, TEACHER
 from neuroblend.evaluation.scored import Scored
-from neuroblend.report.style import DRAW_ORDER, LINES, SELECTED, TRUTH, legend_above
+from neuroblend.report.style import (
+    DRAW_ORDER,
+    LINES,
+    SELECTED,
+    TRUTH,
+    legend_above,
+    shortened,
+)
 from neuroblend.report.view import View
 
 
 def roles(view: View) -> dict[str, str]:
-    """Return the arms that single-trial figures show: role to name."""
-    return {TEACHER: TEACHER, BASELINE: BASELINE, SELECTED: view.selected}
+    """Return the arms that single-trial figures show, each once: role to name."""
+    shown = {BASELINE: BASELINE, SELECTED: view.selected, TEACHER: TEACHER}
+    return {role: arm for role, arm in shown.items() if role == view.role(arm)}
 
 
 def shown_split(view: View) -> Split:
@@ -46,34 +54,40 @@ def scored(view: View, arm: str, split: Split) -> Scored:
 
 
 def legend(figure: Figure, view: View, truth: str | None) -> None:
-    """Put a legend of the arms above all panels; ``truth`` is what the dark line shows, if any."""
+    """Put a legend of the arms above all panels; ``truth`` is what the thin line shows, if any."""
     names = {} if truth is None else {TRUTH: truth}
-    names |= {role: view.compared[roles(view)[role]] for role in (BASELINE, SELECTED, TEACHER)}
+    names |= {role: view.compared[arm] for role, arm in roles(view).items()}
     legend_above(figure, [Line2D([], [], label=n, **LINES[role]) for role, n in names.items()])
 
 
-def bin_times(view: View) -> NDArray[np.float64]:
-    """Return (T,) seconds from the start of a trial to the middle of each bin."""
-    return (np.arange(view.data.n_bins) + 0.5) * view.data.bin_s
+def time_label(view: View) -> str:
+    """Return what the axis of time is called: from the event that trials are aligned to, if any."""
+    event = view.data.event
+    return f"time from {shortened(event)} (s)" if event else "time in trial (s)"
 
 
 def draw_lines(ax: Axes, view: View, lines: dict[str, NDArray[np.floating]]) -> None:
     """Draw (T,) values of each role over the time of a trial."""
     for role, values in lines.items():
-        ax.plot(bin_times(view), values, zorder=DRAW_ORDER[role], **LINES[role])
-    shade_forward(ax, view)
-    ax.set_xlim(0, view.data.n_bins * view.data.bin_s)
+        ax.plot(view.data.times, values, zorder=DRAW_ORDER[role], **LINES[role])
+    draw_time(ax, view)
 
 
-def shade_forward(ax: Axes, view: View) -> None:
-    """Shade the last bins of a trial, which no model sees."""
-    n_bins, bin_s = view.data.n_bins, view.data.bin_s
+def draw_time(ax: Axes, view: View) -> None:
+    """Set the axis of time, mark the event, and shade the last bins, which no model sees."""
+    start, end = view.data.span_s
     if n_forward := view.config.data.forward_bins:
-        start = (n_bins - n_forward) * bin_s
-        ax.axvspan(start, n_bins * bin_s, color="#000000", alpha=0.06, linewidth=0)
+        begin = end - n_forward * view.data.bin_s
+        ax.axvspan(begin, end, color="#000000", alpha=0.06, linewidth=0)
+    if view.data.event and start < 0 < end:
+        ax.axvline(0, color="#999999", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
+    ax.set_xlim(start, end)
+    ax.tick_params(labelbottom=True)  # of panels that share it too
 
 
-def on_shading(view: View) -> str:
-    """Return a sentence on the shaded bins, where there are any."""
-    shaded = " Shaded: the last bins, which no model saw."
-    return shaded if view.config.data.forward_bins else ""
+def on_lines(view: View) -> str:
+    """Return sentences on the dotted line and on the shaded bins, where there are any."""
+    start, end = view.data.span_s
+    dotted = f" Dotted: {view.data.event}." if view.data.event and start < 0 < end else ""
+    shaded = " Shaded: the last bins, which no model saw." if view.config.data.forward_bins else ""
+    return dotted + shaded

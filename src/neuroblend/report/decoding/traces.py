@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from neuroblend.report.decoding.shown import (
     draw_lines,
     legend,
-    on_shading,
+    on_lines,
     roles,
     scored,
     shown_split,
+    time_label,
 )
 from neuroblend.report.style import TRUTH, Picture, as_uri, new_figure, shortened
 from neuroblend.report.view import View
@@ -26,31 +27,32 @@ def traces(view: View) -> Picture:
     trials, split = view.data, shown_split(view)
     which = _trials(view)
     channels = trials.behavior_names[:MOST_CHANNELS]
-    figure = new_figure(0.75 + 1.35 * len(channels))
+    figure = new_figure(0.75 + 1.5 * len(channels))
     legend(figure, view, "true behavior")
     axes = figure.subplots(len(channels), len(which), sharex=True, sharey="row", squeeze=False)
     for row, channel in enumerate(channels):
         for column, b in enumerate(which):
             _panel(axes[row, column], view, b, row)
-        axes[row, 0].set_ylabel(_two_lines(channel), fontsize=8.5)
+        unit = f"\n({u})" if (u := "".join(trials.behavior_units[row : row + 1])) else ""
+        axes[row, 0].set_ylabel(_two_lines(channel) + unit, fontsize=8.5)
     for column, b in enumerate(which):
         trial = split.test[b]
         condition = "" if trials.condition is None else f", condition {trials.condition[trial]}"
         axes[0, column].set_title(shortened(f"trial {trials.trial_id[trial]}{condition}", 36))
-        axes[-1, column].set_xlabel("time in trial (s)")
+    figure.supxlabel(time_label(view), x=0.07, ha="left", fontsize=9.5)
     figure.align_ylabels(axes[:, 0])
     left_out = len(trials.behavior_names) - len(channels)
     more = f" {left_out} further channels are in the table above alone." if left_out > 0 else ""
     over_conditions = "" if trials.condition is None else " over the conditions"
     has_gaps = np.isnan(trials.behavior[split.test[which]]).any()
-    gaps = " Gaps in the dark line: samples that are missing." if has_gaps else ""
+    gaps = " Gaps in the thin line: samples that are missing." if has_gaps else ""
     return Picture(
         "Behavior decoded from rates",
         f"Test trials of seed {split.seed} at even steps{over_conditions}, not chosen by "
         "score; each channel in the units of the recording. The decoder is a ridge regression from "
         "a model's rates, fitted on training trials. Look for the selected student following the "
-        "dark line where the baseline does not; the teacher was given this behavior, so that it "
-        f"follows proves only that the decoder works.{gaps}{on_shading(view)}{more}",
+        "thin line of the truth where the baseline does not; the teacher was given this behavior, "
+        f"so that it follows proves only that the decoder works.{gaps}{on_lines(view)}{more}",
         as_uri(figure),
     )
 

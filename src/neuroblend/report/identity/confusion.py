@@ -21,11 +21,11 @@ MOST_NUMBERS = 12  # classes up to which numbers are written in the squares
 
 
 def confusion_matrices(view: View, kind: str) -> Picture:
-    """Plot confusion matrices of the baseline and the selected student, side by side."""
+    """Plot confusion matrices of the baseline and the selected student, where that is another."""
     names = list(classes(view, kind))
-    arms = [BASELINE, view.selected]
+    arms = list(dict.fromkeys([BASELINE, view.selected]))
     figure = new_figure(float(np.clip(1.3 + 0.56 * len(names), 2.6, 9)))
-    axes = figure.subplots(1, 2, sharey=True)
+    axes = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
     for ax, arm in zip(axes, arms, strict=True):
         image = _panel(ax, mean_counts(view, arm, kind), names)
         ax.set_title(view.compared[arm], color=COLORS[view.role(arm)])
@@ -44,8 +44,8 @@ def confusion_matrices(view: View, kind: str) -> Picture:
         f"What cells are taken for ({kind})",
         f"Tested cells of each class (a row; how many a seed, in brackets) by what classifiers "
         f"call them (a column): fraction of the row and, in brackets, number of cells ({seeds}). "
-        "A perfect classifier has 1 on the diagonal. Look for a darker diagonal in the student and "
-        "for a column that is dark all the way: the class that cells are called when in doubt.",
+        "A perfect classifier has 1 on the diagonal. Look for a stronger diagonal in the student "
+        "and for a column that is strong all the way: what cells are called when in doubt.",
         as_uri(figure),
     )
 

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from neuroblend.data.calcium.session import SIMULATED
+from neuroblend.report.caveat import Caveat
 from neuroblend.report.facts import Step, count, rerun, selection, span
 from neuroblend.report.identity.shown import animals, classified
 from neuroblend.report.scores import PlainTable
@@ -42,6 +44,13 @@ def _tested(view: View) -> str:
         f"{', each with its own tested cells and initial weights' if view.config.seeds > 1 else ''}"
         "."
     )
+
+
+def simulated_note(view: View) -> list[Caveat]:
+    """Return what to keep in mind of sessions that were never recorded."""
+    text = " The result shows how the methods fare where the truth is known, not what cells do."
+    notes = [note for note in view.data.notes if note.startswith(SIMULATED)]
+    return [Caveat("simulated", note + text) for note in notes[:1]]
 
 
 def data_rows(view: View) -> list[tuple[str, str]]:

@@ -49,6 +49,7 @@ def page() -> Face:
         blocks=_blocks,
         meaning=ARMS.get,
         terms=TERMS,
+        simulated_note=facts.simulated_note,
         summary=facts.summary,
         overview=_overview,
         details=_details,
