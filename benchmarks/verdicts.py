@@ -55,8 +55,8 @@ def rat(path: Path) -> nb.Trials:
 def recordings(data: Path | None) -> Iterator[tuple[str, Load, dict[str, Any]]]:
     """Yield a name, how to load, and settings of each recording."""
     for seed in range(101, 106):
-        yield f"simulated-{seed}", partial(nb.simulate_reaching, seed=seed), {"seeds": 1}
-    yield "mc_maze_small", maze, {"seeds": 1}
+        yield f"simulated-{seed}", partial(nb.simulate_reaching, seed=seed), {"seeds": 3}
+    yield "mc_maze_small", maze, {"seeds": 3}
     if data is None:
         return
     for name, units in (

@@ -281,6 +281,55 @@ def test_alpha_weighs_the_task_against_guidance_and_other_terms_stand_beside(mod
     assert plain["loss"] == plain["task"]
 
 
+class Louder:
+    """A term that is another one times a number."""
+
+    wants_teacher = True
+
+    def __init__(self, term, times: float) -> None:
+        self.term, self.times, self.layers = term, times, term.layers
+
+    def __call__(self, pair: Pair) -> torch.Tensor:
+        return self.times * self.term(pair)
+
+
+def test_balanced_guidance_weighs_the_same_whatever_its_unit(models) -> None:
+    """At the layer, gradients of task and guidance are as alpha to 1 - alpha."""
+    student, teacher, task = models
+    student.eval()
+    batch, gradients = task.batch("train"), []
+    for times, counts in ((1.0, 1.0), (1000.0, 1.0), (1.0, 0.1)):
+        term = Louder(make_term("hard"), times)
+        objective = Objective({"hard": term}, teacher, 0.7, counts_per_entry=counts, balance=LAYER)
+        for _ in range(3):  # a moving average of the same is the same
+            student.zero_grad()
+            loss = objective(student, batch)["loss"] * counts
+            loss.backward()
+        gradients.append([weight.grad.clone() for weight in student.parameters()])
+        pair = objective._pair(student, batch)
+        features = pair.student.features[LAYER]
+        own = poisson_nll(pair.student.log_rates, batch.target, batch.scored) / counts
+        sizes = [
+            torch.autograd.grad(part, features, retain_graph=True)[0].norm()
+            for part in (0.7 * own, 0.3 * objective.ratio * term(pair))
+        ]
+        assert (sizes[0] / sizes[1]).item() == pytest.approx(0.7 / 0.3, rel=1e-3)
+    for other in gradients[1:]:
+        for one, another in zip(gradients[0], other, strict=True):
+            torch.testing.assert_close(one, another, rtol=1e-3, atol=1e-6)
+
+
+def test_balance_needs_a_teacher_that_is_followed_and_a_layer_that_is_there(models) -> None:
+    student, teacher, task = models
+    batch = task.batch("train")
+    plain, balanced = (Objective(balance=layer)(student.eval(), batch) for layer in (None, LAYER))
+    assert plain["loss"] == balanced["loss"]
+    refuses(
+        "no layer 'nrom'",
+        Objective("hard", teacher, balance="nrom").prepare, student, batch,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("rate", [0.02, 0.5])
 def test_alpha_means_the_same_at_any_rate_or_bin_width(rate) -> None:
     """The pull of the task on log rates, against that of guidance, depends on neither."""

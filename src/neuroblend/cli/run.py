@@ -79,7 +79,7 @@ def run(
     epochs: Annotated[
         Whole, option("Most epochs of a fit.", "900 steps, in 60 to 300 epochs")
     ] = None,
-    alpha: Annotated[Number, option("Weight of spikes against the teacher.", "0.2")] = None,
+    alpha: Annotated[Number, option("Weight of spikes against the teacher.", "0.75")] = None,
     accelerator: Accelerator = None,
     precision: Annotated[Text, option("32-true, bf16-mixed, ...", "32-true")] = None,
     devices: Annotated[Whole, option("Devices that train one model together.", "1")] = None,

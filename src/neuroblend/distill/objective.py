@@ -5,6 +5,7 @@ Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -15,10 +16,12 @@ from torch import Tensor, nn
 from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
 from neuroblend.distill.reduce import mean_over
 from neuroblend.distill.terms import Terms, as_terms
+from neuroblend.distributed import summed_over_processes
 from neuroblend.errors import InputError, blamed_on, nearest
 from neuroblend.privilege.roles import Teacher
 from neuroblend.task.batch import Batch
 
+SMOOTHING = 0.95  # of the balance from one step to the next
 OWN_WEIGHT = 0.1  # of a term that wants no teacher, against task and guidance of weight one
 
 
@@ -104,7 +107,11 @@ class Objective(nn.Module):
     its own (:class:`HasOwnLosses`) added, and guidance the mean of the
     distillation terms. Divided by the mean counts of an entry, the task is in nats/spike: in nats
     per entry it shrinks with rates and bin width, and alpha would mean something else on every
-    recording. Without distillation terms, alpha takes no part. A plain callable:
+    recording. With ``balance``, guidance is multiplied by the ratio of the task's to its own
+    gradient at a layer of the student, a moving average over steps (after GradNorm, Chen et al.
+    2018, which learns it): what there is to learn of a task differs tenfold between recordings,
+    and what a teacher's terms are worth does not follow it.
+    Without distillation terms, alpha takes no part. A plain callable:
     ``objective(model, batch) -> {"loss": ..., "task": ..., name: ...}``.
 
     Args:
@@ -123,6 +130,8 @@ class Objective(nn.Module):
             activity that is no count.
         layer: Layer of student and teacher that terms given by name look at, where they look at
             one.
+        balance: Layer of the student at which gradients are compared; ``None`` for weights by
+            ``alpha`` alone.
 
     Attributes:
         progress: Share of training that is done, 0 to 1, which a training loop may set; networks
@@ -142,9 +151,13 @@ class Objective(nn.Module):
         cache: bool = False,
         task_loss: TaskLoss = poisson_nll,
         layer: str | None = None,
+        balance: str | None = None,
     ) -> None:
         super().__init__()
         self.task_loss = task_loss
+        self.balance = balance
+        self.ratio: Tensor
+        self.register_buffer("ratio", torch.tensor(math.nan))  # no step yet
         self.progress = 1.0
         self.terms = as_terms(terms, layer)
         if not 0 <= alpha <= 1:
@@ -213,10 +226,29 @@ class Objective(nn.Module):
         parts |= own | {name: _value(name, term, pair) for name, term in self.terms.items()}
         if self.guided:
             guidance = torch.stack([parts[name] for name in self.guided]).mean()
+            if self.balance is not None:
+                guidance = guidance * self._balanced(loss, guidance, pair.student)
             loss = self.alpha * loss + (1 - self.alpha) * guidance
         for name, weight in self.weights.items():
             loss = loss + weight * parts[name]
         return {"loss": loss, **parts}
+
+    def _balanced(self, task: Tensor, guidance: Tensor, student: Output) -> Tensor:
+        """Return the ratio of the task's gradient to that of guidance, smoothed over steps."""
+        features = student.features[self.balance or ""]
+        if features.requires_grad:
+            found = (
+                torch.autograd.grad(loss, features, retain_graph=True, allow_unused=True)[0]
+                for loss in (task, guidance)
+            )
+            # trials of a batch may lie on several processes, and their squares add up
+            squares = [torch.zeros(()) if g is None else g.float().square().sum() for g in found]
+            own, other = summed_over_processes(torch.stack([s.to(task.device) for s in squares]))
+            if own > 0 and other > 0:
+                ratio = (own / other).sqrt()
+                kept = SMOOTHING * self.ratio + (1 - SMOOTHING) * ratio
+                self.ratio.copy_(torch.where(self.ratio.isnan(), ratio, kept))
+        return self.ratio.nan_to_num(1.0)
 
     def _pair(self, model: nn.Module, batch: Batch) -> Pair:
         guide = self._guide(batch)  # first: what it needs is free again before the student's graph
@@ -236,6 +268,8 @@ class Objective(nn.Module):
     def _layers(self, side: int) -> list[str]:
         """Return the layers that terms want of the student (0) or the teacher (1)."""
         pairs = [pair for term in self.terms.values() for pair in term.layers]
+        if self.balance is not None and self.guided:
+            pairs.append((self.balance, None))
         return [name for name in (pair[side] for pair in pairs) if name is not None]
 
     def _apply(self, fn: Any, recurse: bool = True) -> Objective:

@@ -219,7 +219,16 @@ class Decoding(Experiment):
         own = {MULTITASK: distill.multitask_weight} | dict.fromkeys(ONE_NETWORK, 1.0)
         weights = {name: weight for name, weight in own.items() if name in terms}
         counts = 1.0 if distill.normalisation == "released" else task.spec.mean_count
-        return Objective(terms, teacher, distill.alpha, weights, counts, distill.cache_teacher)
+        is_balanced = distill.weighting == "balanced" and distill.normalisation == "element"
+        return Objective(
+            terms,
+            teacher,
+            distill.alpha,
+            weights,
+            counts,
+            distill.cache_teacher,
+            balance=layer if is_balanced else None,
+        )
 
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
         task: Task = scene.task

@@ -48,16 +48,20 @@ class DistillConfig(GuidanceConfig):
     Attributes:
         strategies: As in :class:`~neuroblend.config.GuidanceConfig`.
         alpha: Weight of the task, in nats/spike, against distillation. The released code has 0.5
-            with a task in nats/entry, which at a mean of 0.1 counts/bin is 0.09 here.
+            with a task in nats/entry and fixed weights, which at a mean of 0.1 counts/bin is 0.09.
+        weighting: ``balanced``: distillation is first scaled to the task's gradient at the
+            distilled layer, so that alpha means the same on every recording; or ``fixed``.
         multitask_weight: Weight of the behavior read-out beside task and distillation, whose
             weights sum to one.
         normalisation: ``element``, or ``released`` for the published code's forms, the task in
-            nats/entry among them.
+            nats/entry and fixed weights among them.
         cache_teacher: Whether a teacher looks at each training trial once, unmasked, rather than at
             each step with the student's mask.
     """
 
     strategies: Names = DEFAULT_STRATEGIES
+    alpha: float = Field(0.75, ge=0, le=1)
+    weighting: Literal["balanced", "fixed"] = "balanced"
     normalisation: Literal["element", "released"] = "element"
     cache_teacher: bool = False
 
