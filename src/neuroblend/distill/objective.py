@@ -109,7 +109,7 @@ class Objective(nn.Module):
     per entry it shrinks with rates and bin width, and alpha would mean something else on every
     recording. With ``balance``, guidance is multiplied by the ratio of the task's to its own
     gradient at a layer of the student, a moving average over steps (after GradNorm, Chen et al.
-    2018, which learns it): what there is to learn of a task differs tenfold between recordings,
+    2018, which learns it): what there is to learn of a task differs between recordings,
     and what a teacher's terms are worth does not follow it.
     Without distillation terms, alpha takes no part. A plain callable:
     ``objective(model, batch) -> {"loss": ..., "task": ..., name: ...}``.
