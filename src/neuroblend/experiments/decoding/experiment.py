@@ -216,8 +216,7 @@ class Decoding(Experiment):
         distill = self.config.distill
         layer = feature_layer(self.config.model, model.net)
         terms = build_terms("+".join(arm.terms), layer, distill.normalisation)
-        own = {MULTITASK: distill.multitask_weight} | dict.fromkeys(ONE_NETWORK, 1.0)
-        weights = {name: weight for name, weight in own.items() if name in terms}
+        weights = {MULTITASK: distill.multitask_weight} if MULTITASK in terms else None
         counts = 1.0 if distill.normalisation == "released" else task.spec.mean_count
         is_balanced = distill.weighting == "balanced" and distill.normalisation == "element"
         return Objective(
