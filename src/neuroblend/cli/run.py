@@ -185,7 +185,7 @@ def identity(
     seed: Seed = None,
     epochs: Annotated[int | None, typer.Option(help="Most epochs.  [default: 40]")] = None,
     window: Annotated[
-        int | None, typer.Option(help="Frames seen at a time.  [default: 200]")
+        int | None, typer.Option(help="Frames seen at a time.  [default: 200, or an eighth]")
     ] = None,
     accelerator: Accelerator = None,
     config: Config = None,

@@ -34,7 +34,7 @@ from neuroblend.experiments.identity.notes import notes_on_behavior, notes_on_se
 from neuroblend.experiments.identity.references import CELL_REFERENCES
 from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.identity.split import NeuronSplit, split_animals, split_neurons
-from neuroblend.experiments.identity.task import CellTask
+from neuroblend.experiments.identity.task import CellTask, usual_window
 from neuroblend.files import read_json, write_json, write_whole
 from neuroblend.models.neuprint import DYNAMICS, RADIUS, NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
@@ -127,6 +127,7 @@ class Identity(Experiment):
                 for session in sessions
             },
             "behavior": list(sessions[0].behavior_names),
+            "window": self.config.data.window or usual_window(sessions),
             "notes": list(data.notes),
         }
 

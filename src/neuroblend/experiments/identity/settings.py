@@ -33,7 +33,7 @@ class CellsConfig(Settings):
         animals: Whether one animal after the other is tested, rather than a fraction of all cells.
         folds: Test folds of a classifier.
         repeats: How often folds are drawn.
-        window: Frames that a network sees at a time.
+        window: Frames that a network sees at a time; from the shortest session where ``None``.
     """
 
     source: str = ""
@@ -44,7 +44,7 @@ class CellsConfig(Settings):
     animals: bool = False
     folds: int = Field(5, ge=2)
     repeats: int = Field(2, ge=1)
-    window: int = Field(200, ge=10)
+    window: int | None = Field(None, ge=10)
 
 
 class NetworkConfig(Settings):

@@ -55,6 +55,7 @@ def data_rows(view: View) -> list[tuple[str, str]]:
         ("hash", str(view.provenance["data_hash"])),
         ("sessions", str(len(data["sessions"]))),
         ("animals", ", ".join(owners)),
+        ("frames of a window", str(data.get("window", view.config.data.window))),
         ("cells", str(len(cells.names))),
         ("cells tested", f"{n_tested} {at_a_time}"),
     ]
