@@ -37,6 +37,7 @@ CELL_REFERENCES = {
     ),
     "activity_profile": Reference(
         "no network: principal components of each cell's power spectrum, distribution of activity, "
-        "and fraction of variance that the population's leading components explain"
+        "fraction of variance that the population's leading components explain, and correlations "
+        "with other cells"
     ),
 }
