@@ -27,11 +27,19 @@ from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.experiments.identity.cells import Cells, cells_of, chosen_sessions, content_hash
 from neuroblend.experiments.identity.classify import Classified
-from neuroblend.experiments.identity.describe import LAYER, ablated, classified, measured, state_r2
+from neuroblend.experiments.identity.describe import (
+    LAYER,
+    ablated,
+    classified,
+    descriptions,
+    measured,
+    profiles,
+    state_r2,
+)
 from neuroblend.experiments.identity.embed import fresh_embeddings
-from neuroblend.experiments.identity.metrics import majority_rate, scores
+from neuroblend.experiments.identity.metrics import majority_rate
 from neuroblend.experiments.identity.notes import notes_on_behavior, notes_on_sessions
-from neuroblend.experiments.identity.references import CELL_REFERENCES
+from neuroblend.experiments.identity.references import CELL_REFERENCES, CONTRASTIVE
 from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.identity.split import NeuronSplit, split_animals, split_neurons
 from neuroblend.experiments.identity.task import CellTask, usual_window
@@ -64,6 +72,11 @@ METRICS = {
     ),
     "balanced_accuracy": fraction(
         "balanced accuracy", "fraction of a class's tested cells that are found; mean over classes"
+    ),
+    "embedding_f1": fraction(
+        "macro-F1, embeddings",
+        "macro-F1 of classifiers that take embeddings alone, without the profile of activity",
+        headline=False,
     ),
     "recall": fraction(
         "recall",
@@ -206,14 +219,19 @@ class Identity(Experiment):
         stored: dict[str, Any] = {}
         if model is None:
             vectors = measured(scene, self.sessions())
+            is_embedding = scene.fit.arm.name == CONTRASTIVE
         else:
             stored["state_r2"] = state_r2(model, task)
             model.to(own_device(as_device(config.training.accelerator)))
             mask, given = mask_for(config.training, model.net), config.embedding
             vectors = fresh_embeddings(model, task, scene.seed, given.epochs, given.lr, mask=mask)
+            is_embedding = True
         stored["ablation"] = ablated(vectors, scene, config)
         write_whole(scene.out / "vectors.h5", lambda file: _save_vectors(file, vectors))
-        return stored | classified(vectors, scene, config)
+        described = {"": vectors}
+        if is_embedding:
+            described = descriptions(vectors, profiles(task, self.sessions()))
+        return stored | classified(described, scene, config)
 
     def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
         cells: Cells = folder.data()
@@ -274,19 +292,15 @@ def _samples(
 ) -> dict[str, Sample]:
     """Return the scores of one seed of an arm for one kind of label."""
     rows, _ = cells.labelled(kind)
-    parts = [Classified.load(folder.of(fit) / f"{kind}.h5") for fit in fits]
-    truth = np.concatenate([part.truth for part in parts])
-    probability = np.concatenate([part.probability for part in parts], axis=1)
-    cell = rows[np.concatenate([part.index for part in parts])]
-    classes = parts[0].classes
+    told = Classified.joined([Classified.load(folder.of(fit) / f"{kind}.h5") for fit in fits])
     rng = np.random.default_rng([seed, 51])
-    shuffled = [scores(rng.permutation(truth), probability, classes) for _ in range(N_SHUFFLES)]
-    drawn = scores(truth, probability, classes, draws.trials[:, cell])
+    shuffled = [told.scores(truth=rng.permutation(told.truth)) for _ in range(N_SHUFFLES)]
+    drawn = told.scores(draws.trials[:, rows[told.index]])
     return {
         name: Sample(
             float(value[0]), drawn[name], float(np.mean([each[name][0] for each in shuffled]))
         )
-        for name, value in scores(truth, probability, classes).items()
+        for name, value in told.scores().items()
     }
 
 
