@@ -149,11 +149,13 @@ def test_results_have_every_arm_metric_and_contrast(finished) -> None:
     assert results["dataset"] == "v1"
     assert results["seeds"] == [0, 1]
     assert list(results["arms"]) == ARMS
-    assert results["selected"] in STRATEGIES
+    assert results["selected"] in {*STRATEGIES, "multitask", "baseline", "hand_features"}
+    assert results["candidates"] == ["multitask", *STRATEGIES, "hand_features"]
     wanted = metrics_of(SUBCLASSES) | metrics_of(["EC", "IN"], "ei/")
     assert set(results["contrasts"]) == {
         *(f"{arm} - baseline" for arm in ARMS if arm != "baseline"),
         *(f"{arm} - multitask" for arm in STRATEGIES),
+        *(f"{arm} - hand_features" for arm in ("multitask", *STRATEGIES)),
         *(f"{arm} - chance" for arm in ARMS),
     }
     for name, scored in (results["arms"] | results["contrasts"]).items():

@@ -197,6 +197,28 @@ def test_a_strategy_is_selected_by_validation_alone(tmp_path, best) -> None:
     assert results["selected"] == best
 
 
+@pytest.mark.parametrize(
+    ("profile", "selected"), [(0.4, "soft"), (0.55, "activity_profile"), (0.7, "activity_profile")]
+)
+def test_what_learned_from_behavior_must_be_better_than_what_did_not(profile, selected) -> None:
+    scores = {"baseline": 0.5, "hard": 0.56, "soft": 0.58, "activity_profile": profile}
+    valid = {arm: {"kind": score, "kind/error": 0.05} for arm, score in scores.items()}
+    experiment = Made(parse_settings(IdentityConfig, {}))
+    assert experiment.select(valid, ["hard", "soft", "activity_profile"]) == selected
+    without = {arm: {"kind": score, "kind/error": 0.1} for arm, score in scores.items()}
+    assert experiment.select(without, ["hard", "soft"]) == "baseline"
+
+
+def test_references_without_behavior_are_candidates() -> None:
+    arms = {arm.name: arm for arm in Made(parse_settings(IdentityConfig, {})).arms()}
+    assert not arms["stock"].candidate
+    plain = ("moments", "contrastive", "hand_features", "activity_profile")
+    assert all(arms[name].candidate and arms[name].is_reference for name in plain)
+    assert arms["feature"].compared_with == ("baseline", "multitask", *plain)
+    assert arms["moments"].compared_with == ("baseline", *plain[1:])
+    assert arms["teacher"].compared_with == ("baseline",)
+
+
 def test_a_class_that_a_seed_does_not_test_has_no_recall_there(tmp_path) -> None:
     """No score and no warning; the other scores are those of the classes that were tested."""
     names = tuple(f"cell{i:03d}" for i in range(N))

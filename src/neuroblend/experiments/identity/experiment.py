@@ -160,9 +160,10 @@ class Identity(Experiment):
         for name in self.config.references:
             if name not in CELL_REFERENCES:
                 raise InputError(f"unknown reference '{name}': {nearest(name, CELL_REFERENCES)}")
-            sees_behavior = CELL_REFERENCES[name].sees_behavior
-            arms.append(Arm(name, sees_behavior=sees_behavior, is_reference=True))
-        return arms
+            sees = CELL_REFERENCES[name].sees_behavior
+            arms.append(Arm(name, sees_behavior=sees, candidate=not sees, is_reference=True))
+        rivals = tuple(arm.name for arm in arms if arm.is_reference and arm.candidate)
+        return [_against(arm, rivals) if arm.candidate else arm for arm in arms]
 
     def task(self, data: Cells, split: NeuronSplit) -> CellTask:
         return CellTask.of(self.sessions(), split.tested, self.config.data.window)
@@ -233,6 +234,23 @@ class Identity(Experiment):
             described = descriptions(vectors, profiles(task, self.sessions()))
         return stored | classified(described, scene, config)
 
+    def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
+        """Choose an arm by the mean validation scores of the deciding kind of label.
+
+        What learned from behavior is chosen only where it validates better than everything that did
+        not (references, baseline) by more than the standard error of such a score; else the best of
+        these.
+        """
+
+        def reached(arm: str) -> float:
+            return next(iter(valid[arm].values()))
+
+        taught = [name for name in candidates if name not in CELL_REFERENCES]
+        plain = [BASELINE, *(name for name in candidates if name in CELL_REFERENCES)]
+        best, best_plain = max(taught, key=reached), max(plain, key=reached)
+        error = next((v for name, v in valid[best].items() if name.endswith("/error")), 0.0)
+        return best if reached(best) > reached(best_plain) + error else best_plain
+
     def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
         cells: Cells = folder.data()
         by_arm: dict[str, dict[int, list[Fit]]] = {}
@@ -274,6 +292,12 @@ class Identity(Experiment):
                 for arm, each in by_arm.items()
             },
         }
+
+
+def _against(arm: Arm, rivals: tuple[str, ...]) -> Arm:
+    """Return an arm that is compared with what needs neither teacher nor behavior, too."""
+    others = tuple(name for name in rivals if name != arm.name)
+    return replace(arm, compared_with=(*arm.compared_with, *others))
 
 
 def _check_settings(config: IdentityConfig) -> None:

@@ -23,9 +23,9 @@ MOST_NUMBERS = 12  # classes up to which numbers are written in the squares
 def confusion_matrices(view: View, kind: str) -> Picture:
     """Plot confusion matrices of the baseline and the selected student, side by side."""
     names = list(classes(view, kind))
-    arms = [BASELINE, view.selected]
+    arms = list(dict.fromkeys([BASELINE, view.selected]))
     figure = new_figure(float(np.clip(1.3 + 0.56 * len(names), 2.6, 9)))
-    axes = figure.subplots(1, 2, sharey=True)
+    axes = figure.subplots(1, len(arms), sharey=True, squeeze=False)[0]
     for ax, arm in zip(axes, arms, strict=True):
         image = _panel(ax, mean_counts(view, arm, kind), names)
         ax.set_title(view.compared[arm], color=COLORS[view.role(arm)])

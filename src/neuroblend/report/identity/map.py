@@ -27,7 +27,7 @@ def embedding_map(view: View, kind: str) -> Picture:
     rows, labels = rows[tested], labels[tested]
     animals = np.array(view.data.animals)[rows]
     has_animals = len(set(animals.tolist())) > 1
-    arms = [BASELINE, view.selected, TEACHER]
+    arms = list(dict.fromkeys([BASELINE, view.selected, TEACHER]))
     drawn = [(labels, classes(view, kind)), (animals, marks_of_animals(view))][: 1 + has_animals]
     n_lines = sum(-(-len(marks) // LEGEND_COLUMNS) for _, marks in drawn)
     figure = new_figure((6.6 if has_animals else 4.0) + 0.24 * n_lines)
