@@ -145,7 +145,7 @@ class Identity(Experiment):
         }
 
     def n_resampled(self, data: Cells) -> int:
-        return len(data.names)
+        return int(data.drawn.max()) + 1
 
     def splits(self, data: Cells) -> list[NeuronSplit]:
         labels, names = data.labels[data.kinds[0]], list(data.names)
@@ -319,7 +319,7 @@ def _samples(
     told = Classified.joined([Classified.load(folder.of(fit) / f"{kind}.h5") for fit in fits])
     rng = np.random.default_rng([seed, 51])
     shuffled = [told.scores(truth=rng.permutation(told.truth)) for _ in range(N_SHUFFLES)]
-    drawn = told.scores(draws.trials[:, rows[told.index]])
+    drawn = told.scores(draws.trials[:, cells.drawn[rows[told.index]]])
     return {
         name: Sample(
             float(value[0]), drawn[name], float(np.mean([each[name][0] for each in shuffled]))

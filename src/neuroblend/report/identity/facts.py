@@ -16,7 +16,8 @@ def summary(view: View) -> str:
     kinds = " and ".join(cells.kinds)
     return (
         f"{view.data.name} has {count(len(sessions), 'session')} of "
-        f"{count(len(set(cells.animals)), 'animal')}, {count(len(cells.names), 'cell')} and "
+        f"{count(len({s['animal'] for s in sessions.values()}), 'animal')}, "
+        f"{count(len(cells.names), 'cell')} and "
         f"{count(len(channels), 'behavior channel')}: {', '.join(channels)}. A teacher (NeuPRINT, "
         f"{config.model.dynamics} dynamics) was trained on activity and behavior. Students of the "
         "same architecture were trained on activity alone: a baseline without a teacher, a "
