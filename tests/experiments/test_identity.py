@@ -155,7 +155,7 @@ def test_results_have_every_arm_metric_and_contrast(finished) -> None:
     assert set(results["contrasts"]) == {
         *(f"{arm} - baseline" for arm in ARMS if arm != "baseline"),
         *(f"{arm} - multitask" for arm in STRATEGIES),
-        *(f"{arm} - hand_features" for arm in ("multitask", *STRATEGIES)),
+        *(f"{arm} - hand_features" for arm in ("baseline", "multitask", *STRATEGIES)),
         *(f"{arm} - chance" for arm in ARMS),
     }
     for name, scored in (results["arms"] | results["contrasts"]).items():

@@ -198,10 +198,17 @@ def test_a_strategy_is_selected_by_validation_alone(tmp_path, best) -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "selected"), [(0.4, "soft"), (0.55, "activity_profile"), (0.7, "activity_profile")]
+    ("profile", "baseline", "selected"),
+    [
+        (0.4, 0.5, "soft"),
+        (0.4, 0.55, "baseline"),
+        (0.51, 0.55, "activity_profile"),
+        (0.55, 0.5, "activity_profile"),
+        (0.49, 0.5, "soft"),
+    ],
 )
-def test_what_learned_from_behavior_must_be_better_than_what_did_not(profile, selected) -> None:
-    scores = {"baseline": 0.5, "hard": 0.56, "soft": 0.58, "activity_profile": profile}
+def test_what_is_less_simple_must_validate_better(profile, baseline, selected) -> None:
+    scores = {"baseline": baseline, "hard": 0.56, "soft": 0.58, "activity_profile": profile}
     valid = {arm: {"kind": score, "kind/error": 0.05} for arm, score in scores.items()}
     experiment = Made(parse_settings(IdentityConfig, {}))
     assert experiment.select(valid, ["hard", "soft", "activity_profile"]) == selected

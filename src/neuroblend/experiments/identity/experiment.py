@@ -39,7 +39,7 @@ from neuroblend.experiments.identity.describe import (
 from neuroblend.experiments.identity.embed import fresh_embeddings
 from neuroblend.experiments.identity.metrics import majority_rate
 from neuroblend.experiments.identity.notes import notes_on_behavior, notes_on_sessions
-from neuroblend.experiments.identity.references import CELL_REFERENCES, CONTRASTIVE
+from neuroblend.experiments.identity.references import CELL_REFERENCES, CONTRASTIVE, NO_NETWORK
 from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.identity.split import NeuronSplit, split_animals, split_neurons
 from neuroblend.experiments.identity.task import CellTask, usual_window
@@ -163,7 +163,9 @@ class Identity(Experiment):
             sees = CELL_REFERENCES[name].sees_behavior
             arms.append(Arm(name, sees_behavior=sees, candidate=not sees, is_reference=True))
         rivals = tuple(arm.name for arm in arms if arm.is_reference and arm.candidate)
-        return [_against(arm, rivals) if arm.candidate else arm for arm in arms]
+        return [
+            _against(arm, rivals) if arm.candidate or arm.name == BASELINE else arm for arm in arms
+        ]
 
     def task(self, data: Cells, split: NeuronSplit) -> CellTask:
         return CellTask.of(self.sessions(), split.tested, self.config.data.window)
@@ -237,19 +239,27 @@ class Identity(Experiment):
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
         """Choose an arm by the mean validation scores of the deciding kind of label.
 
-        What learned from behavior is chosen only where it validates better than everything that did
-        not (references, baseline) by more than the standard error of such a score; else the best of
-        these.
+        Simplest first: what needs no network, then networks without behavior, then what learned
+        from behavior. An arm is chosen over all that is simpler only where it validates better by
+        more than the standard error of such a score.
         """
 
         def reached(arm: str) -> float:
             return next(iter(valid[arm].values()))
 
+        def error(arm: str) -> float:
+            return next((v for name, v in valid[arm].items() if name.endswith("/error")), 0.0)
+
+        plain = [name for name in candidates if name in NO_NETWORK]
+        known = [name for name in candidates if name in CELL_REFERENCES and name not in plain]
         taught = [name for name in candidates if name not in CELL_REFERENCES]
-        plain = [BASELINE, *(name for name in candidates if name in CELL_REFERENCES)]
-        best, best_plain = max(taught, key=reached), max(plain, key=reached)
-        error = next((v for name, v in valid[best].items() if name.endswith("/error")), 0.0)
-        return best if reached(best) > reached(best_plain) + error else best_plain
+        chosen, simpler = "", list[str]()
+        for rung in (plain, [BASELINE, *known], taught):
+            best = max(rung, key=reached, default="")
+            if best and (not simpler or reached(best) > max(map(reached, simpler)) + error(best)):
+                chosen = best
+            simpler += rung
+        return chosen
 
     def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
         cells: Cells = folder.data()

@@ -42,3 +42,6 @@ CELL_REFERENCES = {
         "with other cells"
     ),
 }
+NO_NETWORK = {
+    name for name, each in CELL_REFERENCES.items() if not each.has_network and name != CONTRASTIVE
+}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from neuroblend.errors import some
-from neuroblend.experiments.identity.references import CELL_REFERENCES
+from neuroblend.experiments.identity.references import NO_NETWORK
 from neuroblend.report.caveat import Caveat
 
 FEW_CELLS = 20
@@ -24,10 +24,10 @@ def _of_behavior(results: dict[str, Any]) -> Caveat | None:
     arm = results["selected"]
     if arm not in results["references"]:
         return None
-    needs = "behavior" if CELL_REFERENCES[arm].has_network else "behavior and no trained dynamics"
+    without = "no network and no behavior" if arm in NO_NETWORK else "no behavior"
     text = (
-        f"What was selected, {arm}, needs no {needs}: no arm that learned from behavior validates "
-        "better than it by more than the standard error of a validation score."
+        f"What was selected, {arm}, needs {without}: nothing that does validates better than all "
+        "simpler arms by more than the standard error of a validation score."
     )
     return Caveat("no behavior needed", text, {"selected": arm})
 
