@@ -26,8 +26,8 @@ def _of_behavior(results: dict[str, Any]) -> Caveat | None:
         return None
     without = "no network and no behavior" if arm in NO_NETWORK else "no behavior"
     text = (
-        f"What was selected, {arm}, needs {without}: nothing that does validates better than all "
-        "simpler arms by more than the standard error of a validation score."
+        f"What was selected, {arm}, needs {without}: nothing that needs more validates better by "
+        "more than the standard error of a validation score."
     )
     return Caveat("no behavior needed", text, {"selected": arm})
 

@@ -23,8 +23,9 @@ def summary(view: View) -> str:
         "same architecture were trained on activity alone: a baseline without a teacher, a "
         f"multitask control, and one for each strategy ({', '.join(strategies)}). "
         f"{selection(view, 'scores on cells that are not tested')}With each network frozen, an "
-        "embedding of every cell was then fitted to its activity, and classified by "
-        f"{kinds}. {_tested(view)} All in all, {count(len(view.folder.fits()), 'fit')}."
+        "embedding of every cell was then fitted to its activity, and cells were classified by "
+        f"{kinds}, from it, from a profile of their activity, or both. {_tested(view)} "
+        f"All in all, {count(len(view.folder.fits()), 'fit')}."
     )
 
 
