@@ -198,22 +198,21 @@ def test_a_strategy_is_selected_by_validation_alone(tmp_path, best) -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "baseline", "selected"),
+    ("profile", "moments", "selected"),
     [
         (0.4, 0.5, "soft"),
-        (0.4, 0.55, "baseline"),
+        (0.4, 0.55, "moments"),
         (0.51, 0.55, "activity_profile"),
         (0.55, 0.5, "activity_profile"),
         (0.49, 0.5, "soft"),
     ],
 )
-def test_what_is_less_simple_must_validate_better(profile, baseline, selected) -> None:
-    scores = {"baseline": baseline, "hard": 0.56, "soft": 0.58, "activity_profile": profile}
+def test_what_is_less_simple_must_validate_better(profile, moments, selected) -> None:
+    scores = {"moments": moments, "hard": 0.56, "soft": 0.58, "activity_profile": profile}
     valid = {arm: {"kind": score, "kind/error": 0.05} for arm, score in scores.items()}
     experiment = Made(parse_settings(IdentityConfig, {}))
-    assert experiment.select(valid, ["hard", "soft", "activity_profile"]) == selected
-    without = {arm: {"kind": score, "kind/error": 0.1} for arm, score in scores.items()}
-    assert experiment.select(without, ["hard", "soft"]) == "baseline"
+    assert experiment.select(valid, list(scores)) == selected
+    assert experiment.select(valid, ["hard", "soft"]) == "soft"
 
 
 def test_references_without_behavior_are_candidates() -> None:

@@ -251,10 +251,10 @@ class Identity(Experiment):
             return next((v for name, v in valid[arm].items() if name.endswith("/error")), 0.0)
 
         plain = [name for name in candidates if name in NO_NETWORK]
-        known = [name for name in candidates if name in CELL_REFERENCES and name not in plain]
+        blind = [name for name in candidates if name in CELL_REFERENCES and name not in plain]
         taught = [name for name in candidates if name not in CELL_REFERENCES]
         chosen, simpler = "", list[str]()
-        for rung in (plain, [BASELINE, *known], taught):
+        for rung in (plain, blind, taught):
             best = max(rung, key=reached, default="")
             if best and (not simpler or reached(best) > max(map(reached, simpler)) + error(best)):
                 chosen = best
