@@ -124,7 +124,7 @@ def results_bytes(folder: RunFolder) -> bytes:
 
 def metrics_of(classes: list[str], prefix: str = "") -> set[str]:
     names = {"top1", "top2", "macro_f1", "balanced_accuracy", *(f"recall/{c}" for c in classes)}
-    return {prefix + name for name in names}
+    return {prefix + name for name in (*names, "embedding_f1")}
 
 
 def test_the_folder_holds_what_is_promised(finished) -> None:
@@ -149,15 +149,18 @@ def test_results_have_every_arm_metric_and_contrast(finished) -> None:
     assert results["dataset"] == "v1"
     assert results["seeds"] == [0, 1]
     assert list(results["arms"]) == ARMS
-    assert results["selected"] in STRATEGIES
+    assert results["selected"] in results["candidates"]
+    assert results["candidates"] == ["multitask", *STRATEGIES, "hand_features"]
     wanted = metrics_of(SUBCLASSES) | metrics_of(["EC", "IN"], "ei/")
     assert set(results["contrasts"]) == {
         *(f"{arm} - baseline" for arm in ARMS if arm != "baseline"),
         *(f"{arm} - multitask" for arm in STRATEGIES),
+        *(f"{arm} - hand_features" for arm in ("baseline", "multitask", *STRATEGIES)),
         *(f"{arm} - chance" for arm in ARMS),
     }
-    for scored in (*results["arms"].values(), *results["contrasts"].values()):
-        assert set(scored) == wanted
+    for name, scored in (results["arms"] | results["contrasts"]).items():
+        no_embedding = "hand_features" in name
+        assert set(scored) == {n for n in wanted if not (no_embedding and "embedding" in n)}
         for score in scored.values():
             assert set(score) == {"mean", "ci95", "per_seed"}
             assert len(score["per_seed"]) == 2
@@ -174,6 +177,22 @@ def test_results_have_every_arm_metric_and_contrast(finished) -> None:
     assert results["state_r2"]["hand_features"] == {}
     assert set(results["state_r2"]["baseline"]) <= channels
     assert set(results["state_r2"]["teacher"]) >= {"speed", "pupil"}
+
+
+def test_a_network_is_classified_by_embedding_profile_or_both(finished) -> None:
+    for fit in finished.fits():
+        stored = finished.scores(fit)
+        for kind, chosen in stored["classifiers"].items():
+            told = Classified.load(finished.of(fit) / f"{kind}.h5")
+            if fit.arm.name == "hand_features":
+                assert set(chosen) <= set(CANDIDATES) and told.alone is None
+                continue
+            taken = {name.rpartition(" of ")[2] for name in chosen}
+            assert taken <= {"embedding", "profile", "both"}
+            if taken == {"embedding"}:
+                np.testing.assert_array_equal(told.alone, told.probability)
+    results = finished.results()["arms"]
+    assert any(s["embedding_f1"] != s["macro_f1"] for s in results.values() if "embedding_f1" in s)
 
 
 def test_scores_are_those_of_the_stored_predictions(finished) -> None:

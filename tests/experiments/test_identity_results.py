@@ -197,6 +197,34 @@ def test_a_strategy_is_selected_by_validation_alone(tmp_path, best) -> None:
     assert results["selected"] == best
 
 
+@pytest.mark.parametrize(
+    ("profile", "moments", "selected"),
+    [
+        (0.4, 0.5, "soft"),
+        (0.4, 0.55, "moments"),
+        (0.51, 0.55, "activity_profile"),
+        (0.55, 0.5, "activity_profile"),
+        (0.49, 0.5, "soft"),
+    ],
+)
+def test_what_is_less_simple_must_validate_better(profile, moments, selected) -> None:
+    scores = {"moments": moments, "hard": 0.56, "soft": 0.58, "activity_profile": profile}
+    valid = {arm: {"kind": score, "kind/error": 0.05} for arm, score in scores.items()}
+    experiment = Made(parse_settings(IdentityConfig, {}))
+    assert experiment.select(valid, list(scores)) == selected
+    assert experiment.select(valid, ["hard", "soft"]) == "soft"
+
+
+def test_references_without_behavior_are_candidates() -> None:
+    arms = {arm.name: arm for arm in Made(parse_settings(IdentityConfig, {})).arms()}
+    assert not arms["stock"].candidate
+    plain = ("moments", "contrastive", "hand_features", "activity_profile")
+    assert all(arms[name].candidate and arms[name].is_reference for name in plain)
+    assert arms["feature"].compared_with == ("baseline", "multitask", *plain)
+    assert arms["moments"].compared_with == ("baseline", *plain[1:])
+    assert arms["teacher"].compared_with == ("baseline",)
+
+
 def test_a_class_that_a_seed_does_not_test_has_no_recall_there(tmp_path) -> None:
     """No score and no warning; the other scores are those of the classes that were tested."""
     names = tuple(f"cell{i:03d}" for i in range(N))

@@ -148,6 +148,12 @@ def test_what_does_as_well_without_behavior_is_named(score, named) -> None:
     assert found.get("references ahead") == ({"hand_features": score} if named else None)
 
 
+@pytest.mark.parametrize(("selected", "told"), [("feature", False), ("hand_features", True)])
+def test_a_selected_reference_says_that_no_behavior_is_needed(selected, told) -> None:
+    results = make_results(selected=selected, hand_features=0.6)
+    assert ("no behavior needed" in caveats(results)) == told
+
+
 def test_the_largest_class_may_be_the_better_guess() -> None:
     results = make_results()
     assert "majority rate" not in caveats(results)

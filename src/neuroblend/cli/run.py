@@ -144,7 +144,9 @@ def identity(
     seeds: Annotated[Whole, option("How many.", "3")] = None,
     seed: Seed = None,
     epochs: Annotated[Whole, option("Most epochs.", "40")] = None,
-    window: Annotated[Whole, option("Frames seen at a time.", "200")] = None,
+    window: Annotated[
+        Whole, option("Frames seen at a time.", "an eighth of the shortest session, at most 200")
+    ] = None,
     accelerator: Accelerator = None,
     config: Config = None,
     set_: Set = None,

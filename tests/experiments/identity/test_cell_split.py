@@ -84,6 +84,10 @@ def test_a_class_that_is_too_small_is_left_out_and_said() -> None:
     assert set(kept.values()) == {"Lamp5", "Pvalb", "Sst"}
     assert notes == ("class 'Sncg' left out: it has 2 cells, wanted 5 or more",)
     assert usable_labels(LABELS, 2) == (LABELS, ())
+    many = LABELS | {f"x{i}": f"small{i}" for i in range(6)}
+    kept, (note,) = usable_labels(many, 2)
+    assert kept == LABELS
+    assert note.startswith("6 classes of fewer than 2 cells left out: small0 1, small1 1")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from conftest import refuses
 
 from neuroblend.data.calcium.session import CalciumSession
 from neuroblend.errors import InputError
-from neuroblend.experiments.identity.task import VALID_SHARE, CellTask
+from neuroblend.experiments.identity.task import VALID_SHARE, CellTask, usual_window
 
 WINDOW = 10
 CPU = torch.device("cpu")
@@ -268,15 +268,28 @@ def test_a_session_of_tested_cells_alone_is_met_later(sessions) -> None:
         assert frames_of(task, batch)[0] == 1
 
 
+# what the window is
+
+
+@pytest.mark.parametrize(("shortest", "window"), [(5000, 200), (1600, 200), (800, 100), (50, 10)])
+def test_the_window_fits_the_shortest_session(shortest, window) -> None:
+    sessions = [make_session("a", 6000), make_session("b", shortest)]
+    assert usual_window(sessions) == window
+    task = CellTask.of(sessions, TESTED)
+    assert task.window == window
+    assert all(len(batch.spikes) for batch in task.valid_batches())
+
+
 # what is refused
 
 
 def test_a_session_that_is_too_short_says_how_long_it_must_be() -> None:
-    for window in (7, 10, 33):
+    for window in (10, 11, 33):
         least = round(window / VALID_SHARE)
         first, second = make_session("a", least), make_session("b", least - 1)
         CellTask.of([first], TESTED, window)
-        wanted = f"wanted {least} or more for windows of {window}; lower it with --window"
+        lower = "; lower it with --window" if window > 10 else ""
+        wanted = f"wanted {least} or more for windows of {window}{lower}$"
         refuses(f"^b: {least - 1} frames, {wanted}", CellTask.of, [first, second], TESTED, window)
 
 

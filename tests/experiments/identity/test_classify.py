@@ -67,6 +67,20 @@ def test_permuted_labels_are_at_chance(distance, whose) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_the_description_that_tells_is_chosen_and_the_first_used_alone() -> None:
+    vectors, labels, tested = make_cells(distance=8)
+    noise = np.random.default_rng(1).normal(size=vectors.shape)
+    alone = classify(noise, labels, tested, 0)
+    done = classify({"noise": noise, "told": vectors}, labels, tested, 0)
+    assert all(name.endswith(" of told") for name in done.chosen)
+    assert top1(done) > 0.95
+    np.testing.assert_array_equal(done.alone, alone.probability)
+    other = classify({"told": vectors, "noise": noise}, labels, tested, 0)
+    np.testing.assert_array_equal(other.alone, other.probability)
+    assert alone.alone is None
+
+
+@pytest.mark.usefixtures("quick")
 def test_one_fold_never_sees_labels_of_tested_cells() -> None:
     vectors, labels, tested = make_cells()
     permuted = labels.copy()
@@ -158,7 +172,11 @@ def test_what_was_predicted_survives_a_file(tmp_path) -> None:
     for name in ("classes", "index", "truth", "probability"):
         np.testing.assert_array_equal(getattr(back, name), getattr(done, name))
         assert getattr(back, name).dtype == getattr(done, name).dtype
-    assert back.chosen == done.chosen and back.valid == done.valid
+    assert back.chosen == done.chosen and back.valid == done.valid and back.alone is None
+    several = classify({"a": vectors, "b": vectors[:, :2]}, labels, tested, 0)
+    several.save(tmp_path / "several.h5")
+    back = Classified.load(tmp_path / "several.h5")
+    np.testing.assert_array_equal(back.alone, several.alone)
     (tmp_path / "bad.h5").write_text("not HDF5")
     for bad in ("bad.h5", "missing.h5"):
         refuses("cannot be read as predicted classes", Classified.load, tmp_path / bad)

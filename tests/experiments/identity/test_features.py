@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import skew
 
 from neuroblend.experiments.identity.features import (
+    COMPANY,
     EXPLAINED_BY,
     activity_components,
     activity_profile,
@@ -92,6 +93,11 @@ def test_profiles_do_not_hang_on_the_order_of_neurons_and_tell_rhythms() -> None
     explained = profile[:, -len(EXPLAINED_BY) :]
     assert (np.diff(explained, axis=1) > -1e-9).all()
     np.testing.assert_allclose(explained[:, -1], 1)
+    company = profile[:, -len(EXPLAINED_BY) - 2 * len(COMPANY) : -len(EXPLAINED_BY)]
+    for i in (0, 7):
+        for given, found in zip((x, np.diff(x, axis=0)), np.split(company[i], 2), strict=True):
+            others = np.delete(np.corrcoef(given.T)[i], i)
+            np.testing.assert_allclose(found, np.quantile(others, COMPANY))
 
 
 def test_components_over_cells_know_fitted_cells_alone() -> None:

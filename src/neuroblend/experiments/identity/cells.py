@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from neuroblend.data.calcium.read import read_sessions
 from neuroblend.data.calcium.session import CalciumSession, labels_of
 from neuroblend.errors import InputError, nearest, some
+from neuroblend.experiments.identity.ids import Ids, as_one_cell, name_in, shared_names
 from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.identity.split import usable_labels
+
+SEVERAL = "several animals"  # have a cell whose id recurs over them
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,11 @@ class Cells:
         name: Of the source.
         n_sessions: How many sessions they are from.
         names: All cells, in the order of every table.
-        animals: Whose each is.
+        animals: Whose each is; ``SEVERAL`` for one cell of several animals.
         labels: Of each kind, the label of each cell that has one and whose class is large enough.
         notes: What a user should know of the data.
+        units: What the bootstrap draws for each cell: itself, or where it recurs over animals and
+            is tested in each, all that have its name; the cells themselves where empty.
     """
 
     name: str
@@ -39,24 +44,32 @@ class Cells:
     animals: tuple[str, ...]
     labels: dict[str, dict[str, str]]
     notes: tuple[str, ...]
+    units: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         labelled = ", ".join(f"{len(self.labels[kind])} by {kind}" for kind in self.kinds)
+        n_animals = len(set(self.animals) - {SEVERAL})
         return (
-            f"{self.n_sessions} sessions, {len(self.names)} cells of {len(set(self.animals))} "
-            f"animals, labelled: {labelled}"
+            f"{self.n_sessions} sessions, {len(self.names)} cells of {n_animals} animals, "
+            f"labelled: {labelled}"
         )
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Cells:
         """Return cells that were stored as plain lists and mappings."""
-        lists = {key: tuple(stored[key]) for key in ("names", "animals", "notes")}
+        listed = ("names", "animals", "notes", "units")
+        lists = {key: tuple(stored[key]) for key in listed if key in stored}
         return cls(**(stored | lists))
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """What cells are classified by, the deciding one first."""
         return tuple(self.labels)
+
+    @property
+    def drawn(self) -> NDArray[np.int64]:
+        """(n,) which unit of the bootstrap each cell is of."""
+        return np.unique(self.units or self.names, return_inverse=True)[1]
 
     def prefix(self, kind: str) -> str:
         """Return the prefix of metrics of a kind of label: nothing for the deciding one."""
@@ -79,8 +92,25 @@ def chosen_sessions(config: IdentityConfig, again: bool = False) -> list[Calcium
     """
     if again:
         _read.cache_clear()
+        _chosen.cache_clear()
     data = config.data
-    return [_with_channels(session, data.behavior) for session in _read(data.source, data.stimuli)]
+    return list(_chosen(data.source, data.stimuli, data.behavior, data.ids, data.animals))
+
+
+@cache
+def _chosen(
+    source: str,
+    stimuli: tuple[str, ...] | None,
+    behavior: tuple[str, ...] | None,
+    ids: Ids | None,
+    animals: bool,
+) -> tuple[CalciumSession, ...]:
+    """Return the same sessions at every call: a worker keeps what it computed of each."""
+    sessions = [_with_channels(session, behavior) for session in _read(source, stimuli)]
+    shared = shared_names(sessions, ids)
+    if shared and not animals:  # an animal that is left out shares no embedding with the others
+        sessions = [as_one_cell(session, shared) for session in sessions]
+    return tuple(sessions)
 
 
 @cache
@@ -126,9 +156,10 @@ def cells_of(sessions: list[CalciumSession], config: IdentityConfig) -> Cells:
     Raises:
         InputError: A kind of label that was asked for, or every kind, has fewer than two classes.
     """
-    animal = {
-        neuron: session.animal for session in sessions for neuron in session.neuron_id.tolist()
-    }
+    owners: dict[str, set[str]] = {}
+    for session in sessions:
+        for neuron in session.neuron_id.tolist():
+            owners.setdefault(neuron, set()).add(session.animal)
     notes = [note for session in sessions for note in session.notes]
     labels = {}
     unusable: list[str] = []
@@ -155,10 +186,22 @@ def cells_of(sessions: list[CalciumSession], config: IdentityConfig) -> Cells:
             f"no kind of label has classes that are large enough, so there is nothing to "
             f"classify cells by{why}"
         )
-    names = tuple(sorted(animal))
+    names = tuple(sorted(owners))
     source = config.data.source.rstrip("/").rpartition("/")[2]
-    owners = tuple(animal[name] for name in names)
-    return Cells(source, len(sessions), names, owners, labels, tuple(notes))
+    animals = tuple(min(owners[n]) if len(owners[n]) == 1 else SEVERAL for n in names)
+    units: tuple[str, ...] = ()
+    shared = shared_names(sessions, config.data.ids) if config.data.animals else frozenset()
+    if shared:
+        alone = [name_in(*pair) for pair in zip(animals, names, strict=True)]
+        pairs = zip(alone, names, strict=True)
+        units = tuple(name if name in shared else cell for name, cell in pairs)
+    n_shared = len(shared) or animals.count(SEVERAL)
+    if n_shared:
+        notes.append(
+            f"{n_shared} ids recur over animals and are taken for the same cell in each; "
+            "--set data.ids=animal for others in every animal"
+        )
+    return Cells(source, len(sessions), names, animals, labels, tuple(notes), units)
 
 
 def content_hash(sessions: list[CalciumSession]) -> str:

@@ -3,8 +3,9 @@
 Shape legend: ``C`` cells, ``F`` features, ``E`` features of an embedding, ``D`` behavior channels.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -23,13 +24,14 @@ from neuroblend.experiments.identity.features import (
     mean_by_cell,
     principal_components,
 )
-from neuroblend.experiments.identity.metrics import scores
+from neuroblend.experiments.identity.references import CONTRASTIVE
 from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.identity.task import CellTask
 from neuroblend.experiments.identity.tuning import ablation, tuning_of
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.task.batch import Batch
 
+EMBEDDING, PROFILE, BOTH = "embedding", "profile", "both"  # what a classifier may take
 LAYER = "state"  # what is distilled and read out: features of the population's state
 N_COMPONENTS = 32  # of activity profiles
 
@@ -37,23 +39,47 @@ N_COMPONENTS = 32  # of activity profiles
 def measured(scene: Scene, sessions: list[CalciumSession]) -> NDArray[np.float32]:
     """Return (C, F) numbers that describe each cell without embeddings."""
     name, task = scene.fit.arm.name, scene.task
-    if name == "contrastive":
+    if name == CONTRASTIVE:
         return contrastive_vectors(task, scene.seed, progress=scene.progress)
-    if name == "hand_features":
-        each = [hand_features(session.activity, session.frame_s)[0] for session in sessions]
-    else:
-        each = [activity_profile(session.activity, session.frame_s) for session in sessions]
+    if name == "activity_profile":
+        return profiles(task, sessions)
+    each = [hand_features(session.activity, session.frame_s)[0] for session in sessions]
     means, names = mean_by_cell(each, [session.neuron_id for session in sessions])
     assert tuple(names) == task.cells
-    if name == "activity_profile":
-        means = principal_components(means, task.spec.reference.numpy(), N_COMPONENTS)
     return means.astype(np.float32)
 
 
+def profiles(task: CellTask, sessions: list[CalciumSession]) -> NDArray[np.float32]:
+    """Return (C, F) principal components of activity profiles, fitted on cells not tested."""
+    for session in sessions:
+        if session not in _PROFILES:  # a worker runs many fits on the same sessions
+            _PROFILES[session] = activity_profile(session.activity, session.frame_s)
+    each = [_PROFILES[session] for session in sessions]
+    means, names = mean_by_cell(each, [session.neuron_id for session in sessions])
+    assert tuple(names) == task.cells
+    fitted = task.spec.reference.numpy()
+    return principal_components(means, fitted, N_COMPONENTS).astype(np.float32)
+
+
+_PROFILES: WeakKeyDictionary[CalciumSession, NDArray[np.float64]] = WeakKeyDictionary()
+
+
+def descriptions(
+    embeddings: NDArray[np.float32], profile: NDArray[np.float32]
+) -> dict[str, NDArray[np.float32]]:
+    """Return what classifiers of a network's cells choose from: the same for every network."""
+    both = np.hstack([embeddings, profile])
+    return {EMBEDDING: embeddings, PROFILE: profile, BOTH: both}
+
+
 def classified(
-    vectors: NDArray[np.float32], scene: Scene, config: IdentityConfig
+    described: Mapping[str, NDArray[np.float32]], scene: Scene, config: IdentityConfig
 ) -> dict[str, Any]:
-    """Classify cells by each kind of label; store predictions of the fit and return its scores."""
+    """Classify cells by each kind of label; store predictions of the fit and return its scores.
+
+    Among those that validate is the standard error of a validation score, as of a fraction of
+    cells.
+    """
     cells: Cells = scene.data
     tested = scene.split.is_tested(cells.names)
     test: dict[str, float] = {}
@@ -63,11 +89,14 @@ def classified(
     for kind in cells.kinds:
         rows, labels = cells.labelled(kind)
         folds = config.n_test_folds
-        found = classify(vectors[rows], labels, tested[rows], scene.seed, folds, repeats)
+        given = {name: vectors[rows] for name, vectors in described.items()}
+        found = classify(given, labels, tested[rows], scene.seed, folds, repeats)
         found.save(scene.out / f"{kind}.h5")
-        each = scores(found.truth, found.probability, found.classes)
+        each = found.scores()
         test |= {cells.prefix(kind) + name: float(value[0]) for name, value in each.items()}
         valid[kind], chosen[kind] = found.valid, found.chosen
+        n_known = max(int((~tested[rows]).sum()), 1)
+        valid[f"{kind}/error"] = float(np.sqrt(found.valid * (1 - found.valid) / n_known))
     known = {name: value for name, value in test.items() if np.isfinite(value)}
     return {"test": known, "valid": valid, "classifiers": chosen}
 

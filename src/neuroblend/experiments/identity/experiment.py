@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -27,15 +26,23 @@ from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.experiments.identity.cells import Cells, cells_of, chosen_sessions, content_hash
 from neuroblend.experiments.identity.classify import Classified
-from neuroblend.experiments.identity.describe import LAYER, ablated, classified, measured, state_r2
+from neuroblend.experiments.identity.describe import (
+    LAYER,
+    ablated,
+    classified,
+    descriptions,
+    measured,
+    profiles,
+    state_r2,
+)
 from neuroblend.experiments.identity.embed import fresh_embeddings
-from neuroblend.experiments.identity.metrics import majority_rate, scores
+from neuroblend.experiments.identity.metrics import majority_rate
 from neuroblend.experiments.identity.notes import notes_on_behavior, notes_on_sessions
-from neuroblend.experiments.identity.references import CELL_REFERENCES
+from neuroblend.experiments.identity.references import CELL_REFERENCES, CONTRASTIVE, NO_NETWORK
 from neuroblend.experiments.identity.settings import IdentityConfig
 from neuroblend.experiments.identity.split import NeuronSplit, split_animals, split_neurons
-from neuroblend.experiments.identity.task import CellTask
-from neuroblend.files import read_json, write_json, write_whole
+from neuroblend.experiments.identity.task import CellTask, usual_window
+from neuroblend.files import new_h5, read_json, write_json, write_whole
 from neuroblend.models.neuprint import DYNAMICS, RADIUS, NeuPRINT
 from neuroblend.privilege.population import PopulationState, on_cells
 from neuroblend.privilege.roles import Student, Teacher
@@ -64,6 +71,11 @@ METRICS = {
     ),
     "balanced_accuracy": fraction(
         "balanced accuracy", "fraction of a class's tested cells that are found; mean over classes"
+    ),
+    "embedding_f1": fraction(
+        "macro-F1, embeddings",
+        "macro-F1 of classifiers that take embeddings alone, without the profile of activity",
+        headline=False,
     ),
     "recall": fraction(
         "recall",
@@ -127,11 +139,12 @@ class Identity(Experiment):
                 for session in sessions
             },
             "behavior": list(sessions[0].behavior_names),
+            "window": self.config.data.window or usual_window(sessions),
             "notes": list(data.notes),
         }
 
     def n_resampled(self, data: Cells) -> int:
-        return len(data.names)
+        return int(data.drawn.max()) + 1
 
     def splits(self, data: Cells) -> list[NeuronSplit]:
         labels, names = data.labels[data.kinds[0]], list(data.names)
@@ -146,9 +159,12 @@ class Identity(Experiment):
         for name in self.config.references:
             if name not in CELL_REFERENCES:
                 raise InputError(f"unknown reference '{name}': {nearest(name, CELL_REFERENCES)}")
-            sees_behavior = CELL_REFERENCES[name].sees_behavior
-            arms.append(Arm(name, sees_behavior=sees_behavior, is_reference=True))
-        return arms
+            sees = CELL_REFERENCES[name].sees_behavior
+            arms.append(Arm(name, sees_behavior=sees, candidate=not sees, is_reference=True))
+        rivals = tuple(arm.name for arm in arms if arm.is_reference and arm.candidate)
+        return [
+            _against(arm, rivals) if arm.candidate or arm.name == BASELINE else arm for arm in arms
+        ]
 
     def task(self, data: Cells, split: NeuronSplit) -> CellTask:
         return CellTask.of(self.sessions(), split.tested, self.config.data.window)
@@ -205,14 +221,44 @@ class Identity(Experiment):
         stored: dict[str, Any] = {}
         if model is None:
             vectors = measured(scene, self.sessions())
+            is_embedding = scene.fit.arm.name == CONTRASTIVE
         else:
             stored["state_r2"] = state_r2(model, task)
             model.to(own_device(as_device(config.training.accelerator)))
             mask, given = mask_for(config.training, model.net), config.embedding
             vectors = fresh_embeddings(model, task, scene.seed, given.epochs, given.lr, mask=mask)
+            is_embedding = True
         stored["ablation"] = ablated(vectors, scene, config)
         write_whole(scene.out / "vectors.h5", lambda file: _save_vectors(file, vectors))
-        return stored | classified(vectors, scene, config)
+        described = {"": vectors}
+        if is_embedding:
+            described = descriptions(vectors, profiles(task, self.sessions()))
+        return stored | classified(described, scene, config)
+
+    def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
+        """Choose an arm by the mean validation scores of the deciding kind of label.
+
+        Simplest first: what needs no network, then networks without behavior, then what learned
+        from behavior. An arm is chosen over all that is simpler only where it validates better by
+        more than the standard error of such a score.
+        """
+
+        def reached(arm: str) -> float:
+            return next(iter(valid[arm].values()))
+
+        def error(arm: str) -> float:
+            return next((v for name, v in valid[arm].items() if name.endswith("/error")), 0.0)
+
+        plain = [name for name in candidates if name in NO_NETWORK]
+        blind = [name for name in candidates if name in CELL_REFERENCES and name not in plain]
+        taught = [name for name in candidates if name not in CELL_REFERENCES]
+        chosen, simpler = "", list[str]()
+        for rung in (plain, blind, taught):
+            best = max(rung, key=reached, default="")
+            if best and (not simpler or reached(best) > max(map(reached, simpler)) + error(best)):
+                chosen = best
+            simpler += rung
+        return chosen
 
     def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
         cells: Cells = folder.data()
@@ -257,6 +303,12 @@ class Identity(Experiment):
         }
 
 
+def _against(arm: Arm, rivals: tuple[str, ...]) -> Arm:
+    """Return an arm that is compared with what needs neither teacher nor behavior, too."""
+    others = tuple(name for name in rivals if name != arm.name)
+    return replace(arm, compared_with=(*arm.compared_with, *others))
+
+
 def _check_settings(config: IdentityConfig) -> None:
     if "dynamics" in config.model.settings:
         raise InputError("model.settings.dynamics: give it as model.dynamics, or --dynamics")
@@ -273,19 +325,15 @@ def _samples(
 ) -> dict[str, Sample]:
     """Return the scores of one seed of an arm for one kind of label."""
     rows, _ = cells.labelled(kind)
-    parts = [Classified.load(folder.of(fit) / f"{kind}.h5") for fit in fits]
-    truth = np.concatenate([part.truth for part in parts])
-    probability = np.concatenate([part.probability for part in parts], axis=1)
-    cell = rows[np.concatenate([part.index for part in parts])]
-    classes = parts[0].classes
+    told = Classified.joined([Classified.load(folder.of(fit) / f"{kind}.h5") for fit in fits])
     rng = np.random.default_rng([seed, 51])
-    shuffled = [scores(rng.permutation(truth), probability, classes) for _ in range(N_SHUFFLES)]
-    drawn = scores(truth, probability, classes, draws.trials[:, cell])
+    shuffled = [told.scores(truth=rng.permutation(told.truth)) for _ in range(N_SHUFFLES)]
+    drawn = told.scores(draws.trials[:, cells.drawn[rows[told.index]]])
     return {
         name: Sample(
             float(value[0]), drawn[name], float(np.mean([each[name][0] for each in shuffled]))
         )
-        for name, value in scores(truth, probability, classes).items()
+        for name, value in told.scores().items()
     }
 
 
@@ -301,5 +349,5 @@ def _mean_ablation(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _save_vectors(file: Path, vectors: NDArray[np.float32]) -> None:
-    with h5py.File(file, "w") as out:
+    with new_h5(file) as out:
         out["vectors"] = vectors

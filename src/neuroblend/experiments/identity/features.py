@@ -8,8 +8,9 @@ finite, for silent and constant neurons too, and none depends on the unit of act
 (:func:`activity_components`) say who goes with whom in that session; another session has other
 components in another order, so that they can be compared within one session alone. Across sessions
 we take what can be compared (:func:`activity_profile`): power in fixed bands of frequency, the
-distribution of standardised activity, and how much of a neuron's variance the session's leading
-components explain, which no sign and no rotation among them changes. Principal components of these
+distribution of standardised activity, how much of a neuron's variance the session's leading
+components explain, which no sign and no rotation among them changes, and how its correlations with
+the other neurons are distributed. Principal components of these
 profiles over cells (:func:`principal_components`), fitted on cells that are not tested, are the
 baseline. What is computed within a session takes all its neurons and no labels.
 """
@@ -32,6 +33,7 @@ BANDS_HZ = np.geomspace(0.02, 2.0, 21)
 SEGMENT_S = 60.0  # of the power spectrum
 BINS = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of standardised activity
 EXPLAINED_BY = (1, 2, 4, 8, 16, 32)  # numbers of leading components
+COMPANY = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)  # quantiles of correlations with other neurons
 
 
 def hand_features(activity: NDArray[np.floating], frame_s: float) -> tuple[Floats, tuple[str, ...]]:
@@ -85,8 +87,9 @@ def activity_profile(activity: NDArray[np.floating], frame_s: float) -> Floats:
 
     Log power density of standardised activity in bands from 0.02 to 2 Hz (bands above half the
     frame rate are the same for all), square roots of the fractions of frames in which it lies in
-    fixed bins, and the fraction of variance that the first 1, 2, 4, ... 32 components of the
-    session's activity explain.
+    fixed bins, quantiles of its correlations with each other neuron, of activity and of changes
+    from frame to frame, and the fraction of variance that the first 1, 2, 4, ... 32 components of
+    the session's activity explain.
     """
     z = standardised(np.asarray(activity, dtype=np.float64))
     length = min(len(z), max(8, round(SEGMENT_S / frame_s)))
@@ -99,7 +102,26 @@ def activity_profile(activity: NDArray[np.floating], frame_s: float) -> Floats:
     fractions = np.stack([(which == k).mean(axis=0) for k in range(len(BINS) + 1)], axis=1)
     explained = np.cumsum(activity_components(activity, max(EXPLAINED_BY)) ** 2, axis=1)
     log_density = np.log(np.maximum(density, 0.0) + SMALLEST)
-    return np.hstack([log_density, np.sqrt(fractions), explained[:, np.array(EXPLAINED_BY) - 1]])
+    return np.hstack(
+        [
+            log_density,
+            np.sqrt(fractions),
+            _company(z),
+            _company(np.diff(z, axis=0)),
+            explained[:, np.array(EXPLAINED_BY) - 1],
+        ]
+    )
+
+
+def _company(x: Floats) -> Floats:
+    """Return (N, Q) quantiles of each neuron's correlations with the others; 0 without any."""
+    z = standardised(x)
+    correlations = z.T @ z / len(z)
+    n = len(correlations)
+    if n < 2:
+        return np.zeros((n, len(COMPANY)))
+    others = correlations[~np.eye(n, dtype=bool)].reshape(n, n - 1)
+    return np.quantile(others, COMPANY, axis=1).T
 
 
 def principal_components(

@@ -18,6 +18,7 @@ class Reference:
     sees_behavior: bool = False
 
 
+CONTRASTIVE = "contrastive"
 CELL_REFERENCES = {
     "stock": Reference(
         "NeuPRINT with the statistics that were published for it, behavior among them, in training "
@@ -29,7 +30,7 @@ CELL_REFERENCES = {
         "the same without behavior: mean and standard deviation of the population alone",
         has_network=True,
     ),
-    "contrastive": Reference(
+    CONTRASTIVE: Reference(
         "no dynamics: a network that matches windows of one neuron among those of others"
     ),
     "hand_features": Reference(
@@ -37,6 +38,10 @@ CELL_REFERENCES = {
     ),
     "activity_profile": Reference(
         "no network: principal components of each cell's power spectrum, distribution of activity, "
-        "and fraction of variance that the population's leading components explain"
+        "fraction of variance that the population's leading components explain, and correlations "
+        "with other cells"
     ),
+}
+NO_NETWORK = {
+    name for name, each in CELL_REFERENCES.items() if not each.has_network and name != CONTRASTIVE
 }

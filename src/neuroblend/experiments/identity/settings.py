@@ -17,6 +17,7 @@ from neuroblend.config import (
     once,
 )
 from neuroblend.errors import InputError
+from neuroblend.experiments.identity.ids import Ids
 from neuroblend.experiments.identity.references import CELL_REFERENCES
 
 
@@ -31,9 +32,11 @@ class CellsConfig(Settings):
         behavior: Channels for the teacher; all of them where ``None``.
         test_fraction: Of the cells, those that no network trains on and classifiers are tested on.
         animals: Whether one animal after the other is tested, rather than a fraction of all cells.
+        ids: Whether an id that recurs over animals is the same cell in each, ``shared``, or
+            another in every ``animal``; decided by names and labels where ``None``.
         folds: Test folds of a classifier.
         repeats: How often folds are drawn.
-        window: Frames that a network sees at a time.
+        window: Frames that a network sees at a time; from the shortest session where ``None``.
     """
 
     source: str = ""
@@ -42,9 +45,10 @@ class CellsConfig(Settings):
     behavior: tuple[str, ...] | None = None
     test_fraction: float = Field(0.4, gt=0, lt=1)
     animals: bool = False
+    ids: Ids | None = None
     folds: int = Field(5, ge=2)
     repeats: int = Field(2, ge=1)
-    window: int = Field(200, ge=10)
+    window: int | None = Field(None, ge=10)
 
 
 class NetworkConfig(Settings):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from neuroblend.errors import InputError, some
 
 TESTED = 0.4  # fraction of the cells
+MOST_NOTES = 5  # on classes that are left out, one each
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +74,14 @@ def usable_labels(labels: Mapping[str, str], fewest: int) -> tuple[dict[str, str
             f"labels: found {len(kept)} classes of {fewest} or more cells ({found}), wanted 2 or "
             "more"
         )
-    notes = tuple(
+    small = {name: n for name, n in sorted(n_cells.items()) if name not in kept}
+    notes: tuple[str, ...] = tuple(
         f"class '{name}' left out: it has {n} cells, wanted {fewest} or more"
-        for name, n in sorted(n_cells.items())
-        if name not in kept
+        for name, n in small.items()
     )
+    if len(small) > MOST_NOTES:
+        each = some(f"{name} {n}" for name, n in small.items())
+        notes = (f"{len(small)} classes of fewer than {fewest} cells left out: {each}",)
     return {neuron: label for neuron, label in labels.items() if label in kept}, notes
 
 

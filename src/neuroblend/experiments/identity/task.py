@@ -26,6 +26,9 @@ from neuroblend.seeds import mixed_seed
 from neuroblend.task.batch import Batch
 
 VALID_SHARE = 0.2  # fraction of each session's frames, the last ones, which validate a training
+WINDOW = 200  # frames, as published
+WINDOW_SHARE = 1 / 8  # of the shortest session, where that is less
+LEAST_WINDOW = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,18 +87,20 @@ class CellTask:
 
     @classmethod
     def of(
-        cls, sessions: Sequence[CalciumSession], tested: frozenset[str], window: int = 200
+        cls, sessions: Sequence[CalciumSession], tested: frozenset[str], window: int | None = None
     ) -> CellTask:
         """Standardise activity and behavior, and set the cells ``tested`` aside.
 
         Activity is standardised neuron by neuron, behavior session by session, but channels that
-        hold nothing but 0 and 1, such as states, over all sessions together.
+        hold nothing but 0 and 1, such as states, over all sessions together. ``window`` is that of
+        :func:`usual_window` where it is ``None``.
 
         Raises:
             InputError: Sessions have different behavior or are too short, or all cells are set
                 aside.
         """
         names = sessions[0].behavior_names
+        window = window or usual_window(sessions)
         for session in sessions:
             if session.behavior_names != names:
                 raise InputError(
@@ -105,9 +110,10 @@ class CellTask:
                 )
             if session.n_frames * VALID_SHARE < window:
                 least = round(window / VALID_SHARE)
+                lower = "; lower it with --window" if window > LEAST_WINDOW else ""
                 raise InputError(
                     f"{session.name}: {session.n_frames} frames, wanted {least} or more for "
-                    f"windows of {window}; lower it with --window"
+                    f"windows of {window}{lower}"
                 )
         cells = sorted({cell for session in sessions for cell in session.neuron_id.tolist()})
         row = {cell: i for i, cell in enumerate(cells)}
@@ -164,6 +170,15 @@ class CellTask:
             columns = self.spec.reference[frames.neurons]
             if columns.any():
                 yield frames.of(columns)
+
+
+def usual_window(sessions: Sequence[CalciumSession]) -> int:
+    """Return an eighth of the shortest session's frames, no more than the published window.
+
+    An epoch then has some windows of each session, and validation has one at least.
+    """
+    shortest = min(session.n_frames for session in sessions)
+    return max(LEAST_WINDOW, min(WINDOW, int(WINDOW_SHARE * shortest)))
 
 
 @dataclass(eq=False)

@@ -3,15 +3,33 @@
 from typing import Any
 
 from neuroblend.errors import some
+from neuroblend.experiments.identity.references import NO_NETWORK
 from neuroblend.report.caveat import Caveat
 
 FEW_CELLS = 20
 
 
 def caveats(results: dict[str, Any]) -> list[Caveat]:
-    """Return caveats on the largest class, on small classes and on animals."""
-    found = (_of_majority(results), _of_classes(results), _of_animals(results))
+    """Return caveats on arms without behavior, on the largest and small classes, on animals."""
+    found = (
+        _of_behavior(results),
+        _of_majority(results),
+        _of_classes(results),
+        _of_animals(results),
+    )
     return [caveat for caveat in found if caveat]
+
+
+def _of_behavior(results: dict[str, Any]) -> Caveat | None:
+    arm = results["selected"]
+    if arm not in results["references"]:
+        return None
+    without = "no network and no behavior" if arm in NO_NETWORK else "no behavior"
+    text = (
+        f"What was selected, {arm}, needs {without}: nothing that needs more validates better by "
+        "more than the standard error of a validation score."
+    )
+    return Caveat("no behavior needed", text, {"selected": arm})
 
 
 def _of_majority(results: dict[str, Any]) -> Caveat | None:

@@ -18,14 +18,16 @@ def summary(view: View) -> str:
     kinds = " and ".join(cells.kinds)
     return (
         f"{view.data.name} has {count(len(sessions), 'session')} of "
-        f"{count(len(set(cells.animals)), 'animal')}, {count(len(cells.names), 'cell')} and "
+        f"{count(len({s['animal'] for s in sessions.values()}), 'animal')}, "
+        f"{count(len(cells.names), 'cell')} and "
         f"{count(len(channels), 'behavior channel')}: {', '.join(channels)}. A teacher (NeuPRINT, "
         f"{config.model.dynamics} dynamics) was trained on activity and behavior. Students of the "
         "same architecture were trained on activity alone: a baseline without a teacher, a "
         f"multitask control, and one for each strategy ({', '.join(strategies)}). "
         f"{selection(view, 'scores on cells that are not tested')}With each network frozen, an "
-        "embedding of every cell was then fitted to its activity, and classified by "
-        f"{kinds}. {_tested(view)} All in all, {count(len(view.folder.fits()), 'fit')}."
+        "embedding of every cell was then fitted to its activity, and cells were classified by "
+        f"{kinds}, from it, from a profile of their activity, or both. {_tested(view)} "
+        f"All in all, {count(len(view.folder.fits()), 'fit')}."
     )
 
 
@@ -64,6 +66,7 @@ def data_rows(view: View) -> list[tuple[str, str]]:
         ("hash", str(view.provenance["data_hash"])),
         ("sessions", str(len(data["sessions"]))),
         ("animals", ", ".join(owners)),
+        ("frames of a window", str(data.get("window", view.config.data.window))),
         ("cells", str(len(cells.names))),
         ("cells tested", f"{n_tested} {at_a_time}"),
     ]

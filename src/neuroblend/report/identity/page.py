@@ -97,7 +97,11 @@ def _details(view: View, block: Block) -> list[ScoreTable]:
     kind, prefix = block.key, view.data.prefix(block.key)
     recall = {f"{prefix}recall/{name}": name for name in classes(view, kind)}
     chance = f"Is {kind} above chance? Differences to chance"
+    alone = {f"{prefix}embedding_f1": "macro-F1"}
+    arms = [arm for arm in view.arms if set(alone) & set(view.results["arms"][arm])]
+    title = f"Embeddings without the profile of activity ({kind})"
     return [
+        *([score_table(view, title, alone, arms, BASELINE)] if arms else []),
         score_table(view, f"Recall of each class ({kind})", recall, view.arms, BASELINE),
         score_table(view, chance, block.columns, view.arms, CHANCE),
         *control_table(view, block.columns, f" ({kind})"),
