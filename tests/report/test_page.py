@@ -196,7 +196,7 @@ def test_where_the_baseline_is_selected_no_arm_is_drawn_twice(simulated, tmp_pat
     (path / "results.json").write_text(json.dumps(results | {"selected": "baseline"}))
     html = write_report(path).read_text(encoding="utf-8")
     for svg in svgs(html):
-        assert svg.count("selected student (baseline)") <= 1
+        assert svg.count("selected (baseline)") <= 1
     drawn = drawn_text(html)
     assert "hard minus baseline" in drawn or "multitask minus baseline" in drawn
     assert "baseline minus baseline" not in drawn

@@ -231,6 +231,22 @@ def test_the_simplest_student_that_is_not_clearly_worse_is_named(gain, control, 
     assert ("feature was selected by validation scores, but" in sentence) is (home != "feature")
 
 
+@pytest.mark.parametrize(("gain", "outcome"), [(CLEAR, "better"), (NOTHING, "unclear")])
+def test_a_reference_that_is_selected_is_no_student(gain, outcome) -> None:
+    results = make_results(gain, selected="hand_features", hand_features=0.5)
+    results["candidates"] += ["hand_features", "moments"]
+    results["references"] += ["moments"]
+    results["contrasts"]["hand_features - moments"] = {
+        m: difference(LESS) for m in ("macro_f1", "top1")
+    }
+    found = verdict(results)
+    assert found.outcome == outcome
+    first = "Use hand_features; moments did better on what was tested. From activity alone, hand_"
+    assert found.sentence.startswith(first)
+    assert "student" not in found.sentence and "rates" not in found.sentence
+    assert "references ahead" not in caveats(results)
+
+
 def test_the_baseline_may_be_the_best() -> None:
     results = make_results() | {"selected": "baseline"}
     found = verdict(results)

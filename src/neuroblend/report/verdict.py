@@ -71,7 +71,7 @@ def verdict(results: Results) -> Verdict:
         for m, label in labels.items()
     )
     sentence = (
-        f"{_advice(results)}From {face.words.seen} alone, the student {_how(results)} "
+        f"{_advice(results)}From {face.words.seen} alone, {_who(results)} "
         f"{face.words.does(results)} {manner} the same network trained without behavior: "
         f"{numbers}{face.clause(results)}."
     )
@@ -90,6 +90,8 @@ def rivals(results: Results) -> dict[str, dict[str, Any]]:
 def take_home(results: Results) -> str:
     """Return the simplest student that the selected arm is not clearly better than."""
     arm = results["selected"]
+    if arm in results["references"]:
+        return str(arm)
     for simpler in (BASELINE, MULTITASK):
         contrast = results["contrasts"].get(f"{arm} - {simpler}")
         if contrast is not None and judged(contrast, results) != "better":
@@ -105,11 +107,16 @@ def _advice(results: Results) -> str:
     arm, home = results["selected"], take_home(results)
     better = [name for name, outcome in found.items() if outcome == "worse"]
     as_good = [name for name, outcome in found.items() if outcome == "unclear"]
+    may_be_selected = set(found) <= set(results["candidates"])  # they give all that a student does
     advice = f"Use {home}{MEANING.get(home, '')}"
-    if better:
+    if better and may_be_selected:
+        advice += f"; {' and '.join(better)} did better on what was tested"
+    elif better:
         advice = f"For behavior alone use {' or '.join(better)}; for rates, {home}"
-    elif as_good:
+    elif as_good and not may_be_selected:
         advice += f"; for behavior alone, {as_good[0]} is not clearly worse"
+    elif as_good and home not in results["references"]:
+        advice += f"; {as_good[0]}, which needs no behavior, is not clearly worse"
     if home == arm:
         return f"{advice}. "
     return f"{advice}. {arm} was selected by validation scores, but is not clearly better. "
@@ -167,28 +174,32 @@ def is_above_chance(results: Results) -> bool:
     return bool({results["selected"], BASELINE} & set(above_chance(results)))
 
 
-def _how(results: Results) -> str:
+def _who(results: Results) -> str:
     arm = results["selected"]
+    if arm in results["references"]:
+        return f"{arm}, which learned from no behavior,"
+    if arm == BASELINE:
+        return "the baseline"
     if arm == MULTITASK:
-        return "trained with a behavior read-out"
-    return f"{'distilled' if arm in results['needs_teacher'] else 'trained'} with {arm}"
+        return "the student trained with a behavior read-out"
+    return f"the student {'distilled' if arm in results['needs_teacher'] else 'trained'} with {arm}"
 
 
 def _nothing(results: Results, face: Face) -> str:
     arm, contrasts = results["selected"], results["contrasts"]
     who = "no arm is"
     if above_chance(results):
-        who = f"neither the student {_how(results)} nor the baseline is"
+        who = f"neither {_who(results)} nor the baseline is"
     numbers = "; ".join(
         f"{label}, {difference(contrasts[f'{arm} - {CHANCE}'][m])}"
         for m, label in deciding(results).items()
     )
     metric, label = next(iter(deciding(results).items()))
-    gain = difference(contrasts[f"{arm} - {BASELINE}"][metric])
-    return signed(
-        f"No conclusion: {who} above chance (the student {_how(results)} minus chance: {numbers}). "
-        f"Its difference to the baseline ({label}, {gain}) then says nothing of behavior."
-    )
+    text = f"No conclusion: {who} above chance ({_who(results)} minus chance: {numbers})."
+    if arm != BASELINE:
+        gain = difference(contrasts[f"{arm} - {BASELINE}"][metric])
+        text += f" Its difference to the baseline ({label}, {gain}) then says nothing of behavior."
+    return signed(text)
 
 
 def _too_few(results: Results, face: Face) -> str:
@@ -312,7 +323,8 @@ def _of_rivals(results: Results) -> Caveat | None:
         for name, contrast in found.items()
     )
     own = scores[results["selected"]][metric]["mean"]
-    text = f"What a lab would use instead, {label} against the student's {own:.3f}: {each}."
+    whose = "its" if results["selected"] in results["references"] else "the student's"
+    text = f"What a lab would use instead, {label} against {whose} {own:.3f}: {each}."
     means = {name: contrast[metric]["mean"] for name, contrast in found.items()}
     return Caveat("rivals", signed(text), means)
 
@@ -324,7 +336,7 @@ def _of_references(results: Results) -> Caveat | None:
     ahead = {
         name: scores[name][metric]["mean"]
         for name in results["references"]
-        if name not in (*results["sees_behavior"], *rivals(results))
+        if name not in (arm, *results["sees_behavior"], *rivals(results))
         and scores[name][metric]["mean"] >= own
     }
     if not ahead or not is_above_chance(results):

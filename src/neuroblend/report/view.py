@@ -75,7 +75,7 @@ class View:
         names = {
             BASELINE: "baseline student",
             MULTITASK: "multitask control",
-            self.selected: f"selected student ({self.selected})",
+            self.selected: f"selected ({self.selected})",
             TEACHER: "teacher (sees behavior)",
         }
         return {name: label for name, label in names.items() if name in self.arms}
