@@ -233,7 +233,7 @@ def test_the_simplest_student_that_is_not_clearly_worse_is_named(gain, control, 
 
 @pytest.mark.parametrize(("gain", "outcome"), [(CLEAR, "better"), (NOTHING, "unclear")])
 def test_a_reference_that_is_selected_is_no_student(gain, outcome) -> None:
-    results = make_results(gain, selected="hand_features", hand_features=0.5)
+    results = make_results(gain, selected="hand_features", hand_features=0.5, moments=0.5)
     results["candidates"] += ["hand_features", "moments"]
     results["references"] += ["moments"]
     results["contrasts"]["hand_features - moments"] = {
