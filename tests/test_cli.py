@@ -105,7 +105,7 @@ def test_the_same_command_again_does_nothing_new(finished) -> None:
 def test_another_run_in_the_same_folder_is_refused(finished) -> None:
     folder, _ = finished
     line = refused("run", "mine.npz", *QUICK, "--alpha", "0.3", cwd=folder)
-    assert "holds another run (distill.alpha is 0.2 there and 0.3 here)" in line
+    assert "holds another run (distill.alpha is 0.75 there and 0.3 here)" in line
 
 
 def test_a_run_can_be_given_as_a_file_of_settings(finished) -> None:

@@ -18,7 +18,7 @@ STRATEGIES = ("hard", "soft+hard")
 
 
 def config(**changes) -> ToyConfig:
-    return ToyConfig(distill={"strategies": STRATEGIES}, **changes)
+    return ToyConfig(**{"distill": {"strategies": STRATEGIES}, "seeds": 2} | changes)
 
 
 @pytest.fixture(scope="module")
