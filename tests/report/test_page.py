@@ -149,7 +149,7 @@ def test_says_simulated_only_of_simulated_data(name, html):
 
 
 def test_has_the_figures_that_the_run_has_data_for(name, html):
-    titles = ["One test trial", "Behavior decoded from rates", "PSTHs", "Which neurons gain"]
+    titles = ["One test trial", "Decoded behavior", "PSTHs", "Which neurons gain"]
     titles = [*(t for t in titles if name == "simulated" or t != "PSTHs"), "Training"]
     assert re.findall(r"<h3>([^<]*)</h3>\s*<figure>", html) == titles
     assert len(svgs(html)) == len(titles) + 1  # and the forest plot beside the table

@@ -67,8 +67,8 @@ METRICS = {
     "decoding_r2": Metric(
         "behavior R²",
         "fraction of the variance of behavior, mean over channels, that a ridge regression fitted "
-        "on training trials decodes on test trials from a model's rates in the same bin, with "
-        "their history, or with history and future, whichever does best on validation trials",
+        "on training trials decodes on test trials from a model's rates or features in the same "
+        "bin, with history, or with history and future, whichever validates best",
         deciding=True,
         bounds=R2,
     ),

@@ -5,6 +5,7 @@ import shlex
 import numpy as np
 
 from neuroblend.report.facts import Step, count, rerun, selection, span
+from neuroblend.report.scores import PlainTable
 from neuroblend.report.style import signed
 from neuroblend.report.view import View
 
@@ -66,6 +67,16 @@ def data_rows(view: View) -> list[tuple[str, str]]:
         ("forward bins", f"{view.config.data.forward_bins} of {trials.n_bins}"),
         *[("note", note) for note in data["notes"]],
     ]
+
+
+def readout_tables(view: View) -> list[PlainTable]:
+    """Return by arm what behavior was read out of, most often first; none for an older run."""
+    rows = []
+    for arm, found in view.results.get("readouts", {}).items():
+        ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        rows.append([arm, ", ".join(f"{name} ×{n}" for name, n in ordered)])
+    title = "What behavior was read out of, chosen on validation trials"
+    return [PlainTable(title, ["arm", "bins and signal"], rows)] if rows else []
 
 
 def next_steps(view: View) -> list[Step]:

@@ -6,7 +6,7 @@ from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
 from neuroblend.experiments.decoding.experiment import ORACLE
 from neuroblend.report.caveat import Caveat
 from neuroblend.report.curves import curves
-from neuroblend.report.decoding.facts import data_rows, next_steps, summary
+from neuroblend.report.decoding.facts import data_rows, next_steps, readout_tables, summary
 from neuroblend.report.decoding.neurons import neurons
 from neuroblend.report.decoding.psth import psth
 from neuroblend.report.decoding.raster import raster
@@ -60,6 +60,7 @@ def page() -> Face:
         summary=summary,
         overview=_overview,
         details=_details,
+        tables=lambda view, block: readout_tables(view),
         pictures=_pictures,
         data_rows=data_rows,
         next_steps=next_steps,

@@ -47,11 +47,11 @@ def traces(view: View) -> Picture:
     has_gaps = np.isnan(trials.behavior[split.test[which]]).any()
     gaps = " Gaps in the thin line: samples that are missing." if has_gaps else ""
     return Picture(
-        "Behavior decoded from rates",
+        "Decoded behavior",
         f"Test trials of seed {split.seed} at even steps{over_conditions}, not chosen by "
-        "score; each channel in the units of the recording. The decoder is a ridge regression from "
-        "a model's rates, fitted on training trials. Look for the selected student following the "
-        "thin line of the truth where the baseline does not; the teacher was given this behavior, "
+        "score; each channel in the units of the recording. The decoder is a ridge regression "
+        "from a model's rates or features. Look for the selected student following the thin line "
+        "of the truth where the baseline does not; the teacher was given this behavior, "
         f"so that it follows proves only that the decoder works.{gaps}{on_lines(view)}{more}",
         as_uri(figure),
     )
