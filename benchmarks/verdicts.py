@@ -27,7 +27,7 @@ from neuroblend.nlb.datasets import find_dataset
 from neuroblend.nlb.simulate.files import simulate_nlb
 from neuroblend.nlb.trials import read_nlb
 
-RIVALS = ("wiener", "kalman", "direct", "baseline", "multitask")
+RIVALS = ("wiener", "kalman", "direct", "baseline", "multitask", "two-heads", "masked-modalities")
 SCORES = ("decoding_r2", "behavior_r2", "co_bps")
 Load = Callable[[], nb.Trials]
 
@@ -66,7 +66,8 @@ def recordings(data: Path | None) -> Iterator[tuple[str, Load, dict[str, Any]]]:
         ("ibl_wheel", 20),
     ):
         load = partial(nb.read_arrays, data / f"{name}.npz")
-        drawn = {"seeds": 1, "data": {"folds": 3, "units": units}}
+        blocks = 6 if name == "monkey_m1" else None  # windows of one recording, side by side
+        drawn = {"seeds": 1, "data": {"folds": 3, "units": units, "blocks": blocks}}
         yield f"{name}-{units}" if units else name, load, drawn
     folds = {"seeds": 1, "data": {"folds": 3}}
     yield "rat_linear_track", partial(rat, data / "rat_linear_track.npz"), folds

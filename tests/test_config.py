@@ -88,3 +88,16 @@ def test_seeds_and_folds() -> None:
     assert config.all_seeds == [3, 4]
     assert config.all_folds == [None]
     assert parse_settings(RunConfig, {"data": {"folds": 3}}).all_folds == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "alpha"),
+    [
+        ({}, 0.75),
+        ({"weighting": "fixed"}, 0.2),
+        ({"normalisation": "released"}, 0.5),
+        ({"weighting": "fixed", "alpha": 0.6}, 0.6),
+    ],
+)
+def test_alpha_is_that_of_the_weighting_where_none_is_given(given, alpha) -> None:
+    assert parse_settings(RunConfig, {"distill": given}).distill.alpha == alpha

@@ -319,6 +319,18 @@ def test_balanced_guidance_weighs_the_same_whatever_its_unit(models) -> None:
             torch.testing.assert_close(one, another, rtol=1e-3, atol=1e-6)
 
 
+def test_an_objective_that_is_used_again_starts_its_balance_again(models) -> None:
+    student, teacher, task = models
+    batch, objective = task.batch("train"), Objective("hard", teacher, balance=LAYER)
+    ratios = []
+    for _ in range(2):
+        objective.prepare(student.eval(), batch)
+        assert objective.ratio.isnan()
+        objective(student, batch)
+        ratios.append(objective.ratio.item())
+    assert ratios[0] == ratios[1] > 0
+
+
 def test_balance_needs_a_teacher_that_is_followed_and_a_layer_that_is_there(models) -> None:
     student, teacher, task = models
     batch = task.batch("train")

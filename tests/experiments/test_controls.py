@@ -6,11 +6,16 @@ import torch
 from conftest import make_task, make_trials, tiny_config
 
 import neuroblend as nb
+from neuroblend.data.trials import Trials
+from neuroblend.distill.objective import Objective
 from neuroblend.evaluation.readout import FEATURES, RATES, SAME_BIN
 from neuroblend.evaluation.score import score_rates, scores_on_test
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.experiment import Decoding
+from neuroblend.experiments.decoding.rivals import rival_signals
 from neuroblend.experiments.decoding.shuffled import ShuffledTask
+from neuroblend.models.gru import GRU
+from neuroblend.privilege.roles import Student
 
 ARMS = {
     "none": set(),
@@ -28,7 +33,8 @@ def test_controls_are_arms(controls) -> None:
     assert set(arms) - {"teacher", "baseline", "multitask", "hard"} == ARMS[controls]
     rivals = ARMS[controls] & {"wiener", "kalman", "direct"}
     assert set(arms["baseline"].compared_with) == rivals
-    assert set(arms["hard"].compared_with) == {"baseline", "multitask", *rivals}
+    teaching = ARMS[controls] & {"two-heads", "masked-modalities", "self-distilled", "shuffled"}
+    assert set(arms["hard"].compared_with) == {"baseline", "multitask", *rivals, *teaching}
     candidates = {name for name, arm in arms.items() if arm.candidate}
     one_network = ARMS[controls] & {"two-heads", "masked-modalities"}
     assert candidates == {"baseline", "multitask", "hard", *one_network}
@@ -75,6 +81,54 @@ def test_a_run_with_all_controls_ends_with_scores_and_names_what_to_use(tmp_path
         found.save(tmp_path / "p.h5")
     with pytest.raises(nb.InputError, match="a teacher needs behavior"):
         nb.predict_run(run, make_trials().spikes, "shuffled-teacher")
+
+
+@pytest.mark.parametrize("goal", ["co-bps", "both"])
+def test_a_verdict_follows_from_any_goal(tmp_path, goal) -> None:
+    """Rivals have no co-bps: where that decides, they are not compared."""
+    run = nb.run(make_trials(), tmp_path / "run", tiny_config(goal=goal, seeds=2), quiet=True)
+    sentence = nb.verdict(run.results()).sentence
+    assert sentence.startswith(("Use ", "For behavior alone use ", "No conclusion"))
+    assert run.results()["deciding"] == ["co_bps" if goal == "co-bps" else "decoding_r2"]
+    nb.write_report(run)
+
+
+@pytest.mark.parametrize("arm", ["wiener", "kalman"])
+def test_rivals_are_blind_to_padding(arm) -> None:
+    made, lengths = make_trials(), np.r_[12, 9, np.full(38, 12)]
+    here = np.arange(12)[:, None] < lengths[:, None, None]
+    trials = [
+        Trials.from_arrays(
+            np.pad(np.where(here, made.spikes, 0), ((0, 0), (0, pad), (0, 0))),
+            0.02,
+            np.pad(made.behavior[:, :12], ((0, 0), (0, pad), (0, 0)), constant_values=np.nan),
+            lengths=lengths,
+        )
+        for pad in (0, 5)
+    ]
+    found = []
+    for each in trials:
+        task = make_task(each)
+        batch = task.batch_of(np.arange(40))
+        found.append(rival_signals(arm, None, task, batch))
+    for name, values in found[0].items():
+        np.testing.assert_allclose(found[1][name][:, :12], values, rtol=1e-6, atol=1e-9)
+        assert np.isnan(found[1][name][:, 12:]).all()
+
+
+def test_behavior_alone_explains_spikes_in_the_terms_of_one_network() -> None:
+    """A batch whose behavior is right costs less than one whose behavior is another trial's."""
+    task = make_task(make_trials(n_trials=200))
+    for name in ("two-heads", "masked-modalities"):
+        torch.manual_seed(0)
+        student = Student(GRU(task.spec, width=8))
+        objective = Objective(name, layer="norm", weights={name: 1.0})
+        nb.train(student, task, objective, {"epochs": 15, "lr": 1e-2, "mask": "bins"})
+        losses = []
+        for batch in (task.batch("test"), ShuffledTask(task, 0)._permuted(task.batch("test"))):
+            torch.manual_seed(1)
+            losses.append(float(objective(student, batch)[name].detach()))
+        assert losses[0] < losses[1], name
 
 
 def test_shuffling_moves_behavior_between_trials_and_nothing_else() -> None:

@@ -231,6 +231,38 @@ def test_the_simplest_student_that_is_not_clearly_worse_is_named(gain, control, 
     assert ("feature was selected by validation scores, but" in sentence) is (home != "feature")
 
 
+def test_rivals_are_judged_against_the_student_that_is_named() -> None:
+    """The selected arm is clearly better than the rival, the simpler one that is named is not."""
+    results = make_results(NOTHING, hand_features=0.4)
+    for arm, minus in (("feature", CLEAR), ("baseline", LESS)):
+        results["contrasts"][f"{arm} - hand_features"] = {
+            m: difference(minus) for m in ("macro_f1", "top1")
+        }
+    sentence = verdict(results).sentence
+    assert sentence.startswith("For behavior alone use hand_features; for rates, baseline. feature")
+
+
+@pytest.mark.parametrize(("kept", "home"), [(CLEAR, "feature"), (NOTHING, "baseline")])
+def test_a_simpler_student_that_loses_what_selection_kept_is_not_named(kept, home) -> None:
+    results = make_results(NOTHING, NOTHING, control=NOTHING) | {"keeps": ["top2"]}
+    for control in ("baseline", "multitask"):
+        results["contrasts"][f"feature - {control}"]["top2"] = difference(kept)
+    assert take_home(results) == home
+
+
+def test_a_teacher_is_not_needed_where_another_single_network_does_as_well() -> None:
+    results = make_results()
+    results["candidates"] += ["two-heads"]
+    results["contrasts"]["feature - two-heads"] = {
+        m: difference(NOTHING) for m in ("macro_f1", "top1")
+    }
+    (text,) = [c.text for c in verdict(results).caveats if c.kind == "teacher better"]
+    assert text.startswith("A teacher is not clearly needed (two-heads may do as well)")
+    assert "earns its keep" in next(
+        c.text for c in verdict(make_results()).caveats if c.kind == "teacher better"
+    )
+
+
 @pytest.mark.parametrize(("gain", "outcome"), [(CLEAR, "better"), (NOTHING, "unclear")])
 def test_a_reference_that_is_selected_is_no_student(gain, outcome) -> None:
     results = make_results(gain, selected="hand_features", hand_features=0.5, moments=0.5)

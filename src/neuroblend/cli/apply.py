@@ -17,7 +17,7 @@ def predict(
     arm: StudentArm = "selected",
     seed: SeedOfRun = None,
 ) -> None:
-    """Predict rates, and behavior decoded from them, from spikes alone."""
+    """Predict rates and decoded behavior from spikes alone."""
     from neuroblend.experiments.decoding.apply import predict_run
 
     prediction = predict_run(run, file, arm, seed)

@@ -30,7 +30,7 @@ Set = Annotated[
     option("Any setting, e.g. training.lr=0.001; may be repeated.", "none", "--set"),
 ]
 Jobs = Annotated[Whole, option("Worker processes.", "one a core")]
-StudentArm = Annotated[str, option("selected, baseline, or a strategy of the run.")]
+StudentArm = Annotated[str, option("selected, baseline, a strategy of the run, or a rival.")]
 SeedOfRun = Annotated[Whole, option("Which seed.", "the first")]
 
 

@@ -22,6 +22,7 @@ from neuroblend.privilege.roles import Teacher
 from neuroblend.task.batch import Batch
 
 SMOOTHING = 0.95  # of the balance from one step to the next
+SCALE = 2.0**14  # of gradients that are compared, which fp16 would lose
 OWN_WEIGHT = 0.1  # of a term that wants no teacher, against task and guidance of weight one
 
 
@@ -202,6 +203,7 @@ class Objective(nn.Module):
         was_training = model.training
         model.eval()
         self._cached = None
+        self.ratio.fill_(math.nan)
         with torch.no_grad():
             pair = self._pair(model, batch.take(slice(2)))
             if self._wants_cache and self.teacher is not None:
@@ -238,21 +240,28 @@ class Objective(nn.Module):
         features = student.features[self.balance or ""]
         if features.requires_grad:
             found = (
-                torch.autograd.grad(loss, features, retain_graph=True, allow_unused=True)[0]
+                torch.autograd.grad(
+                    loss,
+                    features,
+                    torch.full_like(loss, SCALE),
+                    retain_graph=True,
+                    allow_unused=True,
+                )[0]
                 for loss in (task, guidance)
             )
             # trials of a batch may lie on several processes, and their squares add up
             squares = [torch.zeros(()) if g is None else g.float().square().sum() for g in found]
             own, other = summed_over_processes(torch.stack([s.to(task.device) for s in squares]))
-            if own > 0 and other > 0:
-                ratio = (own / other).sqrt()
+            ratio = (own / other).sqrt()
+            if own > 0 and torch.isfinite(ratio):
                 kept = SMOOTHING * self.ratio + (1 - SMOOTHING) * ratio
                 self.ratio.copy_(torch.where(self.ratio.isnan(), ratio, kept))
         return self.ratio.nan_to_num(1.0)
 
     def _pair(self, model: nn.Module, batch: Batch) -> Pair:
         guide = self._guide(batch)  # first: what it needs is free again before the student's graph
-        return Pair(batch, output_of(model, batch, self._layers(0)), guide, model)
+        student = output_of(model, batch, self._layers(0))
+        return Pair(batch, student, guide, model, self.counts_per_entry)
 
     def _guide(self, batch: Batch) -> Output | None:
         if self.teacher is None:

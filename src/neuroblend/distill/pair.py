@@ -50,12 +50,14 @@ class Pair:
         student: Output of the student, with gradients.
         teacher: Output of the frozen teacher; ``None`` where no term wants one.
         model: What gave the student's output, for a term that asks it more.
+        counts_per_entry: What the task's loss is divided by: the mean counts of an entry, or 1.
     """
 
     batch: Batch
     student: Output
     teacher: Output | None
     model: nn.Module | None = None
+    counts_per_entry: float = 1.0
 
     @property
     def guide(self) -> Output:

@@ -39,12 +39,6 @@ def scored_entries(batch: Batch) -> Tensor | None:
     return bins(batch.present) if batch.scored is None else batch.scored
 
 
-def counts_per_entry(batch: Batch) -> float:
-    """Return the mean counts/bin of a batch's targets, not quite 0 where all are silent."""
-    assert batch.target is not None
-    return float(mean_over(batch.target, bins(batch.present)).clamp_min(1e-6))
-
-
 def bins(present: Tensor | None) -> Tensor | None:
     """Return (B, T) as (B, T, 1), to go with what has a third axis."""
     return None if present is None else present[:, :, None]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neuroblend.distill.pair import Pair
-from neuroblend.distill.reduce import counts_per_entry, mean_over, scored_entries
+from neuroblend.distill.reduce import bins, mean_over, scored_entries
 
 WIDTH = 64  # hidden units of the head
 
@@ -23,7 +23,8 @@ class TwoHeads(nn.Module):
     part.
 
     Difference from the paper: there, the head without privileged information sends no gradient
-    into the trunk; here it does, since it is the student's own read-out.
+    into the trunk; here it does, since it is the student's own read-out. This loss weighs a tenth
+    of the student's own where nothing else is said.
 
     Args:
         layer: The student's layer whose features both heads read.
@@ -35,22 +36,21 @@ class TwoHeads(nn.Module):
         super().__init__()
         self.layers: Sequence[tuple[str, str | None]] = ((layer, None),)
         self.head: nn.Module = nn.Identity()
-        self.counts_per_entry = 1.0
 
     def prepare(self, pair: Pair) -> None:
         """Make the head, for the sizes found in ``pair``."""
         features, behavior, target, _ = self._given(pair)
         n_in, n_out = features.shape[2] + behavior.shape[2], target.shape[2]
-        self.counts_per_entry = counts_per_entry(pair.batch)
         readout = nn.Linear(WIDTH, n_out)
-        nn.init.constant_(readout.bias, math.log(self.counts_per_entry))
+        mean = mean_over(target, bins(pair.batch.present)).clamp_min(1e-3)
+        nn.init.constant_(readout.bias, math.log(float(mean)))
         self.head = nn.Sequential(nn.Linear(n_in, WIDTH), nn.GELU(), readout)
 
     def forward(self, pair: Pair) -> Tensor:
-        """Return the loss in nats/spike."""
+        """Return the loss in the task's unit, nats/spike."""
         features, behavior, target, scored = self._given(pair)
         log_rates = self.head(torch.cat([features, behavior], dim=2)).float()
-        return mean_over(log_rates.exp() - target * log_rates, scored) / self.counts_per_entry
+        return mean_over(log_rates.exp() - target * log_rates, scored) / pair.counts_per_entry
 
     def _given(self, pair: Pair) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         features = pair.student.features[self.layers[0][0]]

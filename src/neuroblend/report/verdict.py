@@ -78,33 +78,35 @@ def verdict(results: Results) -> Verdict:
     return Verdict(outcome, signed(sentence), caveats)
 
 
-def rivals(results: Results) -> dict[str, dict[str, Any]]:
-    """Return the selected arm minus each thing that a lab would use instead, where compared."""
+def rivals(results: Results, arm: str) -> dict[str, dict[str, Any]]:
+    """Return an arm minus each thing that a lab would use instead, where compared."""
     contrasts, metrics = results["contrasts"], deciding(results)
-    found = {
-        name: contrasts.get(f"{results['selected']} - {name}") for name in results["references"]
-    }
+    found = {name: contrasts.get(f"{arm} - {name}") for name in results["references"]}
     return {name: each for name, each in found.items() if each and metrics.keys() <= each.keys()}
 
 
 def take_home(results: Results) -> str:
-    """Return the simplest student that the selected arm is not clearly better than."""
+    """Return the simplest student that the selected arm is not clearly better than.
+
+    Where selection looked at further scores (``keeps``), in none of them either.
+    """
     arm = results["selected"]
     if arm in results["references"]:
         return str(arm)
     for simpler in (BASELINE, MULTITASK):
         contrast = results["contrasts"].get(f"{arm} - {simpler}")
-        if contrast is not None and judged(contrast, results) != "better":
+        if contrast is None or judged(contrast, results) == "better":
+            continue
+        kept = [contrast[name] for name in results.get("keeps", ()) if name in contrast]
+        if all(direction(each["ci95"]) != "better" for each in kept):
             return simpler
     return str(arm)
 
 
 def _advice(results: Results) -> str:
-    """Return what to use, where what a lab would use instead was compared; else nothing."""
-    found = {name: judged(contrast, results) for name, contrast in rivals(results).items()}
-    if not found:
-        return ""
+    """Return what to use, next to what a lab would use instead where that was compared."""
     arm, home = results["selected"], take_home(results)
+    found = {name: judged(minus, results) for name, minus in rivals(results, home).items()}
     better = [name for name, outcome in found.items() if outcome == "worse"]
     as_good = [name for name, outcome in found.items() if outcome == "unclear"]
     may_be_selected = set(found) <= set(results["candidates"])  # they give all that a student does
@@ -293,8 +295,20 @@ def _of_control(results: Results) -> Caveat | None:
     if contrast is None:
         return None
     outcome = judged(contrast, results)
+    others = {
+        name: judged(minus, results)
+        for name in results["candidates"]
+        if name not in (BASELINE, MULTITASK, *results["needs_teacher"], *results["references"])
+        and (minus := results["contrasts"].get(f"{arm} - {name}"))
+    }
+    as_good = [name for name, found in others.items() if found != "better"]
+    is_gain = judged(results["contrasts"][f"{arm} - {BASELINE}"], results) == "better"
+    earns = "A teacher earns its keep: the student does better than"
+    if as_good:
+        earns = f"A teacher is not clearly needed ({' and '.join(as_good)} may do as well), but"
+        earns += " the student does better than"
     what = {
-        "better": "A teacher earns its keep: the student also does better than",
+        "better": earns if is_gain else "The student does better than",
         "worse": "A teacher is not worth it here: the student does worse than",
         "unclear": "It is not clear that a teacher is needed: the student does not clearly differ "
         "from",
@@ -313,7 +327,7 @@ def _of_control(results: Results) -> Caveat | None:
 
 def _of_rivals(results: Results) -> Caveat | None:
     """Return how the selected arm compares with what a lab would use instead."""
-    found = rivals(results)
+    found = rivals(results, results["selected"])
     if not found:
         return None
     metric, label = next(iter(deciding(results).items()))
@@ -336,7 +350,8 @@ def _of_references(results: Results) -> Caveat | None:
     ahead = {
         name: scores[name][metric]["mean"]
         for name in results["references"]
-        if name not in (arm, *results["sees_behavior"], *rivals(results))
+        if name not in (arm, *results["sees_behavior"], *rivals(results, arm))
+        and metric in scores[name]
         and scores[name][metric]["mean"] >= own
     }
     if not ahead or not is_above_chance(results):

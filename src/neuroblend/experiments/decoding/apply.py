@@ -91,7 +91,7 @@ def predict_run(
     seed: int | None = None,
     lengths: NDArray[Any] | None = None,
 ) -> Prediction:
-    """Predict rates, and behavior decoded from them, from spikes alone.
+    """Predict rates and decoded behavior from spikes alone.
 
     Args:
         run: A run that has ended.

@@ -67,8 +67,9 @@ METRICS = {
     "decoding_r2": Metric(
         "behavior R²",
         "fraction of the variance of behavior, mean over channels, that a ridge regression fitted "
-        "on training trials decodes on test trials from a model's rates or features in the same "
-        "bin, with history, or with history and future, whichever validates best",
+        "on training trials decodes on test trials from a model's rates or features (of a rival: "
+        "what it gives) in the same bin, with history, or with history and future, whichever "
+        "validates best",
         deciding=True,
         bounds=R2,
     ),
@@ -167,13 +168,18 @@ class Decoding(Experiment):
         rivals, strategies = RIVALS[self.config.controls], self.config.distill.strategies
         if self.config.controls == "all":
             strategies = tuple(dict.fromkeys((*strategies, *ONE_NETWORK)))
+        without = list[Arm]()
+        if self.config.controls == "all":
+            without = _without_knowledge(self.config.distill.strategies)
         arms = []
         for arm in usual_arms(strategies, STRATEGIES):
             is_candidate = not arm.sees_behavior  # the baseline too: no student may be worth it
             others = (*arm.compared_with, *rivals) if is_candidate else arm.compared_with
+            if arm.needs_teacher:
+                others = (*others, *(name for name in ONE_NETWORK if name in strategies))
+                others = (*others, *(control.name for control in without if control.needs_teacher))
             arms.append(replace(arm, candidate=is_candidate, compared_with=others))
-        if self.config.controls == "all":
-            arms += _without_knowledge(self.config.distill.strategies)
+        arms += without
         names = (*rivals, *self.config.references)
         return arms + [Arm(name, is_reference=True) for name in names]
 
@@ -183,7 +189,8 @@ class Decoding(Experiment):
     def check(self, task: Task) -> None:
         check_network(self.config, task)
         for arm in self.arms():
-            if any(":" in term for term in arm.terms):
+            calls_again = ":" in self.config.model.name and set(arm.terms) & set(ONE_NETWORK)
+            if calls_again or any(":" in term for term in arm.terms):
                 student, batch = build_student(self.config, task, 0), task.batch("train")
                 teacher = build_teacher(self.config, task, 0) if arm.needs_teacher else None
                 objective = self.objective(arm, student, task, teacher)
@@ -216,7 +223,8 @@ class Decoding(Experiment):
         distill = self.config.distill
         layer = feature_layer(self.config.model, model.net)
         terms = build_terms("+".join(arm.terms), layer, distill.normalisation)
-        weights = {MULTITASK: distill.multitask_weight} if MULTITASK in terms else None
+        no_teacher = (MULTITASK, *ONE_NETWORK)
+        weights = {name: distill.multitask_weight for name in no_teacher if name in terms}
         counts = 1.0 if distill.normalisation == "released" else task.spec.mean_count
         is_balanced = distill.weighting == "balanced" and distill.normalisation == "element"
         return Objective(
@@ -268,6 +276,7 @@ class Decoding(Experiment):
             "bin_s": folder.data().bin_s,
             "folds": self.config.data.folds,
             "deciding": ["co_bps" if self.config.goal == "co-bps" else "decoding_r2"],
+            "keeps": ["co_bps"] if self.config.goal == "both" else [],
             "readouts": {arm: dict(Counter(names)) for arm, names in readouts.items()},
         }
 
@@ -275,7 +284,7 @@ class Decoding(Experiment):
         """Choose the candidate that is best at the goal, by the mean validation scores of all arms.
 
         With ``both``, the one that decodes behavior best of those that keep the baseline's co-bps
-        to within ``CO_BPS_TOLERANCE`` of it; where none does, the one that keeps most of it.
+        to within ``CO_BPS_TOLERANCE`` of it, as the baseline itself does.
         """
 
         def co_bps(arm: str) -> float:
@@ -284,13 +293,12 @@ class Decoding(Experiment):
         def decoding(arm: str) -> float:
             return valid[arm]["decoding_r2"]
 
-        least = co_bps(BASELINE) - CO_BPS_TOLERANCE * abs(co_bps(BASELINE))
-        fair = [arm for arm in candidates if co_bps(arm) >= least]
         if self.config.goal == "behavior":
             return max(candidates, key=decoding)
-        if self.config.goal == "co-bps" or not fair:
+        if self.config.goal == "co-bps":
             return max(candidates, key=co_bps)
-        return max(fair, key=decoding)
+        least = co_bps(BASELINE) - CO_BPS_TOLERANCE * abs(co_bps(BASELINE))
+        return max((arm for arm in candidates if co_bps(arm) >= least), key=decoding)
 
 
 def layer_of(config: RunConfig, arm: Arm, model: Student | Teacher) -> str:

@@ -47,12 +47,13 @@ class DistillConfig(GuidanceConfig):
 
     Attributes:
         strategies: As in :class:`~neuroblend.config.GuidanceConfig`.
-        alpha: Weight of the task, in nats/spike, against distillation. The released code has 0.5
-            with a task in nats/entry and fixed weights, which at a mean of 0.1 counts/bin is 0.09.
+        alpha: Weight of the task, in nats/spike, against distillation: 0.75 where not given, 0.2
+            with fixed weighting, 0.5 as released. There, with a task in nats/entry, 0.5 is 0.09
+            here at a mean of 0.1 counts/bin.
         weighting: ``balanced``: distillation is first scaled to the task's gradient at the
             distilled layer, so that alpha means the same on every recording; or ``fixed``.
-        multitask_weight: Weight of the behavior read-out beside task and distillation, whose
-            weights sum to one.
+        multitask_weight: Weight of each term that needs no teacher (``multitask``, ``two-heads``,
+            ``masked-modalities``) beside task and distillation, whose weights sum to one.
         normalisation: ``element``, or ``released`` for the published code's forms, the task in
             nats/entry and fixed weights among them.
         cache_teacher: Whether a teacher looks at each training trial once, unmasked, rather than at
@@ -62,6 +63,15 @@ class DistillConfig(GuidanceConfig):
     strategies: Names = DEFAULT_STRATEGIES
     alpha: float = Field(0.75, ge=0, le=1)
     weighting: Literal["balanced", "fixed"] = "balanced"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alpha_of_weighting(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("alpha") is not None:
+            return given
+        alpha = 0.2 if given.get("weighting") == "fixed" else 0.75
+        return given | {"alpha": 0.5 if given.get("normalisation") == "released" else alpha}
+
     normalisation: Literal["element", "released"] = "element"
     cache_teacher: bool = False
 
@@ -112,7 +122,7 @@ class RunConfig(ExperimentConfig):
             ``masked-modalities``; ``self-distilled`` (its teacher saw no behavior) and
             ``shuffled`` (its teacher saw behavior of other trials). Or ``none``.
         goal: What an arm is selected by on validation trials: ``behavior``, ``co-bps``, or
-            ``both``: the best behavior among those that do not clearly lose co-bps.
+            ``both``: the best behavior among those within 5 % of the baseline's co-bps.
         references: Models without gradients to score beside the arms, such as ``smoothing``.
         seeds: How many seeds; each redraws split, held-out neurons and initial weights.
         first_seed: The first of them.

@@ -22,6 +22,9 @@ Array = NDArray[np.floating]
 class Kalman:
     """A linear Gaussian model whose state is behavior and its change from the bin before.
 
+    In a run, behavior is read out of what this gives as it is of every arm's rates, by ridge
+    regression, with history and future where that does better: no worse than the filter alone.
+
     Wu et al. have position, velocity and acceleration; here are whatever channels a recording has.
     The noise covariance of spikes is shrunk (Ledoit & Wolf 2004), since neurons can be many and
     trials few.
@@ -63,8 +66,8 @@ class Kalman:
         emission, errors = _regressed(flat, counts - mean)
         shrunk, _ = ledoit_wolf(errors, assume_centered=True)
         jitter = JITTER * np.eye(states.shape[2])
-        first = states[:, 0][np.isfinite(states[:, 0]).all(axis=1)]
-        initial = first.T @ first / max(len(first), 1)
+        known = flat[np.isfinite(flat).all(axis=1)]
+        initial = known.T @ known / len(known)  # of any bin: windows do not begin at rest
         return cls(
             transition.T,
             np.atleast_2d(noise) + jitter,

@@ -24,11 +24,15 @@ def smoothed_spikes(spikes: NDArray[np.floating], spec: TaskSpec) -> dict[str, N
         spikes: (B, T_in, N) counts/bin of the neurons that a student sees; NaN after a trial's end.
         spec: Sizes; of its ``T`` bins, those that are not seen are as the last one that is.
     """
-    counts = np.nan_to_num(np.asarray(spikes, dtype=np.float64))
+    here = np.isfinite(spikes).astype(np.float64)
+    counts = np.where(here > 0, spikes, 0.0)
     signals, missing = {}, spec.t_out - counts.shape[1]
     for width in WIDTHS:
-        smooth = gaussian_filter1d(counts, width, axis=1) if width else counts
-        smooth = np.where(np.isnan(spikes), np.nan, smooth)
+        smooth = counts
+        if width:  # a mean over bins of the trial, however far it is padded
+            over, n = (gaussian_filter1d(x, width, axis=1, mode="constant") for x in (counts, here))
+            smooth = over / np.where(here > 0, n, 1.0)
+        smooth = np.where(here > 0, smooth, np.nan)
         name = f"spikes smoothed by {width * spec.bin_s * 1000:g} ms" if width else "spikes"
         signals[name] = np.pad(smooth, ((0, 0), (0, missing), (0, 0)), mode="edge")
     return signals

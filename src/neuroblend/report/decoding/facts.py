@@ -28,9 +28,13 @@ def summary(view: View) -> str:
         f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
         f"control, and one for each strategy ({', '.join(strategies)}). "
         f"{selection(view, 'validation scores')}{_repeats(view)} All in all, "
-        f"{count(len(view.folder.fits()), 'training')}. Every model is scored on test trials that "
+        f"{count(_n_trained(view), 'training')}. Every model is scored on test trials that "
         "nothing was trained or chosen on within its split."
     )
+
+
+def _n_trained(view: View) -> int:
+    return sum(cost["epochs"] > 0 for cost in view.provenance["fits"].values())
 
 
 def _repeats(view: View) -> str:
