@@ -79,6 +79,8 @@ def test_a_run_with_all_controls_ends_with_scores_and_names_what_to_use(tmp_path
         assert found.rates is None
         np.testing.assert_allclose(found.behavior, scored.decoded, rtol=1e-4, atol=1e-4)
         found.save(tmp_path / "p.h5")
+    shown = {c.kind for c in nb.verdict(results | {"selected": "hard", "n_tested": 40}).caveats}
+    assert "self-distilled" in shown and "shuffled" not in shown
     with pytest.raises(nb.InputError, match="a teacher needs behavior"):
         nb.predict_run(run, make_trials().spikes, "shuffled-teacher")
 

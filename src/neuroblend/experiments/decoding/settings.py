@@ -120,7 +120,8 @@ class RunConfig(ExperimentConfig):
             spikes at several lags) and ``direct`` (the network trained on behavior alone).
             ``all``: also ``kalman``; one network without a teacher, ``two-heads`` and
             ``masked-modalities``; ``self-distilled`` (its teacher saw no behavior) and
-            ``shuffled`` (its teacher saw behavior of other trials). Or ``none``.
+            ``shuffled`` (its teacher saw behavior of other trials), where a strategy of the run
+            needs nothing but a teacher. Or ``none``.
         goal: What an arm is selected by on validation trials: ``behavior``, ``co-bps``, or
             ``both``: the best behavior among those within 5 % of the baseline's co-bps.
         references: Models without gradients to score beside the arms, such as ``smoothing``.

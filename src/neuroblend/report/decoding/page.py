@@ -4,6 +4,7 @@ from typing import Any
 
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
 from neuroblend.experiments.decoding.experiment import ORACLE
+from neuroblend.experiments.decoding.settings import SELF_DISTILLED, SHUFFLED
 from neuroblend.report.caveat import Caveat
 from neuroblend.report.curves import curves
 from neuroblend.report.decoding.facts import data_rows, next_steps, readout_tables, summary
@@ -15,7 +16,7 @@ from neuroblend.report.face import Block, Face, Words, headlines, metrics_of
 from neuroblend.report.forest import forest
 from neuroblend.report.scores import ScoreTable, control_table, direction, score_table
 from neuroblend.report.style import Picture, signed
-from neuroblend.report.verdict import difference
+from neuroblend.report.verdict import deciding, difference, judged
 from neuroblend.report.view import View
 
 ARMS = {
@@ -52,7 +53,7 @@ def page() -> Face:
     return Face(
         words=Words(unit="test trials", does=_does),
         clause=_cost,
-        caveats=_of_baseline,
+        caveats=lambda results: [*_of_baseline(results), *_of_controls(results)],
         blocks=lambda results: [Block("Scores on test trials", headlines(results))],
         meaning=ARMS.get,
         terms=TERMS,
@@ -101,6 +102,36 @@ def _of_baseline(results: dict[str, Any]) -> list[Caveat]:
         "check the data."
     )
     return [Caveat("weak baseline", signed(text), {metric: score["mean"]})]
+
+
+def _of_controls(results: dict[str, Any]) -> list[Caveat]:
+    """Return what students of teachers without the right behavior say of the selected one."""
+    arm, contrasts, found = results["selected"], results["contrasts"], []
+    metric = next(iter(deciding(results)))
+    minus = contrasts.get(f"{arm} - {SELF_DISTILLED}")
+    if minus is not None and metric in minus:
+        text = "It is behavior that helps: the student does better than one whose teacher saw none"
+        if judged(minus, results) != "better":
+            text = (
+                "It may be distillation as such that helps: the student does not clearly do better "
+                "than one whose teacher saw no behavior"
+            )
+        found.append(
+            Caveat(
+                "self-distilled",
+                signed(f"{text} ({SELF_DISTILLED}; {difference(minus[metric])})."),
+                {metric: minus[metric]["mean"]},
+            )
+        )
+    wrong = contrasts.get(f"{SHUFFLED} - {SELF_DISTILLED}")
+    if wrong is not None and metric in wrong and judged(wrong, results) == "better":
+        text = (
+            "A teacher that saw the behavior of other trials made a better student than one that "
+            f"saw none ({difference(wrong[metric])}), which should not be: look for trials that "
+            "are alike before you believe any gain."
+        )
+        found.append(Caveat("shuffled", signed(text), {metric: wrong[metric]["mean"]}))
+    return found
 
 
 def _simulated_note(view: View) -> list[Caveat]:
