@@ -121,7 +121,7 @@ def _advice(results: Results) -> str:
         advice += f"; {as_good[0]}, which needs no behavior, is not clearly worse"
     if home == arm:
         return f"{advice}. "
-    return f"{advice}. {arm} was selected by validation scores, but is not clearly better. "
+    return f"{advice}. {arm} was selected by validation scores, but is not clearly better than it. "
 
 
 def _baseline_is_best(results: Results, face: Face) -> str:
