@@ -1,6 +1,7 @@
 """Rivals and controls as arms of a run."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import make_task, make_trials, tiny_config
@@ -70,6 +71,8 @@ def test_a_run_with_all_controls_ends_with_scores_and_names_what_to_use(tmp_path
         assert "co_bps" not in results["arms"][arm]
         assert f"{results['selected']} - {arm}" in results["contrasts"]
     assert "shuffled - self-distilled" in results["contrasts"]
+    history = pd.read_csv(run.of(run.find("hard", 0, None)) / "history.csv")
+    assert (history["balance"] > 0).all()  # what distillation was multiplied by
     assert set(results["readouts"]) == set(results["arms"]) - {"oracle"}
     trials = make_trials()
     split = run.splits()[0]

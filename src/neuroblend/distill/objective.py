@@ -215,7 +215,7 @@ class Objective(nn.Module):
                     term.prepare(pair)
 
     def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Return the loss to follow, the task's and each term's, all scalars."""
+        """Return the loss to follow, the task's and each term's, all scalars; ``balance`` too."""
         pair = self._pair(model, batch)
         if batch.target is None or batch.scored is None:
             raise ValueError("an objective was called on a batch without targets")
@@ -229,7 +229,8 @@ class Objective(nn.Module):
         if self.guided:
             guidance = torch.stack([parts[name] for name in self.guided]).mean()
             if self.balance is not None:
-                guidance = guidance * self._balanced(loss, guidance, pair.student)
+                parts["balance"] = self._balanced(loss, guidance, pair.student)
+                guidance = guidance * parts["balance"]
             loss = self.alpha * loss + (1 - self.alpha) * guidance
         for name, weight in self.weights.items():
             loss = loss + weight * parts[name]
