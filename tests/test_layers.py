@@ -18,7 +18,7 @@ ORDER = [
     {"distill"},
     {"training"},
     {"evaluation"},
-    {"nlb"},
+    {"nlb", "deploy"},
     {"engine"},
     {"experiments"},
     {"report"},

@@ -1,14 +1,14 @@
 """The networks of a run, built from its settings and tried before anything is trained."""
 
-import inspect
-
 import torch
 from torch import Tensor, nn
 
+from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.distill.objective import Objective, output_of
+from neuroblend.engine.arm import Arm
 from neuroblend.errors import InputError, blamed_on, nearest, some
-from neuroblend.experiments.decoding.direct import DirectDecoder
 from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
+from neuroblend.models.build import build_network
 from neuroblend.privilege.roles import Student, Teacher, on_spikes
 from neuroblend.registry import find_fusion, find_model, find_reference, load
 from neuroblend.seeds import mixed_seed
@@ -17,34 +17,11 @@ from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
 
 
-def build_network(config: ModelConfig, spec: TaskSpec) -> nn.Module:
-    """Build a network for ``spec``.
-
-    Raises:
-        InputError: The builder does not take the settings, or does not give a module.
-    """
-    builder = load(find_model(config.name).target)
-    known = inspect.signature(builder).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
-    for key in config.settings:
-        if key not in known and not takes_any:
-            raise InputError(
-                f"model {config.name} has no setting '{key}': {nearest(key, list(known)[1:])}"
-            )
-    with blamed_on(f"model {config.name}:"):
-        net = builder(spec, **config.settings)
-    if not isinstance(net, nn.Module):
-        raise InputError(
-            f"model {config.name}: the builder gave {type(net).__name__}, not a module"
-        )
-    return net
-
-
 def build_student(config: RunConfig, task: Task, seed: int) -> Student:
     """Build a student whose initial weights depend on the seed alone, not on the arm."""
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 21))
-        return Student(build_network(config.model, task.spec))
+        return Student(build_network(config.model.name, config.model.settings, task.spec))
 
 
 def build_direct(config: RunConfig, task: Task, seed: int) -> Student:
@@ -65,7 +42,9 @@ def build_blind_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
     """Build a teacher that is called like any other and sees spikes alone."""
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 22))
-        return Teacher(build_network(config.model, task.spec), on_spikes)
+        return Teacher(
+            build_network(config.model.name, config.model.settings, task.spec), on_spikes
+        )
 
 
 def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
@@ -85,7 +64,7 @@ def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
                 f"fusion {name}: found {type(fusion).__name__}, wanted a callable (net, batch) "
                 "with an attribute 'spec', the TaskSpec of the teacher's network"
             )
-        return Teacher(build_network(config.model, spec), fusion)
+        return Teacher(build_network(config.model.name, config.model.settings, spec), fusion)
 
 
 def feature_layer(config: ModelConfig, net: nn.Module) -> str:
@@ -111,6 +90,12 @@ def feature_layer(config: ModelConfig, net: nn.Module) -> str:
     if not leaves:
         raise InputError(f"model {config.name}: no layer has weights; name one with --layer")
     return f"{leaves[-1]}:in"
+
+
+def layer_of(config: RunConfig, arm: Arm, model: Student | Teacher) -> str:
+    """Return the layer of a model that behavior may be read out of."""
+    layer = find_reference(arm.name).layer if arm.is_reference else None
+    return layer or feature_layer(config.model, model.net)
 
 
 def check_network(config: RunConfig, task: Task) -> str:

@@ -1,0 +1,1 @@
+"""Trained students away from their run: predicting, streaming, files to take along."""
