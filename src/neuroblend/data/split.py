@@ -55,6 +55,15 @@ class Split:
         """Number of test trials."""
         return int(self.test.size)
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{getattr(self, part).size} {part}" for part in SPLIT_NAMES)
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        forward = f", {self.forward_bins} forward bins" if self.forward_bins else ""
+        return (
+            f"Split(seed {self.seed}{fold}: {sizes}; {int(self.held_out.sum())} of "
+            f"{self.held_out.size} neurons held out{forward})"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers, for a file."""
         return {

@@ -76,6 +76,9 @@ class Task:
         )
         return cls(trials, split, spec, scale)
 
+    def __repr__(self) -> str:
+        return f"Task({self.trials!r}, {self.split!r})"
+
     @property
     def n_train(self) -> int:
         """Number of training trials."""
