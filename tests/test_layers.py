@@ -21,6 +21,7 @@ ORDER = [
     {"nlb"},
     {"engine"},
     {"experiments"},
+    {"estimator"},
     {"report"},
     {"cli"},
     {"__main__"},
