@@ -217,7 +217,9 @@ def test_neurons_that_never_fired_have_no_rates_and_are_ignored() -> None:
     np.testing.assert_array_equal(blend.predict(loud), blend.predict(silent))
 
 
-@pytest.mark.parametrize(("n_bins", "length"), [(12, 12), (13, 12), (100, 12), (5, 1), (31, 7)])
+@pytest.mark.parametrize(
+    ("n_bins", "length"), [(12, 12), (13, 12), (100, 12), (5, 1), (31, 7), (10**6, 50)]
+)
 def test_each_bin_is_taken_from_where_it_is_in_the_middle(n_bins, length) -> None:
     starts, window, at = windows_of(n_bins, length)
     assert starts[0] == 0 and starts[-1] + length == n_bins

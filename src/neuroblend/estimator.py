@@ -385,7 +385,8 @@ def windows_of(
     last = n_bins - length
     starts = np.unique([*range(0, last, max(1, length // 2)), last])
     bins = np.arange(n_bins)
-    window = np.abs(bins[:, None] - (starts + (length - 1) / 2)).argmin(axis=1)
+    middle = starts + (length - 1) / 2
+    window = np.searchsorted((middle[1:] + middle[:-1]) / 2, bins)
     return starts, window, bins - starts[window]
 
 
