@@ -10,7 +10,7 @@ from neuroblend.data.recording import Recording
 from neuroblend.data.spikes import ContinuousSpikes, as_spikes
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.student import TrainedStudent
-from neuroblend.deploy.windows import Reach, reach_of
+from neuroblend.deploy.windows import Reach, Windows, reach_of
 from neuroblend.deploy.write import predict_to_file
 from neuroblend.task.batch import Batch
 
@@ -214,6 +214,21 @@ class TestLengths:
         assert student.predict(counts_of((4, 10, 10))).rates.shape == (4, 12, 10)
         for shape in ((4, 11, 10), (40, 10)):
             refuses("the run has forward bins", student.predict, counts_of(shape))
+
+    @pytest.mark.parametrize(
+        ("n_bins", "width", "reach"),
+        [(12, 12, (3, 3)), (13, 12, (2, 0)), (100, 12, (5, 6)), (10**6, 50, (12, 12))],
+    )
+    def test_each_bin_is_taken_from_where_its_reach_is_inside(self, n_bins, width, reach) -> None:
+        windows = Windows(n_bins, width, Reach(*reach))
+        bins = np.arange(n_bins)
+        window = windows.window_of(bins)
+        start = windows.start_of(window)
+        at = bins - start
+        assert start[0] == 0 and start[-1] + width == n_bins
+        assert (at >= 0).all() and (at < width).all()
+        assert (at[start > 0] >= reach[0]).all()
+        assert (at[start + width < n_bins] < width - reach[1]).all()
 
     @pytest.mark.parametrize(
         ("model", "settings", "expected"),
