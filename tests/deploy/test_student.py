@@ -205,7 +205,8 @@ class TestLengths:
         student = make_student("gru", {"width": 4, "dropout": 0.0}, "norm")
         assert not student.reach.is_bounded
         whole = student.predict(counts_of((100, 10)))
-        assert "windows of that length that overlap by 3 and 3 bins" in whole.notes[-1]
+        assert "looks at all of the 12 bins" in whole.notes[-1]
+        assert "windows of 12 bins that it is given, which overlap by 6" in whole.notes[-1]
         assert whole.rates.shape == (1, 100, 10)
         assert student.predict(counts_of((4, 12, 10))).notes[-1].startswith("Neurons were matched")
 
@@ -235,7 +236,8 @@ class TestLengths:
         [
             ("students:Convolution", {}, Reach(2, 1)),
             ("ndt", {"n_layers": 1, "context_forward_s": 0.02, "context_backward_s": 0.06},
-             Reach(3, 1)),
+             Reach(3, 1, knows_place=True)),
+            ("ndt", {"n_layers": 1, "context_forward_s": 0.16}, Reach(3, 3, is_bounded=False)),
             ("ndt", {"n_layers": 1, "context_forward_s": 0.0, "context_backward_s": None},
              Reach(3, 0, is_bounded=False)),
         ],

@@ -332,12 +332,15 @@ class TrainedStudent:
         )
 
     def _notes(self, n_bins: int) -> tuple[str, ...]:
-        if n_bins <= self.spec.t_out or self.reach.is_bounded:
+        reach, width = self.reach, self.spec.t_in
+        if n_bins <= self.spec.t_out or (reach.is_bounded and not reach.knows_place):
             return ()
+        why = f"looks at all of the {width} bins that it was trained on"
+        if reach.is_bounded:
+            why = "knows where in a trial a bin is, by the trials that it was trained on"
         return (
-            f"The network looks at all of the {self.spec.t_in} bins that it was trained on, so "
-            "longer spikes were given to it in windows of that length that overlap by "
-            f"{self.reach.past} and {self.reach.future} bins.",
+            f"The network {why}, so that what it gives for longer spikes depends on the windows of "
+            f"{width} bins that it is given, which overlap by {reach.past + reach.future}.",
         )
 
     def _check_forward(self, n_bins: int, lengths: NDArray[np.int64] | None, where: str) -> None:
