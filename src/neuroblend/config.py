@@ -170,7 +170,7 @@ class GuidanceConfig(Settings):
 
     strategies: Names
     alpha: float = Field(0.2, ge=0, le=1)
-    multitask_weight: float = Field(0.1, gt=0)
+    multitask_weight: float | None = Field(0.1, gt=0)
 
     @model_validator(mode="after")
     def _strategies_once(self) -> Self:

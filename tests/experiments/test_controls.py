@@ -162,3 +162,15 @@ def test_behavior_may_be_read_out_of_features_but_for_the_benchmarks_score() -> 
     np.testing.assert_allclose(
         scored.decoder(trials.behavior[task.split.test]), scored.decoded, rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "expected"), [("ndt", {}, 0.1), ("gru", {}, 0.3), ("gru", 0.2, 0.2)]
+)
+def test_a_behavior_read_out_weighs_what_suits_the_model(model, given, expected) -> None:
+    distill = {"strategies": ["multitask"]} | ({"multitask_weight": given} if given else {})
+    decoding = Decoding(tiny_config(distill=distill, model={"name": model, "settings": {}}))
+    task = make_task()
+    arm = next(arm for arm in decoding.arms() if arm.name == "multitask")
+    objective = decoding.objective(arm, decoding.build(arm, task, 0), task, None)
+    assert objective.weights["multitask"] == expected

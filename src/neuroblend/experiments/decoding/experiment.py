@@ -63,7 +63,7 @@ from neuroblend.experiments.decoding.settings import (
 )
 from neuroblend.experiments.decoding.shuffled import ShuffledTask
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.registry import STRATEGIES, Strategy, find_reference, find_strategies
+from neuroblend.registry import STRATEGIES, Strategy, find_model, find_reference, find_strategies
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
 
@@ -232,7 +232,8 @@ class Decoding(Experiment):
         layer = feature_layer(self.config.model, model.net)
         terms = build_terms("+".join(arm.terms), layer, distill.normalisation)
         no_teacher = (MULTITASK, *ONE_NETWORK)
-        weights = {name: distill.multitask_weight for name in no_teacher if name in terms}
+        weight = distill.multitask_weight or find_model(self.config.model.name).multitask_weight
+        weights = {name: weight for name in no_teacher if name in terms}
         counts = 1.0 if distill.normalisation == "released" else task.spec.mean_count
         is_balanced = distill.weighting == "balanced" and distill.normalisation == "element"
         return Objective(
