@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
+from neuroblend.distill.pair import DistillLoss, Fitted, Output, Pair, Prepared
 from neuroblend.distill.reduce import mean_over
 from neuroblend.distill.terms import Terms, as_terms
 from neuroblend.distributed import summed_over_processes
@@ -196,7 +196,7 @@ class Objective(nn.Module):
 
         Args:
             model: What will be trained.
-            batch: All training trials, unmasked; two are enough where nothing is cached.
+            batch: All training trials, unmasked; two are enough where nothing is cached or fitted.
 
         Raises:
             InputError: A layer that a term wants is not there.
@@ -210,7 +210,16 @@ class Objective(nn.Module):
             if self._wants_cache and self.teacher is not None:
                 self._cached = cached_output(self.teacher, batch, self._layers(1))
                 self._place = _places(batch)
+            fitted = [name for name, term in self.terms.items() if isinstance(term, Fitted)]
+            whole = self._cached
+            if fitted and whole is None and self.teacher is not None:
+                whole = cached_output(self.teacher, batch, self._layers(1))
         model.train(was_training)
+        for name in fitted:
+            term = self.terms[name]
+            if isinstance(term, Fitted) and whole is not None:
+                with blamed_on(f"strategy {name}: in fit,"):
+                    term.fit(batch, whole)
         for name, term in self.terms.items():
             if isinstance(term, nn.Module) and isinstance(term, Prepared):
                 with blamed_on(f"strategy {name}: in prepare,"):
