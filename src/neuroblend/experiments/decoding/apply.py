@@ -18,7 +18,7 @@ from neuroblend.engine.folder import RunFolder
 from neuroblend.engine.job import load_model
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.predict import in_recorded_order, rates_and_features
-from neuroblend.evaluation.readout import FEATURES, RATES
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, log_of
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.experiment import Decoding, layer_of
 from neuroblend.experiments.decoding.rivals import rival_signals
@@ -157,7 +157,7 @@ def _signals(folder: RunFolder, fit: Fit, task: Task, batch: Batch) -> dict[str,
     if batch.present is not None:
         rates[~batch.present.numpy()] = np.nan
         features[~batch.present.numpy()] = np.nan
-    return {RATES: rates, FEATURES: features}
+    return {RATES: rates, LOG_RATES: log_of(rates), FEATURES: features}
 
 
 def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) -> Fit:

@@ -74,9 +74,9 @@ METRICS = {
     "decoding_r2": Metric(
         "behavior R²",
         "fraction of the variance of behavior, mean over channels, that a ridge regression fitted "
-        "on training trials decodes on test trials from a model's rates or features (of a rival: "
-        "what it gives) in the same bin, with history, or with history and future, whichever "
-        "validates best",
+        "on training trials decodes on test trials from a model's rates, log rates or features "
+        "(of a rival: what it gives) in the same bin, with history, or with history and future, "
+        "whichever validates best",
         deciding=True,
         bounds=R2,
     ),
