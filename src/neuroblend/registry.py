@@ -69,6 +69,8 @@ STRATEGIES = {
     "soft": Strategy("neuroblend.distill.soft:Soft", ("normalisation",)),
     "feature": Strategy("neuroblend.distill.feature:Feature", ("layers", "normalisation")),
     "correlation": Strategy("neuroblend.distill.correlation:Correlation", ("normalisation",)),
+    "subspace": Strategy("neuroblend.distill.subspace:Subspace", ("layers",)),
+    "denoised": Strategy("neuroblend.distill.denoised:Denoised", ("layers",)),
     "multitask": Strategy("neuroblend.distill.multitask:Multitask", ("layer",), False),
     "two-heads": Strategy("neuroblend.distill.two_heads:TwoHeads", ("layer",), False),
     "masked-modalities": Strategy(
