@@ -30,6 +30,7 @@ MOST_FEATURES = 600  # signals are reduced to leading components until lags fit
 
 SAME_BIN, HISTORY, BOTH_SIDES = "same bin", "history", "history and future"
 FAMILIES = (SAME_BIN, HISTORY, BOTH_SIDES)
+CAUSAL_FAMILIES = (SAME_BIN, HISTORY)
 RATES, FEATURES = "rates", "features"  # signals of a network that behavior is read out of
 
 

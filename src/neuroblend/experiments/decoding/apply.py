@@ -150,7 +150,8 @@ def _signals(folder: RunFolder, fit: Fit, task: Task, batch: Batch) -> dict[str,
     rival = fit.arm.name in RIVALS["all"]
     model = None if fit.arm.name in (WIENER, KALMAN) else load_model(folder, fit, task)
     if rival or model is None:
-        return rival_signals(fit.arm.name, model, task, batch)
+        causal = folder.config().model.causal
+        return rival_signals(fit.arm.name, model, task, batch, causal)
     layer = layer_of(folder.config(), fit.arm, model)
     rates, features = rates_and_features(model, batch, layer)
     rates = in_recorded_order(rates, task.split.order)

@@ -1,12 +1,14 @@
 """The networks of a run, built from its settings and tried before anything is trained."""
 
 import inspect
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neuroblend.distill.objective import Objective, output_of
 from neuroblend.errors import InputError, blamed_on, nearest, some
+from neuroblend.evaluation.reach import receptive_field
 from neuroblend.experiments.decoding.direct import DirectDecoder
 from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
 from neuroblend.privilege.roles import Student, Teacher, on_spikes
@@ -16,9 +18,17 @@ from neuroblend.task.spec import TaskSpec
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
 
+N_PROBED = 24  # bins that are changed to see whether a network is causal
 
-def build_network(config: ModelConfig, spec: TaskSpec) -> nn.Module:
+
+def build_network(config: ModelConfig, spec: TaskSpec, causal: bool = False) -> nn.Module:
     """Build a network for ``spec``.
+
+    Args:
+        config: Which, and its settings.
+        spec: Sizes of the task.
+        causal: Whether it is built so that no rate depends on later spikes, with the settings that
+            its entry in the registry names; a user's own builder is told if it takes ``causal``.
 
     Raises:
         InputError: The builder does not take the settings, or does not give a module.
@@ -26,13 +36,16 @@ def build_network(config: ModelConfig, spec: TaskSpec) -> nn.Module:
     builder = load(find_model(config.name).target)
     known = inspect.signature(builder).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
-    for key in config.settings:
+    settings = config.settings
+    if causal:
+        settings = causal_settings(config, told="causal" in known)
+    for key in settings:
         if key not in known and not takes_any:
             raise InputError(
                 f"model {config.name} has no setting '{key}': {nearest(key, list(known)[1:])}"
             )
     with blamed_on(f"model {config.name}:"):
-        net = builder(spec, **config.settings)
+        net = builder(spec, **settings)
     if not isinstance(net, nn.Module):
         raise InputError(
             f"model {config.name}: the builder gave {type(net).__name__}, not a module"
@@ -40,11 +53,32 @@ def build_network(config: ModelConfig, spec: TaskSpec) -> nn.Module:
     return net
 
 
+def causal_settings(config: ModelConfig, told: bool = False) -> dict[str, Any]:
+    """Return the settings of a causal network.
+
+    Args:
+        config: Which network, and the settings that were given.
+        told: Whether a network of the user's own takes a setting ``causal``.
+
+    Raises:
+        InputError: A setting that was given looks ahead.
+    """
+    model = find_model(config.name)
+    wanted = model.causal if model.causal is not None else ({"causal": True} if told else {})
+    for key, value in wanted.items():
+        if config.settings.get(key, value) != value:
+            raise InputError(
+                f"--causal with model.settings.{key} {config.settings[key]}: a causal "
+                f"{config.name} has {key} {value}; leave one of the two out"
+            )
+    return dict(model.causal_defaults) | config.settings | dict(wanted)
+
+
 def build_student(config: RunConfig, task: Task, seed: int) -> Student:
     """Build a student whose initial weights depend on the seed alone, not on the arm."""
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 21))
-        return Student(build_network(config.model, task.spec))
+        return Student(build_network(config.model, task.spec, config.model.causal))
 
 
 def build_direct(config: RunConfig, task: Task, seed: int) -> Student:
@@ -56,9 +90,11 @@ def build_direct(config: RunConfig, task: Task, seed: int) -> Student:
         return Student(DirectDecoder(net, layer, task.spec.n_behavior, example))
 
 
-def build_reference(name: str, task: Task) -> Student:
+def build_reference(name: str, task: Task, causal: bool = False) -> Student:
     """Build a model without gradients, not fitted yet."""
-    return Student(load(find_reference(name).target)(task.spec))
+    reference = find_reference(name)
+    settings = (reference.causal or {}) if causal else {}
+    return Student(load(reference.target)(task.spec, **settings))
 
 
 def build_blind_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
@@ -162,4 +198,22 @@ def check_network(config: RunConfig, task: Task) -> str:
         mask = mask_for(config.training, model.net)
         with torch.random.fork_rng(), blamed_on(f"model {name}: {where}, in training,"):
             Objective()(model, mask(batch, 0))["loss"].backward()
+    if config.model.causal:
+        check_causal(name, student, task.spec, layer)
     return layer
+
+
+def check_causal(name: str, student: Student, spec: TaskSpec, layer: str) -> None:
+    """Check that no later spike changes what a student says of a bin, in rates or in ``layer``.
+
+    Raises:
+        InputError: One does; ``name`` is the model's.
+    """
+    with blamed_on(f"model {name}: probed for what it looks at,"):
+        found = receptive_field(student, spec.t_in, spec.n_in, [layer], N_PROBED)
+    if found.future != 0:
+        far = "to the end of a trial" if found.future is None else f"by bins: {found.future}"
+        raise InputError(
+            f"model {name}: found that it looks ahead ({far}), wanted with --causal that no spike "
+            "changes what it says of earlier bins; build it so, or leave --causal out"
+        )
