@@ -21,6 +21,7 @@ ORDER = [
     {"nlb"},
     {"engine"},
     {"experiments"},
+    {"deploy"},
     {"report"},
     {"cli"},
     {"__main__"},

@@ -1,0 +1,1 @@
+"""A trained student where it is used: bin by bin, and in other programs."""
