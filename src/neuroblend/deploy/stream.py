@@ -85,12 +85,7 @@ class Stream:
     ) -> None:
         self.spec = spec
         self.n_steps = 0
-        student = model if isinstance(model, Student) else Student(model)
-        student = copy.deepcopy(student).cpu().eval().requires_grad_(False)
-        self._readout: nn.Linear | None = None
-        if isinstance(student.net, DirectDecoder):
-            self._readout, layer = student.net.readout, student.net.layer
-            student = Student(student.net.net)
+        student, self._readout, layer = as_student(model, layer)
         net = student.net
         self._latents = torch.zeros(0)
         _hooked(net, layer, self._catch)
@@ -227,6 +222,21 @@ def stream_of_run(
     if not isinstance(model.net, DirectDecoder):
         layer = layer_of(folder.config(), fit.arm, model)
     return Stream(model, task.spec, layer, scored.decoder, scored.readout[0], task.split.order)
+
+
+def as_student(model: nn.Module, layer: str) -> tuple[Student, nn.Linear | None, str]:
+    """Return a copy of a student on the CPU, how it reads out behavior by itself, and its layer.
+
+    Args:
+        model: A student, or the network of one; of a network trained on behavior, the network
+            within is returned, with its read-out and its layer.
+        layer: The layer that was asked for.
+    """
+    student = model if isinstance(model, Student) else Student(model)
+    student = copy.deepcopy(student).cpu().eval().requires_grad_(False)
+    if isinstance(student.net, DirectDecoder):
+        return Student(student.net.net), student.net.readout, student.net.layer
+    return student, None, layer
 
 
 def _hooked(net: nn.Module, layer: str, catch: Any) -> None:

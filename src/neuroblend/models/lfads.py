@@ -225,7 +225,7 @@ class LFADS(nn.Module):
 
     def _rates(self, spikes: Tensor, present: Tensor | None, noise: _Noise | None) -> Tensor:
         seen = self.drop(spikes)
-        drawn, initial = self.prior_mean.expand(len(spikes), -1), None
+        drawn, initial = self.prior_mean.expand(spikes.shape[0], -1), None
         if self.encode_initial is not None and self.initial_posterior is not None:
             _, last = self.encode_initial(seen, present)
             posterior = self.initial_posterior(self.drop(last)).to(self.prior_mean.dtype)
@@ -374,7 +374,7 @@ class _Decoder(nn.Module):
     def began(self, state: Tensor) -> State:
         """Return generator, controller and factors before the first bin, given the generator's."""
         state = state.clamp(-CLIP, CLIP)
-        return state, self.start.expand(len(state), -1), self._factor(state)
+        return state, self.start.expand(state.shape[0], -1), self._factor(state)
 
     def step(self, encoded: Tensor, state: State) -> State:
         """Return generator, controller and factors of the next bin, from its (B, E) encoding."""
@@ -389,7 +389,7 @@ class _Decoder(nn.Module):
         return nn.functional.linear(state, nn.functional.normalize(self.factor_weight, dim=1))
 
     def _autonomous(self, state: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
-        constant = state.new_ones(len(state), 1)
+        constant = state.new_ones(state.shape[0], 1)
         states = []
         for keep in kept[1:]:
             state = self.generator(constant, state)
@@ -400,7 +400,7 @@ class _Decoder(nn.Module):
         self, state: Tensor, encoded: Tensor, weight: Tensor, kept: Tensor, noise: _Noise | None
     ) -> tuple[Tensor, _Inputs]:
         assert self.controller is not None
-        control = self.start.expand(len(state), -1)
+        control = self.start.expand(state.shape[0], -1)
         factor = nn.functional.linear(state * kept[0], weight)
         n_trials, n_bins, _ = encoded.shape
         n_inputs = self.posterior.out_features // 2

@@ -155,21 +155,25 @@ class NDT(nn.Module):
         return self.readout(self.hidden(self.drop_rates(self.norm(tokens))))
 
     def begin(self, n_streams: int) -> State:
-        """Return the state before the first bin: time, what is barred, and each layer's past.
+        """Return the state before the first bin: what is barred, and each layer's past.
+
+        Where positions are of a trial, first the bins of it that there have been.
 
         Raises:
             InputError: The network looks ahead, or back without end.
         """
         past = self.past.empty(n_streams, len(self.layers))
-        return (past[0].new_zeros(n_streams, dtype=torch.int64), *past)
+        return past if self.position is None else (past[0].new_zeros(n_streams), *past)
 
     def step(self, spikes: Tensor, state: State) -> tuple[Tensor, State]:
         """Return (B, N) log expected counts/bin and the next state from (B, N_in) counts/bin."""
-        tokens, time = self.embed(spikes[:, None]), state[0]
+        tokens, after = self.embed(spikes[:, None]), list[Tensor]()
         if self.position is not None:
-            tokens = tokens + self.position[time.clamp_max(len(self.position) - 1)][:, None]
-        recent = self.past.recent(state[1:])
+            last = len(self.position) - 1
+            tokens = tokens + self.position[state[0].clamp_max(last).long()][:, None]
+            after, state = [state[0] + 1], state[1:]
+        recent = self.past.recent(state)
         for layer, before in zip(self.layers, recent, strict=True):
             tokens = layer(tokens, before)
         log_rates = self.readout(self.hidden(self.drop_rates(self.norm(tokens))))
-        return log_rates[:, 0], (time + 1, *self.past.state(recent))
+        return log_rates[:, 0], (*after, *self.past.state(recent))

@@ -309,7 +309,7 @@ class _Running(nn.Module):
         ages = torch.arange(self.n_bins, device=x.device).flip(0)
         weights = (1 - self.keep) * self.keep ** ages[:, None]  # (S, 16)
         added = self.divided(x).transpose(1, 2) @ weights.to(x.dtype)
-        added = added.view(len(x), -1, *added.shape[1:])
+        added = added.view(x.shape[0], -1, *added.shape[1:])
         mean, means = torch.zeros_like(added[:, 0]), []
         for part in added.unbind(dim=1):
             means.append(mean)

@@ -111,9 +111,10 @@ class Past(nn.Module):
         kept = barred.new_zeros(n_streams, 2, self.n_heads, self.back, self.n_features)
         return (barred, *(kept.clone() for _ in range(n_layers)))
 
-    def recent(self, state: State) -> list[Recent]:
+    def recent(self, state: Sequence[Tensor]) -> list[Recent]:
         """Return each layer's past, for the next bin."""
-        barred = torch.cat([state[0], state[0].new_zeros(len(state[0]), 1)], dim=1)[:, None]
+        here = state[0].new_zeros(state[0].shape[0], 1)
+        barred = torch.cat([state[0], here], dim=1)[:, None]
         return [Recent(kept, barred, self.turns) for kept in state[1:]]
 
     @staticmethod
