@@ -1,5 +1,7 @@
 """Bin by bin, a causal student says what it says of the whole recording."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -244,3 +246,18 @@ def test_a_run_streams_what_it_predicts(tmp_path) -> None:
             rates = np.stack([each.rates for each in found])
             np.testing.assert_allclose(rates, offline.rates[0], atol=1e-5)
     refuses("wiener has no network", stream_of_run, folder, "wiener")
+
+
+@models
+def test_memory_does_not_grow_with_a_stream(name) -> None:
+    """A shortened form of ``benchmarks/streaming.py``: a kept tensor a step would be megabytes."""
+    statm = Path("/proc/self/statm")
+    if not statm.is_file():
+        pytest.skip("no /proc/self/statm: this system does not say how much memory there is in use")
+    student, decoder = build_student(config_of(name), TASK, 0), make_decoder(10, "history")
+    stream, counts, used = Stream(student, TASK.spec, MODELS[name].layer, decoder), np.ones(8), []
+    for _ in range(2):
+        for _ in range(2000):
+            stream.step(counts)
+        used.append(int(statm.read_text().split()[1]))
+    assert (used[1] - used[0]) * 4096 < 1e6

@@ -49,9 +49,10 @@ def export_step(
 
     Inputs are ``counts`` (1, N_in) float32 in counts/bin, ``begin`` (1,) bool, True for the first
     bin, and ``state_0``, ``state_1``, ... float32: anything finite at first (zeros), then what the
-    last step gave. Positions of a trial hold their last one after its end. Outputs are ``rates`` (1, N) expected counts/bin, ``latents`` (1, H),
-    ``behavior`` (1, D) with a decoder, and the next states, ``next_0``, ... All arguments but
-    ``path`` are those of :class:`~neuroblend.deploy.stream.Stream`.
+    last step gave. Outputs are ``rates`` (1, N) expected counts/bin, ``latents`` (1, H),
+    ``behavior`` (1, D) with a decoder, and the next states, ``next_0``, ... Positions of a trial,
+    where a network has them, stay at the last one after the trial's end. All arguments but ``path``
+    are those of :class:`~neuroblend.deploy.stream.Stream`.
 
     Raises:
         InputError: onnx and onnxruntime are not installed; the network looks ahead, has no
