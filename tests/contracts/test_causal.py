@@ -14,14 +14,15 @@ from neuroblend.experiments.decoding.experiment import Decoding
 from neuroblend.experiments.decoding.networks import (
     build_blind_teacher,
     build_direct,
-    build_network,
     build_reference,
     build_student,
     build_teacher,
     check_network,
+    student_settings,
 )
 from neuroblend.experiments.decoding.rivals import rival_signals
 from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
+from neuroblend.models.build import build_network
 from neuroblend.models.ndt import NDT
 from neuroblend.privilege.roles import Student
 from neuroblend.registry import MODELS, REFERENCES
@@ -161,7 +162,8 @@ def test_a_setting_that_looks_ahead_is_refused(name, key, value) -> None:
 
 def test_settings_of_a_causal_network_can_be_changed() -> None:
     settings = {"context_backward_s": 0.1, "positions": "learned", "context_forward_s": 0}
-    net = build_network(ModelConfig(settings=settings, causal=True), make_task().spec, True)
+    settings = student_settings(ModelConfig(settings=settings, causal=True))
+    net = build_network("ndt", settings, make_task().spec)
     assert (net.window.back, net.past.turns) == (5, None)
 
 

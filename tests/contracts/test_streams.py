@@ -10,11 +10,11 @@ from test_causal import CONVOLUTION, config_of
 from test_models import SMALL, models
 from torch import nn
 
+from neuroblend.deploy.direct import decoded_by
 from neuroblend.deploy.stream import History, Stream
 from neuroblend.distill.objective import output_of
 from neuroblend.evaluation.predict import in_recorded_order
 from neuroblend.evaluation.readout import CAUSAL_FAMILIES, FEATURES, RATES, Decoder, lags_of
-from neuroblend.experiments.decoding.direct import decoded_by
 from neuroblend.experiments.decoding.networks import build_direct, build_student, feature_layer
 from neuroblend.models.parts.streams import Streams
 from neuroblend.registry import MODELS
@@ -226,26 +226,31 @@ def test_a_read_out_with_history_begins_as_it_does_offline(family) -> None:
         history.reset()
 
 
-def test_a_run_streams_what_it_predicts(tmp_path) -> None:
-    from neuroblend.deploy.stream import stream_of_run
-    from neuroblend.experiments.decoding.apply import predict_run
+def test_a_run_and_a_file_stream_what_they_predict(tmp_path) -> None:
+    from neuroblend.deploy.bundle import load_student, save_student
     from neuroblend.experiments.run import run
 
     trials = make_trials(n_trials=60, n_bins=30)
     config = tiny_config(model={"name": "gru", "settings": {"width": 6}, "causal": True})
     folder = run(trials, tmp_path / "run", config, jobs=1, quiet=True)
-    split = folder.splits()[0]
+    seen = ~folder.splits()[0].held_out
     spikes = np.asarray(trials.spikes[:1])
     for arm in ("hard", "direct"):
-        offline = predict_run(folder, spikes, arm)
-        stream = stream_of_run(folder, arm)
-        found = [stream.step(each[~split.held_out]) for each in spikes[0]]
-        behavior = np.stack([each.behavior for each in found])
-        np.testing.assert_allclose(behavior, offline.behavior[0], atol=1e-5)
-        if arm == "hard":
-            rates = np.stack([each.rates for each in found])
-            np.testing.assert_allclose(rates, offline.rates[0], atol=1e-5)
-    refuses("wiener has no network", stream_of_run, folder, "wiener")
+        student = folder.student(arm)
+        save_student(student, tmp_path / "student.nbm")
+        offline = student.predict(spikes)
+        for stream in (student.stream(), load_student(tmp_path / "student.nbm").stream()):
+            found = [stream.step(each[seen]) for each in spikes[0]]
+            behavior = np.stack([each.behavior for each in found])
+            np.testing.assert_allclose(behavior, offline.behavior[0], atol=1e-5)
+            if arm == "hard":
+                rates = np.stack([each.rates for each in found])
+                np.testing.assert_allclose(rates, offline.rates[0], atol=1e-5)
+    wiener = folder.student("wiener")
+    refuses("stream: wiener has no network", wiener.stream)
+    refuses("onnx: wiener has no network", wiener.export_onnx, tmp_path / "x.onnx")
+    message = "no form 'steps': did you mean 'step'"
+    refuses(message, folder.student("hard").export_onnx, tmp_path / "x.onnx", "steps")
 
 
 @models

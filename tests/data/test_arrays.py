@@ -120,7 +120,8 @@ def test_a_file_that_trials_wrote_keeps_its_notes(tmp_path) -> None:
         "1 neuron left out.",
     ]
     assert [note[:12] for note in again.notes if note.startswith("behavior")] == ["behavior 'y'"]
-    assert again.unit_id.tolist() == [0, 1, 2]
+    assert again.unit_id.tolist() == [0, 2, 3]
+    assert again.unit_index.tolist() == [0, 1, 2]
 
 
 def test_trials_of_different_length_are_read_from_a_file(tmp_path) -> None:

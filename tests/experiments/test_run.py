@@ -83,7 +83,9 @@ def test_scores_are_those_of_the_stored_models(finished) -> None:
     prediction = predict_run(finished, trials.spikes, "hard", seed=1)
     assert repr(prediction).startswith("Prediction(by hard, seed 1: ")
     assert len(repr(prediction)) < 200
-    assert ", no rates, decoded: " in repr(replace(prediction, rates=None))
+    alone = replace(prediction, rates=None, latents=None)
+    assert ", no rates, decoded: " in repr(alone)
+    assert "neurons matched by position)" in repr(alone)
     test = split.test
     unseen = split.held_out
     seen_bins = trials.n_bins - 2
@@ -260,7 +262,12 @@ class TestPredict:
         with h5py.File(tmp_path / "rates.h5") as file:
             np.testing.assert_array_equal(file["rates"][()], prediction.rates)
             assert file["rates"].attrs["unit"] == "counts/bin"
-            assert dict(file.attrs) == {"arm": "baseline", "seed": 1, "bin_s": 0.02}
+            expected = {"arm": "baseline", "seed": 1, "bin_s": 0.02, "start_s": 0.0}
+            how = file.attrs["matched"]
+            assert dict(file.attrs) == expected | {"matched": how}
+            assert how == "by position, in the order of the 10 that the training used"
+            assert file["latents"].shape == (4, 12, 12)
+            assert file["edge"].attrs["axes"] == "trial, bin"
             assert file["behavior_names"].asstr()[()].tolist() == ["behavior_0", "behavior_1"]
 
     @pytest.mark.parametrize(
@@ -270,8 +277,8 @@ class TestPredict:
             ({"arm": "hart"}, "did you mean 'hard'"),
             ({"seed": 5}, "no seed 5 in this run; there are 0 to 1"),
             ({"spikes": np.zeros((3, 12, 7), int)}, "found 7 neurons, wanted the 10"),
-            ({"spikes": np.zeros((3, 11, 10), int)}, "trials of 11 bins, wanted 10"),
-            ({"spikes": np.zeros((12, 10), int)}, "found shape"),
+            ({"spikes": np.zeros((3, 11, 10), int)}, "found 11 bins, wanted trials of 10"),
+            ({"spikes": np.zeros((120, 10), int)}, "the run has forward bins"),
             ({"spikes": np.full((3, 12, 10), 0.5)}, "fractional"),
             ({"spikes": np.full((3, 12, 10), -1)}, "negative"),
         ],

@@ -1,39 +1,74 @@
-"""The commands that use a run that has ended."""
+"""The commands that use a run that has ended, or a student that was exported from one."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from neuroblend.cli.options import Quiet, SeedOfRun, StudentArm, option, status
+from neuroblend.cli.options import Quiet, SeedOfRun, StudentArm, Text, names, option, status
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that has ended.")]
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN|STUDENT", help="Folder of a run, or a file that export wrote."),
+    ],
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="File with spikes; it needs no behavior.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Spikes, without behavior: .npz or .h5 with counts, or .nwb."
+        ),
     ],
     out: Annotated[Path, option("HDF5 file to write.")] = Path("rates.h5"),
     arm: StudentArm = "selected",
     seed: SeedOfRun = None,
-) -> None:
-    """Predict rates and decoded behavior from spikes alone."""
-    from neuroblend.experiments.decoding.apply import predict_run
-
-    prediction = predict_run(run, file, arm, seed)
-    prediction.save(out)
-    n_trials, n_bins, _ = prediction.behavior.shape
-    rates = "" if prediction.rates is None else f"rates of {prediction.unit_id.size} neurons and "
-    typer.echo(
-        f"{out}: {n_trials} trials x {n_bins} bins of {rates}decoded "
-        f"{', '.join(prediction.behavior_names)}, by {prediction.arm}, seed {prediction.seed}"
-    )
-
-
-def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that has ended.")],
+    match: Annotated[
+        str, option("Find neurons by id or by position; auto: by id where FILE has ids.")
+    ] = "auto",
+    missing_units: Annotated[
+        str, option("What to do where FILE lacks neurons: refuse, or zeros to take them as silent.")
+    ] = "refuse",
+    layers: Annotated[
+        Text, option("Further layers of the network to write, joined by commas.", "none")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
+    """Predict rates, latents and decoded behavior from spikes alone."""
+    with status("loading", quiet):
+        from neuroblend.deploy.write import predict_to_file
+        from neuroblend.experiments.decoding.take import student_from
+
+        student = student_from(run, arm, seed)
+    with status("predicting", quiet) as shown:
+
+        def progress(done: int, n: int) -> None:
+            if shown is not None:
+                shown.update(f"predicting: {done / n:.0%}")
+
+        told = predict_to_file(student, file, out, match, missing_units, names(layers), progress)
+    for note in told.notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(f"{out}: {told.summary}")
+
+
+def export(
+    run: Run,
+    out: Annotated[Path, option("File to write.")] = Path("student.nbm"),
+    arm: StudentArm = "selected",
+    seed: SeedOfRun = None,
+) -> None:
+    """Write a student to one file, which predicts without its run."""
+    from neuroblend.deploy.bundle import save_student
+    from neuroblend.experiments.decoding.apply import trained_student
+
+    student = trained_student(run, arm, seed)
+    save_student(student, out)
+    typer.echo(f"{out}: {student!r}")
+
+
+def report(run: Run, quiet: Quiet = False) -> None:
     """Build the page of a run again."""
     from neuroblend.engine.folder import RunFolder
     from neuroblend.report.page import write_report

@@ -34,7 +34,7 @@ StudentArm = Annotated[str, option("selected, baseline, a strategy of the run, o
 SeedOfRun = Annotated[Whole, option("Which seed.", "the first")]
 
 
-def status(what: str, quiet: bool) -> AbstractContextManager[object]:
+def status(what: str, quiet: bool) -> AbstractContextManager[Any]:
     """Show that something is going on, on a terminal."""
     from rich.console import Console
 

@@ -15,6 +15,8 @@ key                 shape                  meaning
 ``behavior_units``  (channel,)             units of measure, such as "cm/s"
 ``event``           ()                     what trials are aligned to, such as "go_cue_time"
 ``start_s``         ()                     start of the first bin in seconds from the event
+``unit_id``         (neuron,)              number or name of each neuron, by which it is known
+                                           wherever spikes are predicted from; its index without
 ``lengths``         (trial,)               bins of each trial, where they differ: what comes after
                                            is padding, 0 or NaN
 ``window_id``       (trial,)               which window of a continuous recording each trial is,
@@ -48,7 +50,7 @@ from neuroblend.files import errors_of
 # of the table above; "name" is the file's
 KEYS = inspect.signature(Trials.from_arrays).parameters.keys() - {"name"}
 SUFFIXES = (".npz", ".h5", ".hdf5")
-_BOOKKEEPING = {"trial_id", "unit_id", "notes"}  # written by Trials.save
+_BOOKKEEPING = {"trial_id", "unit_index", "notes"}  # written by Trials.save
 
 
 def read_arrays(

@@ -108,7 +108,7 @@ class Recording:
     Attributes:
         spike_times: One ascending (n_spikes,) array a neuron.
         signals: Behavior signals by name.
-        units: One row a neuron; columns ``region`` and ``heldout`` are carried into
+        units: One row a neuron; columns ``id``, ``region`` and ``heldout`` are carried into
             trials.
         trials: One row a trial, times in seconds.
         span: First and last second of the recording.
@@ -169,6 +169,11 @@ class Recording:
             f"{self.span[0]:.6g} to {self.span[1]:.6g} s, {len(self.trials)} trials, "
             f"signals: {', '.join(signals) or 'none'})"
         )
+
+    @property
+    def unit_id(self) -> NDArray[Any] | None:
+        """(N,) names of the neurons, the column ``id`` of ``units``; ``None`` without one."""
+        return self.units["id"].to_numpy() if "id" in self.units else None
 
     def windows(
         self,
@@ -293,6 +298,7 @@ class Recording:
             behavior_units=[signal.unit for signal in signals for _ in signal.names] or None,
             event=event,
             start_s=window[0],
+            unit_id=self.unit_id,
         )
         if inside.all():
             return trials

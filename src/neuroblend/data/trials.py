@@ -21,11 +21,21 @@ from neuroblend.files import new_h5, write_whole
 SPLIT_NAMES = ("train", "valid", "test")
 SHORTEST_BIN_S, LONGEST_BIN_S = 1e-4, 2.0
 FORMAT = "neuroblend trials"
-_ARRAYS = ("spikes", "behavior", "rates", "held_out", "trial_id", "unit_id", "lengths", "window_id")
+_ARRAYS = (
+    "spikes",
+    "behavior",
+    "rates",
+    "held_out",
+    "trial_id",
+    "unit_index",
+    "lengths",
+    "window_id",
+)
 _LABELS = ("condition", "region", "split")
 _WORDS = ("behavior_names", "behavior_units", "notes")
 _NO_UNIT = {"", "unknown", "n/a", "n.a.", "na", "nan", "none"}
-_OF_NEURONS = ("spikes", "region", "held_out", "rates", "unit_id")  # on their last axis
+_OF_NEURONS = ("spikes", "region", "held_out", "rates", "unit_id", "unit_index")  # on the last axis
+UnitIds = NDArray[np.int64] | NDArray[np.str_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +61,9 @@ class Trials:
             was cut into, so that those whose numbers follow are side by side; ``None`` for trials
             that stand apart.
         trial_id: (B,) index of each trial in its source.
-        unit_id: (N,) index of each neuron in its source.
+        unit_id: (N,) name of each neuron in its source, whole numbers or strings, each once: its
+            index where the source names none. Neurons are known by it wherever trials go.
+        unit_index: (N,) index of each neuron in its source.
         n_source_neurons: How many neurons the source has, those that were left out included.
         name: What to call the recording.
         notes: What was left out or is unusual, in sentences for the user.
@@ -72,7 +84,8 @@ class Trials:
     held_out: NDArray[np.bool_] | None
     rates: NDArray[np.float32] | None
     trial_id: NDArray[np.int64]
-    unit_id: NDArray[np.int64]
+    unit_id: UnitIds
+    unit_index: NDArray[np.int64]
     n_source_neurons: int
     name: str
     notes: tuple[str, ...] = ()
@@ -100,6 +113,7 @@ class Trials:
         behavior_units: ArrayLike | None = None,
         event: str | None = None,
         start_s: float = 0.0,
+        unit_id: ArrayLike | None = None,
     ) -> Trials:
         """Check arrays and make trials of them.
 
@@ -130,7 +144,8 @@ class Trials:
             held_out=_held_out(held_out, n_neurons),
             rates=true_rates,
             trial_id=np.arange(n_trials),
-            unit_id=np.arange(n_neurons),
+            unit_id=np.arange(n_neurons) if unit_id is None else checked_ids(unit_id, n_neurons),
+            unit_index=np.arange(n_neurons),
             n_source_neurons=n_neurons,
             name=name,
             notes=gaps,
@@ -279,6 +294,7 @@ class Trials:
                 for key in (*_WORDS, *_LABELS):
                     if (value := getattr(self, key)) is not None:
                         file[key] = [str(word) for word in value]
+                write_ids(file, self.unit_id)
                 for key in _ARRAYS:
                     if (value := getattr(self, key)) is not None:
                         file.create_dataset(key, data=value, compression="gzip", compression_opts=1)
@@ -302,6 +318,9 @@ class Trials:
                 for key in _WORDS:
                     words = file[key].asstr()[()] if key in file and file[key].size else ()
                     fields[key] = tuple(map(str, words))
+                fields["unit_id"] = read_ids(file)
+                if "unit_index" not in file:  # files of version 0.1.0: ids were the index
+                    fields["unit_index"] = fields["unit_id"]
                 if "start_s" in file:  # files of version 0.1.0 have neither this nor an event
                     fields["start_s"] = float(file["start_s"][()])
                 if "event" in file:
@@ -325,6 +344,45 @@ class Trials:
             )
         note = f"{int((~fires).sum())} of {self.n_neurons} neurons never fire: kept out"
         return self.take_neurons(fires, f"{note} ({some(self.unit_id[~fires])}).")
+
+
+def checked_ids(ids: ArrayLike, n_neurons: int) -> UnitIds:
+    """Return (N,) names of neurons, whole numbers or strings.
+
+    Raises:
+        InputError: They are neither, not one for each neuron, or one appears twice.
+    """
+    values = np.asarray(ids)
+    if values.dtype.kind == "O":
+        values = np.array([_text(value) for value in values.reshape(-1)]).reshape(values.shape)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        values = values.astype(np.int64)
+    if values.shape != (n_neurons,) or values.dtype.kind not in "uiU":
+        raise InputError(
+            f"unit_id: found {values.dtype} of shape {values.shape}, wanted {n_neurons} whole "
+            "numbers or names, one for each neuron"
+        )
+    known, n_times = np.unique(values, return_counts=True)
+    if (n_times > 1).any():
+        raise InputError(
+            f"unit_id: found {some(known[n_times > 1])} more than once, wanted each neuron once"
+        )
+    return values.astype(str if values.dtype.kind == "U" else np.int64)
+
+
+def write_ids(file: h5py.Group, ids: UnitIds) -> None:
+    """Write ``unit_id``."""
+    file["unit_id"] = [str(word) for word in ids] if ids.dtype.kind == "U" else ids
+
+
+def read_ids(file: h5py.Group) -> UnitIds:
+    """Return what :func:`write_ids` wrote."""
+    stored = file["unit_id"]
+    is_text = h5py.check_string_dtype(stored.dtype) is not None
+    ids: UnitIds = stored.asstr()[()].astype(str) if is_text else stored[()]
+    return ids
 
 
 def checked_counts(spikes: ArrayLike) -> NDArray[np.unsignedinteger[Any]]:

@@ -1,1 +1,1 @@
-"""A trained student where it is used: bin by bin, and in other programs."""
+"""Trained students away from their run: predicting, streaming, files to take along."""

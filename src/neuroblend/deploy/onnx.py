@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuroblend._version import __version__
-from neuroblend.deploy.stream import DECODED, Stream, as_student
+from neuroblend.deploy.direct import DECODED
+from neuroblend.deploy.stream import Stream, as_student
 from neuroblend.distill.objective import captured
 from neuroblend.errors import InputError, blamed_on
 from neuroblend.evaluation.predict import in_recorded_order, rates_and_features

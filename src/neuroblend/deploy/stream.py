@@ -7,7 +7,6 @@ channels, ``L`` lags of a read-out.
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,21 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from neuroblend.deploy.counts import checked_counts
-from neuroblend.deploy.window import Windowed
-from neuroblend.engine.folder import RunFolder
-from neuroblend.engine.job import load_model
+from neuroblend.deploy.direct import DECODED, DirectDecoder
+from neuroblend.deploy.windowed import Windowed
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.readout import FEATURES, RATES, Decoder
-from neuroblend.evaluation.scored import Scored
-from neuroblend.experiments.decoding.apply import SELECTED, find_fit
-from neuroblend.experiments.decoding.direct import DirectDecoder
-from neuroblend.experiments.decoding.experiment import layer_of
-from neuroblend.experiments.decoding.settings import KALMAN, WIENER
 from neuroblend.models.parts.streams import State, Streams
 from neuroblend.privilege.roles import Student
 from neuroblend.task.spec import TaskSpec
-
-DECODED = "decoded"  # the signal of a network that was trained on behavior
 
 
 class Step(NamedTuple):
@@ -196,32 +187,6 @@ class History:
     def reset(self) -> None:
         """Forget the past."""
         self._at = -1
-
-
-def stream_of_run(
-    run: str | Path | RunFolder, arm: str = SELECTED, seed: int | None = None
-) -> Stream:
-    """Return a run's student as a stream, with the read-out that validated best.
-
-    Args:
-        run: A run that has ended, with ``--causal``.
-        arm: As for :func:`~neuroblend.experiments.decoding.apply.predict_run`; a network.
-        seed: As there.
-
-    Raises:
-        InputError: There is no such arm or seed, it has no network, or it looks ahead.
-    """
-    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    fit = find_fit(folder, arm, seed)
-    task = folder.task(fit)
-    if fit.arm.name in (WIENER, KALMAN):
-        raise InputError(f"stream: {fit.arm.name} has no network; wanted a student, or direct")
-    model = load_model(folder, fit, task)
-    scored = Scored.load(folder.of(fit) / "test.h5")
-    layer = ""
-    if not isinstance(model.net, DirectDecoder):
-        layer = layer_of(folder.config(), fit.arm, model)
-    return Stream(model, task.spec, layer, scored.decoder, scored.readout[0], task.split.order)
 
 
 def as_student(model: nn.Module, layer: str) -> tuple[Student, nn.Linear | None, str]:

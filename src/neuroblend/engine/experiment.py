@@ -12,6 +12,7 @@ from neuroblend.config import ExperimentConfig
 from neuroblend.distill.objective import Objective
 from neuroblend.engine.arm import Arm, Fit
 from neuroblend.engine.metric import Metric
+from neuroblend.errors import InputError
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.privilege.roles import Student, Teacher
 
@@ -177,6 +178,14 @@ class Experiment(Protocol):
     def summary(self, folder: Fits) -> dict[str, Any]:
         """Return further entries of ``results.json``."""
         return {}
+
+    def take_home(self, folder: Any, arm: str | None, seed: int | None) -> Any:
+        """Return a trained model of a run to use on other data; the selected one without ``arm``.
+
+        Raises:
+            InputError: There is none.
+        """
+        raise InputError(f"runs of kind {self.kind} have no student that can be taken home")
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
         """Choose a candidate by the mean validation scores of all arms: the best in the first."""

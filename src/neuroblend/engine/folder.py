@@ -24,7 +24,7 @@ import yaml
 
 from neuroblend._version import __version__
 from neuroblend.config import ExperimentConfig, parse_settings
-from neuroblend.engine.arm import Fit
+from neuroblend.engine.arm import BASELINE, TEACHER, Fit
 from neuroblend.engine.experiment import Experiment
 from neuroblend.engine.source import source_state
 from neuroblend.errors import InputError, nearest, some
@@ -213,6 +213,25 @@ class RunFolder:
     def provenance(self) -> dict[str, Any]:
         """Return ``provenance.json``."""
         return self.read_json("provenance.json")
+
+    def student(self, arm: str | None = None, seed: int | None = None) -> Any:
+        """Return a student to predict with: the selected one, or that of an arm.
+
+        For decoding, a :class:`~neuroblend.deploy.student.TrainedStudent`; its ``model`` is the
+        ``nn.Module`` and its ``task`` what that was trained on.
+
+        Raises:
+            InputError: There is no such arm or seed, or it has not been trained.
+        """
+        return self.experiment.take_home(self, arm, seed)
+
+    def baseline(self, seed: int | None = None) -> Any:
+        """Return the student that was trained without behavior; see :meth:`student`."""
+        return self.student(BASELINE, seed)
+
+    def teacher(self, seed: int | None = None) -> Any:
+        """Return the teacher, ``model`` and ``task``; see :meth:`student`."""
+        return self.student(TEACHER, seed)
 
     def read_json(self, name: str) -> Any:
         """Return the content of a JSON file in the folder.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 from scipy.special import xlogy
 
 Floats = NDArray[np.float64]
@@ -168,6 +167,8 @@ def psths(
 
     Padding, NaN in (B, T, N) spikes, takes no part; a bin in which a condition has no trial is NaN.
     """
+    from scipy.ndimage import gaussian_filter1d  # noqa: PLC0415  # heavy, and of scores alone
+
     means = np.stack([mean_of_trials(spikes[condition == c]) for c in range(n_conditions)])
     for mean in means:
         n_known = int((~np.isnan(mean[:, 0])).sum())  # padding is at the end

@@ -14,10 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from neuroblend.data.split import Part
 from neuroblend.evaluation.metrics import ErrorSums
@@ -57,6 +53,12 @@ class Decoder:
         Rates are standardised; the penalty of each set of channels with the same samples is chosen
         by cross-validation over trials, five-fold where there are as many.
         """
+        # heavy, and of no use to a student that is read from a file
+        from sklearn.linear_model import Ridge  # noqa: PLC0415
+        from sklearn.model_selection import GridSearchCV, GroupKFold  # noqa: PLC0415
+        from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+        from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
         n_channels = behavior.shape[2]
         weights = np.zeros((rates.shape[2], n_channels))
         offset = np.zeros(n_channels)

@@ -76,6 +76,7 @@ def read_nlb(
         behavior_units=behavior_unit(maker),
         event=dataset.align if dataset.jitter is None else f"{dataset.align}, jittered",
         start_s=dataset.window_ms[0] / 1000,
+        unit_id=maker.grid.unit_id,
     )
     return trials.with_note(*maker.notes)
 

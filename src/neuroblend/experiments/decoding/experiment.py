@@ -11,6 +11,7 @@ import numpy as np
 
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
+from neuroblend.deploy.student import TrainedStudent
 from neuroblend.distill.objective import Objective, squared_error
 from neuroblend.distill.terms import build_terms
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
@@ -28,6 +29,12 @@ from neuroblend.evaluation.score import (
     scores_on_test,
 )
 from neuroblend.evaluation.scored import Scored
+from neuroblend.experiments.decoding.apply import (
+    SELECTED,
+    TrainedTeacher,
+    trained_student,
+    trained_teacher,
+)
 from neuroblend.experiments.decoding.direct import BehaviorTask
 from neuroblend.experiments.decoding.load import content_hash, prepared
 from neuroblend.experiments.decoding.networks import (
@@ -38,6 +45,7 @@ from neuroblend.experiments.decoding.networks import (
     build_teacher,
     check_network,
     feature_layer,
+    layer_of,
 )
 from neuroblend.experiments.decoding.presets import with_preset
 from neuroblend.experiments.decoding.rivals import rival_signals
@@ -290,6 +298,13 @@ class Decoding(Experiment):
         is_teacher = arm is not None and (arm.sees_behavior or arm.name == BLIND)
         return CAUSAL_FAMILIES if self.config.model.causal and not is_teacher else FAMILIES
 
+    def take_home(
+        self, folder: Any, arm: str | None, seed: int | None
+    ) -> TrainedStudent | TrainedTeacher:
+        if arm == TEACHER:
+            return trained_teacher(folder, seed)
+        return trained_student(folder, SELECTED if arm is None else arm, seed)
+
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
         """Choose the candidate that is best at the goal, by the mean validation scores of all arms.
 
@@ -309,12 +324,6 @@ class Decoding(Experiment):
             return max(candidates, key=co_bps)
         least = co_bps(BASELINE) - CO_BPS_TOLERANCE * abs(co_bps(BASELINE))
         return max((arm for arm in candidates if co_bps(arm) >= least), key=decoding)
-
-
-def layer_of(config: RunConfig, arm: Arm, model: Student | Teacher) -> str:
-    """Return the layer of a model that behavior may be read out of."""
-    layer = find_reference(arm.name).layer if arm.is_reference else None
-    return layer or feature_layer(config.model, model.net)
 
 
 def _without_knowledge(strategies: Sequence[str]) -> list[Arm]:

@@ -68,6 +68,8 @@ def content_hash(trials: Trials) -> str:
         value = getattr(trials, entry.name)
         if entry.name == "window_id" and value is None:  # as before there was this field
             continue
+        if entry.name == "unit_index" and np.array_equal(value, trials.unit_id):  # likewise
+            continue
         digest.update(entry.name.encode())
         if isinstance(value, np.ndarray):
             digest.update(f"{value.dtype.str}{value.shape}".encode())

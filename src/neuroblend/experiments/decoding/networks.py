@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.distill.objective import Objective, output_of
+from neuroblend.engine.arm import Arm
 from neuroblend.errors import InputError, blamed_on, nearest, some
 from neuroblend.evaluation.reach import receptive_field
-from neuroblend.experiments.decoding.direct import DirectDecoder
 from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
+from neuroblend.models.build import build_network
 from neuroblend.privilege.roles import Student, Teacher, on_spikes
 from neuroblend.registry import find_fusion, find_model, find_reference, load
 from neuroblend.seeds import mixed_seed
@@ -21,50 +23,22 @@ from neuroblend.training.masking import mask_for
 N_PROBED = 24  # bins that are changed to see whether a network is causal
 
 
-def build_network(config: ModelConfig, spec: TaskSpec, causal: bool = False) -> nn.Module:
-    """Build a network for ``spec``.
+def student_settings(config: ModelConfig) -> dict[str, Any]:
+    """Return what a student's network is built with: of a causal run, also what makes it causal.
 
-    Args:
-        config: Which, and its settings.
-        spec: Sizes of the task.
-        causal: Whether it is built so that no rate depends on later spikes, with the settings that
-            its entry in the registry names; a user's own builder is told if it takes ``causal``.
+    That is what its entry in the registry says; a user's own builder is told if it takes
+    ``causal``.
 
     Raises:
-        InputError: The builder does not take the settings, or does not give a module.
+        InputError: A setting that was given looks ahead, in a causal run.
     """
-    builder = load(find_model(config.name).target)
-    known = inspect.signature(builder).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
-    settings = config.settings
-    if causal:
-        settings = causal_settings(config, told="causal" in known)
-    for key in settings:
-        if key not in known and not takes_any:
-            raise InputError(
-                f"model {config.name} has no setting '{key}': {nearest(key, list(known)[1:])}"
-            )
-    with blamed_on(f"model {config.name}:"):
-        net = builder(spec, **settings)
-    if not isinstance(net, nn.Module):
-        raise InputError(
-            f"model {config.name}: the builder gave {type(net).__name__}, not a module"
-        )
-    return net
-
-
-def causal_settings(config: ModelConfig, told: bool = False) -> dict[str, Any]:
-    """Return the settings of a causal network.
-
-    Args:
-        config: Which network, and the settings that were given.
-        told: Whether a network of the user's own takes a setting ``causal``.
-
-    Raises:
-        InputError: A setting that was given looks ahead.
-    """
+    if not config.causal:
+        return config.settings
     model = find_model(config.name)
-    wanted = model.causal if model.causal is not None else ({"causal": True} if told else {})
+    wanted = model.causal
+    if wanted is None:
+        is_told = "causal" in inspect.signature(load(model.target)).parameters
+        wanted = {"causal": True} if is_told else {}
     for key, value in wanted.items():
         if config.settings.get(key, value) != value:
             raise InputError(
@@ -78,7 +52,8 @@ def build_student(config: RunConfig, task: Task, seed: int) -> Student:
     """Build a student whose initial weights depend on the seed alone, not on the arm."""
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 21))
-        return Student(build_network(config.model, task.spec, config.model.causal))
+        settings = student_settings(config.model)
+        return Student(build_network(config.model.name, settings, task.spec))
 
 
 def build_direct(config: RunConfig, task: Task, seed: int) -> Student:
@@ -101,7 +76,9 @@ def build_blind_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
     """Build a teacher that is called like any other and sees spikes alone."""
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 22))
-        return Teacher(build_network(config.model, task.spec), on_spikes)
+        return Teacher(
+            build_network(config.model.name, config.model.settings, task.spec), on_spikes
+        )
 
 
 def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
@@ -121,7 +98,7 @@ def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
                 f"fusion {name}: found {type(fusion).__name__}, wanted a callable (net, batch) "
                 "with an attribute 'spec', the TaskSpec of the teacher's network"
             )
-        return Teacher(build_network(config.model, spec), fusion)
+        return Teacher(build_network(config.model.name, config.model.settings, spec), fusion)
 
 
 def feature_layer(config: ModelConfig, net: nn.Module) -> str:
@@ -147,6 +124,12 @@ def feature_layer(config: ModelConfig, net: nn.Module) -> str:
     if not leaves:
         raise InputError(f"model {config.name}: no layer has weights; name one with --layer")
     return f"{leaves[-1]}:in"
+
+
+def layer_of(config: RunConfig, arm: Arm, model: Student | Teacher) -> str:
+    """Return the layer of a model that behavior may be read out of."""
+    layer = find_reference(arm.name).layer if arm.is_reference else None
+    return layer or feature_layer(config.model, model.net)
 
 
 def check_network(config: RunConfig, task: Task) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from neuroblend.experiments.decoding.direct import decoded_by
+from neuroblend.deploy.direct import decoded_by
 from neuroblend.experiments.decoding.settings import DIRECT, KALMAN
 from neuroblend.models.references.kalman import Kalman, lagged_spikes
 from neuroblend.models.references.wiener import smoothed_spikes

@@ -93,10 +93,10 @@ def _rates(
     """
     place = np.full(held_out.size, -1)
     place[~held_out] = np.arange(int((~held_out).sum()))
-    seen = spikes[:, :, place[task.trials.unit_id[~task.split.held_out]]]
+    seen = spikes[:, :, place[task.trials.unit_index[~task.split.held_out]]]
     known = rates_of(model, Batch(torch.from_numpy(seen), None, None, None))
     rates = np.full((*known.shape[:2], held_out.size), LEAST_RATE, dtype=np.float32)
-    rates[:, :, task.trials.unit_id] = in_recorded_order(known, task.split.order)
+    rates[:, :, task.trials.unit_index] = in_recorded_order(known, task.split.order)
     return rates
 
 

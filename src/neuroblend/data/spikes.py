@@ -1,0 +1,222 @@
+"""Spikes that come without behavior: trials, or one stretch of time, of neurons known by id.
+
+Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroblend.data.arrays import load_arrays, need
+from neuroblend.data.trials import (
+    Trials,
+    UnitIds,
+    checked_bin_width,
+    checked_counts,
+    checked_ids,
+    checked_padded_counts,
+)
+from neuroblend.errors import InputError
+from neuroblend.files import errors_of
+
+if TYPE_CHECKING:
+    from neuroblend.data.recording import Recording
+
+Counts = NDArray[np.unsignedinteger[Any]]
+NS = 1_000_000_000  # spikes are counted on a grid of nanoseconds, so that edges are exact
+
+
+@dataclass(frozen=True, eq=False)
+class TrialSpikes:
+    """Counts in trials.
+
+    Attributes:
+        counts: (B, T, N) counts/bin, 0 in padding.
+        lengths: (B,) bins of each trial where they differ, else ``None``.
+        unit_id: (N,) names of the neurons; ``None`` where the source has none.
+        start_s: Start of the first bin in seconds from the event that trials are aligned to.
+    """
+
+    counts: Counts
+    lengths: NDArray[np.int64] | None
+    unit_id: UnitIds | None
+    start_s: float = 0.0
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons, ``N``."""
+        return int(self.counts.shape[2])
+
+
+@dataclass(frozen=True, eq=False)
+class ContinuousSpikes:
+    """Counts in one stretch of time, read piece by piece.
+
+    Attributes:
+        read: Gives (n, N) counts/bin of the bins from a first to before a last.
+        n_bins: ``T``, how many bins there are.
+        n_neurons: ``N``.
+        parts: First bin of each part that was observed without a break, and the bin after its last.
+        unit_id: (N,) names of the neurons; ``None`` where the source has none.
+        start_s: Start of the first bin on the source's clock, in seconds.
+        notes: What a user should know of the source, in sentences.
+    """
+
+    read: Callable[[int, int], Counts]
+    n_bins: int
+    n_neurons: int
+    parts: tuple[tuple[int, int], ...]
+    unit_id: UnitIds | None
+    start_s: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+Spikes = TrialSpikes | ContinuousSpikes
+
+
+def as_spikes(
+    source: object, bin_s: float, lengths: ArrayLike | None = None, unit_id: ArrayLike | None = None
+) -> Spikes:
+    """Return spikes to predict from, whatever they come as.
+
+    Args:
+        source: :class:`~neuroblend.data.trials.Trials`, a
+            :class:`~neuroblend.data.recording.Recording`, a pynapple ``TsGroup``; an array of
+            counts/bin, (trial, bin, neuron) or, of one stretch of time, (bin, neuron); or a file:
+            ``.npz`` or ``.h5`` with a key ``spikes`` of either shape, or ``.nwb``.
+        bin_s: Width of a bin in seconds, which counts must have and spike times are counted in.
+        lengths: (B,) bins of each trial where they differ, for an array.
+        unit_id: (N,) names of the neurons of an array.
+
+    Raises:
+        InputError: They cannot be used.
+    """
+    if isinstance(source, (str, Path)):
+        return _of_file(Path(source), bin_s)
+    if isinstance(source, Trials):
+        _check_width(source.bin_s, bin_s, source.name)
+        return TrialSpikes(source.spikes, source.lengths, source.unit_id, source.start_s)
+    if isinstance(source, np.ndarray):
+        return _of_array(source, lengths, unit_id)
+    if type(source).__module__.startswith("pynapple"):
+        return _of_pynapple(source, bin_s)
+    from neuroblend.data.recording import Recording  # noqa: PLC0415  # pandas takes its time
+
+    if not isinstance(source, Recording):
+        raise InputError(
+            f"spikes: found {type(source).__name__}, wanted a file, an array of counts, Trials, a "
+            "Recording or a pynapple TsGroup"
+        )
+    return of_recording(source, bin_s)
+
+
+def of_recording(recording: Recording, bin_s: float) -> ContinuousSpikes:
+    """Return the counts of a recording, from the first second of its span, gaps left out.
+
+    A spike counts in the bin whose start it is at or after, to the nanosecond.
+
+    Raises:
+        InputError: No bin fits into what was observed, or an id appears twice.
+    """
+    first, last = (round(edge * NS) for edge in recording.span)
+    width = round(bin_s * NS)
+    n_bins = (last - first) // width
+    observed = [recording.span] if recording.observed is None else recording.observed.tolist()
+    parts = []
+    for start, stop in observed:
+        begin, end = round(start * NS) - first, round(stop * NS) - first
+        part = max(0, -(-begin // width)), min(n_bins, end // width)
+        if part[0] < part[1]:
+            parts.append((int(part[0]), int(part[1])))
+    if not parts:
+        raise InputError(
+            f"{recording.name}: no bin of {bin_s:g} s fits into the {last / NS - first / NS:.4g} s "
+            "that were recorded"
+        )
+    times = [np.rint(t * NS).astype(np.int64) - first for t in recording.spike_times]
+
+    def read(start: int, stop: int) -> Counts:
+        edges = np.arange(start, stop + 1) * width
+        counts = np.stack([np.diff(np.searchsorted(t, edges)) for t in times], axis=1)
+        return counts.astype(np.uint16)
+
+    n_neurons = len(times)
+    with errors_of(recording.name):
+        unit_id = None if (ids := recording.unit_id) is None else checked_ids(ids, n_neurons)
+    return ContinuousSpikes(
+        read, int(n_bins), n_neurons, tuple(parts), unit_id, first / NS, _notes(recording)
+    )
+
+
+def _notes(recording: Recording) -> tuple[str, ...]:
+    silent = sum(not times.size for times in recording.spike_times)
+    if not silent:
+        return ()
+    return (f"{silent} of {len(recording.spike_times)} neurons have no spike in this recording.",)
+
+
+def _of_pynapple(source: Any, bin_s: float) -> ContinuousSpikes:
+    """Return the counts of a ``TsGroup`` in the epochs of its time support."""
+    name = type(source).__name__
+    if name != "TsGroup":
+        raise InputError(f"spikes: found a pynapple {name}, wanted a TsGroup")
+    from neuroblend.data.recording import Recording  # noqa: PLC0415
+
+    ids = list(source.keys())
+    observed = np.column_stack([source.time_support.start, source.time_support.end])
+    recording = Recording.of(
+        [source[i].t for i in ids],
+        span=(float(observed.min()), float(observed.max())),
+        name="TsGroup",
+        observed=observed,
+    )
+    spikes = of_recording(recording, bin_s)
+    return replace(spikes, unit_id=checked_ids(ids, len(ids)))
+
+
+def _of_array(counts: NDArray[Any], lengths: ArrayLike | None, unit_id: ArrayLike | None) -> Spikes:
+    ids = None if unit_id is None else checked_ids(unit_id, counts.shape[-1])
+    if counts.ndim == 2:
+        if lengths is not None:
+            raise InputError("lengths: wanted with (trial, bin, neuron) spikes alone")
+        return _continuous(counts, ids)
+    return TrialSpikes(*checked_padded_counts(counts, lengths), ids)
+
+
+def _continuous(counts: NDArray[Any], ids: UnitIds | None) -> ContinuousSpikes:
+    n_bins, n_neurons = counts.shape
+    for start in range(0, n_bins, 65536):  # checked in pieces, which may lie on a disk
+        checked_counts(counts[None, start : start + 65536])
+
+    def read(start: int, stop: int) -> Counts:
+        return cast(Counts, np.asarray(counts[start:stop]).astype(np.uint16))
+
+    return ContinuousSpikes(read, n_bins, n_neurons, ((0, n_bins),), ids)
+
+
+def _of_file(path: Path, bin_s: float) -> Spikes:
+    if path.suffix.lower() == ".nwb":
+        from neuroblend.data.nwb import read_nwb  # noqa: PLC0415  # heavy, and seldom needed
+
+        return of_recording(read_nwb(path, ()), bin_s)
+    arrays = load_arrays(path)
+    need(arrays, "spikes", path)
+    if "bin_s" in arrays:
+        _check_width(checked_bin_width(arrays["bin_s"]), bin_s, str(path))
+    with errors_of(path):
+        spikes = _of_array(arrays["spikes"], arrays.get("lengths"), arrays.get("unit_id"))
+        return replace(spikes, start_s=float(np.asarray(arrays.get("start_s", 0.0))))
+
+
+def _check_width(found: float, wanted: float, where: str) -> None:
+    if not np.isclose(found, wanted, rtol=1e-6):
+        raise InputError(
+            f"{where}: found bins of {found:g} s, wanted {wanted:g} s, as the student was trained "
+            "on; count spikes again"
+        )

@@ -1,0 +1,190 @@
+"""A student in one file: safetensors with a header of JSON, which loads without its run.
+
+The header has one entry, ``neuroblend``: JSON with everything but arrays, among it the version of
+the layout and a checksum of all that the file holds. Nothing that is read is run or unpickled; a
+network of the user's own is built by the ``package.module:builder`` that the header names, which
+must be importable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from neuroblend._version import __version__
+from neuroblend.deploy.direct import DirectDecoder, direct_signals
+from neuroblend.deploy.neurons import KnownNeurons
+from neuroblend.deploy.signals import student_signals
+from neuroblend.deploy.student import TrainedStudent
+from neuroblend.deploy.windows import Reach
+from neuroblend.errors import InputError
+from neuroblend.evaluation.readout import Decoder
+from neuroblend.files import write_whole
+from neuroblend.models.build import build_network
+from neuroblend.privilege.roles import Student
+from neuroblend.task.batch import Batch
+from neuroblend.task.spec import TaskSpec
+
+FORMAT, VERSION = "neuroblend student", 1
+SUFFIX = ".nbm"
+WEIGHT = "weight/"
+KEY = "neuroblend"
+
+
+def save_student(student: TrainedStudent, path: str | Path) -> None:
+    """Write a student to one file; it appears whole or not at all.
+
+    Raises:
+        InputError: The student has no network, so that there is nothing to take along.
+    """
+    if student.model is None or student.network is None or student.layer is None:
+        raise InputError(
+            f"export: {student.arm} has no network that a file could hold; wanted a student, "
+            "baseline or direct"
+        )
+    seen: set[int] = set()
+    tensors: dict[str, Tensor] = {}
+    for name, value in student.model.state_dict().items():
+        tied = value.data_ptr() in seen  # safetensors wants each of tied weights by itself
+        seen.add(value.data_ptr())
+        tensors[WEIGHT + name] = (value.clone() if tied else value).detach().cpu().contiguous()
+    for name, array in (
+        ("decoder/weights", student.decoder.weights),
+        ("decoder/offset", student.decoder.offset),
+        ("decoder/lags", student.decoder.lags),
+        ("neurons/unit_index", student.neurons.unit_index),
+        ("neurons/held_out", student.neurons.held_out),
+    ):
+        tensors[name] = torch.from_numpy(np.ascontiguousarray(array))
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "written_by": __version__,
+        "arm": student.arm,
+        "seed": student.seed,
+        "network": {"name": student.network[0], "settings": dict(student.network[1])},
+        "layer": student.layer,
+        "role": "decoder" if isinstance(student.model.net, DirectDecoder) else "student",
+        "spec": asdict(student.spec),
+        "unit_id": student.neurons.unit_id.tolist(),
+        "n_source_neurons": student.neurons.n_source,
+        "readout": list(student.readout),
+        "behavior_units": list(student.behavior_units),
+        "reach": asdict(student.reach),
+        "about": dict(student.about),
+    }
+    content["checksum"] = _checksum(content, tensors)
+    header = {KEY: json.dumps(content, allow_nan=False)}
+    write_whole(path, lambda partial: save_file(tensors, partial, metadata=header))
+
+
+def load_student(path: str | Path) -> TrainedStudent:
+    """Read a student from the file that :func:`save_student` wrote.
+
+    Raises:
+        InputError: There is no such file, it is of another version or another kind, truncated or
+            changed since, or names a model that is not there.
+    """
+    path = Path(path)
+    content, tensors = _read(path)
+    if content["checksum"] != _checksum(content, tensors):
+        raise InputError(
+            f"{path}: changed since it was written (its checksum is another); export it again"
+        )
+    try:
+        return _built(content, tensors)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{path}: cannot be built ({type(error).__name__}: {first})") from None
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: truncated, or not a student that `neuroblend export` wrote ({error})"
+        ) from None
+    try:
+        content = json.loads(header.get(KEY, "null"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: its header is damaged ({error})") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: safetensors, but not a student that `neuroblend export` wrote")
+    if content.get("version") != VERSION:
+        raise InputError(
+            f"{path}: a student of version {content.get('version')} (written by neuroblend "
+            f"{content.get('written_by')}), wanted version {VERSION}; export it again with this "
+            f"neuroblend, {__version__}"
+        )
+    return content, tensors
+
+
+def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainedStudent:
+    arrays = {name: value.numpy() for name, value in tensors.items() if WEIGHT not in name}
+    sizes = content["spec"]
+    spec = TaskSpec(
+        **sizes | {"behavior": tuple(sizes["behavior"]), "log_rate": tuple(sizes["log_rate"])}
+    )
+    name, settings = content["network"]["name"], content["network"]["settings"]
+    layer, is_decoder = content["layer"], content["role"] == "decoder"
+    net: nn.Module = build_network(name, settings, spec)
+    if is_decoder:
+        zeros = torch.zeros(2, spec.t_in, spec.n_in)
+        net = DirectDecoder(net, layer, spec.n_behavior, Batch(zeros))
+    model = Student(net)
+    model.load_state_dict(
+        {k.removeprefix(WEIGHT): v for k, v in tensors.items() if k.startswith(WEIGHT)}
+    )
+    model.eval()
+    held_out = arrays["neurons/held_out"]
+    signals = direct_signals(model) if is_decoder else student_signals(model, layer, held_out)
+    return TrainedStudent(
+        arm=content["arm"],
+        seed=content["seed"],
+        spec=spec,
+        neurons=KnownNeurons(
+            np.array(content["unit_id"]),
+            arrays["neurons/unit_index"],
+            held_out,
+            content["n_source_neurons"],
+        ),
+        signals=signals,
+        decoder=Decoder(*(arrays[f"decoder/{part}"] for part in ("weights", "offset", "lags"))),
+        readout=(content["readout"][0], content["readout"][1]),
+        behavior_units=tuple(content["behavior_units"]),
+        model=model,
+        layer=layer,
+        network=(name, settings),
+        about=content["about"],
+        known_reach=Reach(**content["reach"]),
+    )
+
+
+def _checksum(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return a SHA-256 of everything but the checksum itself."""
+    rest = {name: value for name, value in content.items() if name != "checksum"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
+        digest.update(
+            value.contiguous().view(torch.uint8).numpy().tobytes() if value.numel() else b""
+        )
+    return digest.hexdigest()

@@ -1,0 +1,420 @@
+"""A trained student with all that is needed to use it: network, read-out, names of its neurons.
+
+Shape legend: ``B`` trials, ``T`` bins (``T_in`` of them seen), ``N`` neurons, ``N_in`` of them
+seen, ``D`` behavior channels, ``H`` features of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from neuroblend.data.spikes import ContinuousSpikes, TrialSpikes, as_spikes
+from neuroblend.deploy.neurons import KnownNeurons, Match, match_neurons
+from neuroblend.deploy.onnx import export_step, export_trials
+from neuroblend.deploy.prediction import Prediction, joined
+from neuroblend.deploy.stream import Stream
+from neuroblend.deploy.windows import (
+    Reach,
+    Signals,
+    Windows,
+    edges_of,
+    in_blocks,
+    padded_signals,
+    reach_of,
+    signals_between,
+)
+from neuroblend.errors import InputError, nearest
+from neuroblend.evaluation.readout import FEATURES, RATES, Decoder
+from neuroblend.task.batch import Batch
+from neuroblend.task.spec import TaskSpec
+
+BLOCK = 16384  # bins of a recording that are worked on at a time
+SignalsOf = Callable[[Batch, Sequence[str]], Signals]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedStudent:
+    """A student as it is taken home: it predicts from spikes alone.
+
+    Attributes:
+        arm: Which arm of its run it is.
+        seed: Of which seed.
+        spec: Sizes of the task that it was trained on.
+        neurons: The neurons that it knows.
+        signals: Gives (B, T, C) arrays of a batch by name: ``rates`` in counts/bin of the neurons
+            as recorded and ``features`` of a network, then layers that were asked for by name; of
+            another arm, whatever behavior is read out of.
+        decoder: From a signal to behavior.
+        readout: Name of that signal, and which of its bins the decoder sees.
+        behavior_units: D units of measure, ``""`` where unknown.
+        model: The network in its role; ``None`` of an arm without one.
+        layer: Layer that is distilled and read out.
+        network: Name of the model and the settings that it was built with.
+        task: The trials and split that it was trained on; ``None`` of one that was read from a
+            file.
+        about: Provenance and scores, to be stored with it.
+        known_reach: How far the network looks, where that was found before.
+    """
+
+    arm: str
+    seed: int
+    spec: TaskSpec
+    neurons: KnownNeurons
+    signals: SignalsOf
+    decoder: Decoder
+    readout: tuple[str, str]
+    behavior_units: tuple[str, ...] = ()
+    model: nn.Module | None = None
+    layer: str | None = None
+    network: tuple[str, Mapping[str, Any]] | None = None
+    task: Any = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    known_reach: Reach | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"TrainedStudent({self.arm}, seed {self.seed}: {self.neurons.n_seen} neurons seen, "
+            f"bins of {self.spec.bin_s * 1000:g} ms, decodes {', '.join(self.spec.behavior)} from "
+            f"{self.readout[0]}, {self.readout[1]})"
+        )
+
+    @cached_property
+    def reach(self) -> Reach:
+        """How many bins before and after a bin the student looks at, its read-out left aside."""
+        if self.known_reach is not None:
+            return self.known_reach
+        spec = self.spec
+        if spec.t_in < spec.t_out:  # of trials of one length alone
+            return Reach(spec.t_in // 4, spec.t_in // 4, is_bounded=False)
+        return reach_of(self._signals, spec.t_in, spec.n_in, spec.mean_count)
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Bins before and after a bin that its behavior depends on, the read-out's included."""
+        lags = self.decoder.lags
+        past, future = max(0, -int(lags.min())), max(0, int(lags.max()))
+        return self.reach.past + past, self.reach.future + future
+
+    def predict(
+        self,
+        spikes: object,
+        lengths: ArrayLike | None = None,
+        unit_id: ArrayLike | None = None,
+        *,
+        match: str = "auto",
+        missing_units: str = "refuse",
+        layers: Sequence[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Prediction:
+        """Predict rates, latents and decoded behavior from spikes alone.
+
+        Trials may be shorter or longer than those of the training, and spikes may be of one long
+        stretch of time: windows of the training's length then lie so that every bin has all that
+        the student's reach covers. A break in a recording is an end of the spikes before it.
+
+        Args:
+            spikes: As :func:`~neuroblend.data.spikes.as_spikes` takes them: a file, an array of
+                (trial, bin, neuron) or (bin, neuron) counts, ``Trials``, a ``Recording`` or a
+                pynapple ``TsGroup``.
+            lengths: (B,) bins of each trial where they differ, for an array.
+            unit_id: (N,) names of the neurons of an array.
+            match: ``"id"`` or ``"position"``; by id where the spikes have ids, by ``"auto"``.
+            missing_units: ``"zeros"`` to take neurons that are not there as silent; by
+                ``"refuse"``, they are an error.
+            layers: Further layers of the network whose output is wanted.
+            progress: Called with (bins or trials done, of how many).
+
+        Raises:
+            InputError: The spikes do not fit.
+        """
+        where = str(spikes) if isinstance(spikes, (str, Path)) else "spikes"
+        given = as_spikes(spikes, self.spec.bin_s, lengths, unit_id)
+        found = match_neurons(
+            self.neurons, given.unit_id, given.n_neurons, match, missing_units, where
+        )
+        if isinstance(given, ContinuousSpikes):
+            pieces = list(self._pieces(given, found, layers, progress, where))
+            return joined(pieces, axis=1)
+        return self._of_trials(given, found, layers, progress, where)
+
+    def stream(self) -> Stream:
+        """Return the student as it is called bin by bin, while the recording goes on.
+
+        A step takes the counts of the neurons ``neurons.seen``, in that order.
+
+        Raises:
+            InputError: It has no network, it or its read-out looks ahead, or it needs all of the
+                past.
+        """
+        return Stream(*self._as_network("stream"))
+
+    def export_onnx(self, path: str | Path, form: str = "step") -> list[str]:
+        """Write an ONNX file and return the names of what it gives; see :mod:`.onnx`.
+
+        Args:
+            path: The file.
+            form: ``"step"`` for one that is called bin by bin, or ``"trials"`` for one that is
+                called on trials of the training's length.
+
+        Raises:
+            InputError: As :meth:`stream` (an arm may look ahead in whole trials); there is no such
+                form, or the network cannot be exported.
+        """
+        forms = {"step": export_step, "trials": export_trials}
+        if form not in forms:
+            raise InputError(f"onnx: no form '{form}': {nearest(form, forms)}")
+        return forms[form](path, *self._as_network("onnx"))
+
+    def _as_network(
+        self, what: str
+    ) -> tuple[nn.Module, TaskSpec, str, Decoder, str, NDArray[np.int64]]:
+        if self.model is None or self.layer is None:
+            raise InputError(f"{what}: {self.arm} has no network; wanted a student, or direct")
+        order = np.argsort(self.neurons.held_out, kind="stable")
+        return self.model, self.spec, self.layer, self.decoder, self.readout[0], order
+
+    def pieces(
+        self,
+        spikes: ContinuousSpikes,
+        found: Match,
+        layers: Sequence[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """Yield the prediction of a recording piece by piece, in bounded memory.
+
+        Args:
+            spikes: One stretch of time.
+            found: Where the student's neurons are among its neurons.
+            layers: As for :meth:`predict`, ``progress`` too.
+            progress: As there.
+
+        Raises:
+            InputError: The student has forward bins.
+        """
+        return self._pieces(spikes, found, layers, progress, "spikes")
+
+    def _of_trials(
+        self,
+        given: TrialSpikes,
+        found: Match,
+        layers: Sequence[str],
+        progress: Callable[[int, int], None] | None,
+        where: str,
+    ) -> Prediction:
+        spec, n_bins = self.spec, given.counts.shape[1]
+        counts, lengths = found.of(given.counts), given.lengths
+        if spec.t_in < spec.t_out:
+            self._check_forward(n_bins, lengths, where)
+            signals = self.signals(Batch(_tensor(counts[:, : spec.t_in])), layers)
+        elif n_bins == spec.t_in and lengths is None:
+            signals = self.signals(Batch(_tensor(counts)), layers)
+        else:
+            ends = np.full(len(counts), n_bins) if lengths is None else lengths
+            signals = self._of_any_length(counts, ends, layers, progress)
+        n_here = next(iter(signals.values())).shape[1]
+        ends = np.full(len(counts), n_here) if lengths is None else lengths
+        edge = np.ones((len(counts), n_here), dtype=bool)
+        for trial, n in enumerate(ends):
+            edge[trial, :n] = edges_of(int(n), *self.margins)
+        return self._predicted(signals, edge, found, layers, given.start_s)
+
+    def _of_any_length(
+        self,
+        counts: NDArray[np.float32],
+        lengths: NDArray[np.int64],
+        layers: Sequence[str],
+        progress: Callable[[int, int], None] | None,
+    ) -> Signals:
+        """Return (B, T, C) signals of trials of any length, NaN after their ends."""
+        width, longest = self.spec.t_in, counts.shape[1]
+        short = np.flatnonzero(lengths <= width)
+        whole: Signals = {}
+
+        def put(trials: Any, n_bins: int, signals: Mapping[str, NDArray[Any]]) -> None:
+            for name, values in signals.items():
+                if name not in whole:
+                    shape = (len(counts), longest, values.shape[-1])
+                    whole[name] = np.full(shape, np.nan, dtype=values.dtype)
+                whole[name][trials, :n_bins] = values
+
+        if short.size:
+            cut = counts[short, : min(width, longest)]
+            signals = padded_signals(self._with(layers), cut, lengths[short], width)
+            n_kept = min(width, longest)
+            put(short, n_kept, {name: s[:, :n_kept] for name, s in signals.items()})
+        long = np.flatnonzero(lengths > width)
+        for done, trial in enumerate(long):
+            n_bins, of_trial = int(lengths[trial]), counts[trial]
+            windows = Windows(n_bins, width, self.reach)
+
+            def read(first: int, last: int, of_trial: Any = of_trial) -> NDArray[np.float32]:
+                return np.asarray(of_trial[first:last])
+
+            found = signals_between(self._with(layers), read, windows, 0, n_bins)
+            put(trial, n_bins, found)
+            if progress is not None:
+                progress(done + 1, long.size)
+        gone = np.arange(longest) >= lengths[:, None]
+        for values in whole.values():
+            values[gone] = np.nan
+        return whole
+
+    def _pieces(
+        self,
+        spikes: ContinuousSpikes,
+        found: Match,
+        layers: Sequence[str],
+        progress: Callable[[int, int], None] | None,
+        where: str,
+    ) -> Iterator[Prediction]:
+        self._check_forward(spikes.n_bins, None, where)
+        done = 0
+        for first, last in spikes.parts:
+            if first > done:
+                yield from self._nothing(first - done, found, layers, spikes, done)
+            for start, stop in in_blocks(first, last, BLOCK):
+                yield self._of_block(spikes, found, layers, (first, last), (start, stop))
+                done = stop
+                if progress is not None:
+                    progress(done, spikes.n_bins)
+        if done < spikes.n_bins:
+            yield from self._nothing(spikes.n_bins - done, found, layers, spikes, done)
+
+    def _of_block(
+        self,
+        spikes: ContinuousSpikes,
+        found: Match,
+        layers: Sequence[str],
+        part: tuple[int, int],
+        block: tuple[int, int],
+    ) -> Prediction:
+        """Return the prediction of some bins of an unbroken part of a recording."""
+        (first, last), (start, stop) = part, block
+        n_bins, width, lags = last - first, self.spec.t_in, self.decoder.lags
+        begin = max(first, start + min(0, int(lags.min())))
+        end = min(last, stop + max(0, int(lags.max())))
+
+        def read(a: int, b: int) -> NDArray[np.float32]:
+            return found.of(spikes.read(first + a, first + b))
+
+        signals_of = self._with(layers)
+        if n_bins < width:
+            counts = read(0, n_bins)[None]
+            padded = padded_signals(signals_of, counts, np.array([n_bins]), width)
+            signals: Signals = {n: s[0, begin - first : end - first] for n, s in padded.items()}
+        else:
+            windows = Windows(n_bins, width, self.reach)
+            signals = signals_between(signals_of, read, windows, begin - first, end - first)
+        edge = edges_of(n_bins, *self.margins)[start - first : stop - first]
+        cut = slice(start - begin, stop - begin)
+        whole = self._predicted(
+            {name: s[None] for name, s in signals.items()},
+            np.zeros((1, end - begin), dtype=bool),
+            found,
+            layers,
+            spikes.start_s,
+            spikes.notes,
+        )
+        return replace(_cut(whole, cut), edge=edge[None])
+
+    def _nothing(
+        self, n_bins: int, found: Match, layers: Sequence[str], spikes: ContinuousSpikes, at: int
+    ) -> Iterator[Prediction]:
+        """Yield NaN for bins that were not observed."""
+        example = self.signals(
+            Batch(_tensor(np.zeros((1, self.spec.t_in, self.spec.n_in), dtype=np.float32))), layers
+        )
+        for start, stop in in_blocks(0, n_bins, BLOCK):
+            shape = (1, stop - start)
+            empty: Signals = {
+                name: np.full((*shape, s.shape[2]), np.nan, dtype=s.dtype)
+                for name, s in example.items()
+            }
+            edge = np.ones(shape, dtype=bool)
+            yield self._predicted(empty, edge, found, layers, spikes.start_s, spikes.notes)
+
+    def _predicted(
+        self,
+        signals: Signals,
+        edge: NDArray[np.bool_],
+        found: Match,
+        layers: Sequence[str],
+        start_s: float,
+        notes: tuple[str, ...] = (),
+    ) -> Prediction:
+        rates, latents = signals.get(RATES), signals.get(FEATURES)
+        return Prediction(
+            rates=None if rates is None else rates.astype(np.float32),
+            behavior=self.decoder(signals[self.readout[0]]).astype(np.float32),
+            latents=None if latents is None else latents.astype(np.float32),
+            edge=edge,
+            behavior_names=self.spec.behavior,
+            unit_id=self.neurons.unit_id,
+            bin_s=self.spec.bin_s,
+            arm=self.arm,
+            seed=self.seed,
+            start_s=start_s,
+            matched=found.how,
+            notes=(*found.notes, *notes, *self._notes(edge.shape[1])),
+            layers={name: signals[name].astype(np.float32) for name in layers},
+            behavior_units=self.behavior_units,
+        )
+
+    def _notes(self, n_bins: int) -> tuple[str, ...]:
+        if n_bins <= self.spec.t_out or self.reach.is_bounded:
+            return ()
+        return (
+            f"The network looks at all of the {self.spec.t_in} bins that it was trained on, so "
+            "longer spikes were given to it in windows of that length that overlap by "
+            f"{self.reach.past} and {self.reach.future} bins.",
+        )
+
+    def _check_forward(self, n_bins: int, lengths: NDArray[np.int64] | None, where: str) -> None:
+        spec = self.spec
+        if spec.t_in == spec.t_out:
+            return
+        if lengths is not None:
+            raise InputError(
+                f"{where}: trials differ in length, but the run has forward bins, which follow "
+                "trials of one length"
+            )
+        if n_bins not in (spec.t_in, spec.t_out):
+            raise InputError(
+                f"{where}: found {n_bins} bins, wanted trials of {spec.t_in} of {spec.bin_s:g} s: "
+                "the run has forward bins, which follow trials of the length that it was trained on"
+            )
+
+    def _signals(self, batch: Batch) -> Signals:
+        return self.signals(batch, ())
+
+    def _with(self, layers: Sequence[str]) -> Callable[[Batch], Signals]:
+        return lambda batch: self.signals(batch, layers)
+
+
+def _cut(whole: Prediction, bins: slice) -> Prediction:
+    """Return a prediction of one trial with some of its bins alone."""
+
+    def cut(values: NDArray[Any] | None) -> Any:
+        return None if values is None else values[:, bins]
+
+    return replace(
+        whole,
+        rates=cut(whole.rates),
+        behavior=cut(whole.behavior),
+        latents=cut(whole.latents),
+        edge=cut(whole.edge),
+        layers={name: cut(values) for name, values in whole.layers.items()},
+    )
+
+
+def _tensor(counts: NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(counts, dtype=np.float32))

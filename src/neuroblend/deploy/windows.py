@@ -1,0 +1,163 @@
+"""Trials and recordings of any length, through a network that was trained on one length.
+
+Shape legend: ``T`` bins of a stretch, ``W`` bins of a window, ``N_in`` neurons, ``C`` channels of a
+signal.
+
+A bin depends on the bins around it that the network's reach covers. Windows of the length trained
+on lie so that each bin is taken from one where all of its reach is inside, so that what is between
+the edges is what a pass over the whole stretch would give. A network whose reach is the whole
+window has no such middle: its windows overlap by a quarter on each side, and the difference to one
+long pass is the network's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neuroblend.task.batch import Batch
+
+Signals = dict[str, NDArray[np.floating[Any]]]
+SignalsOf = Callable[[Batch], Signals]
+AT_ONCE = 8192  # bins of windows in one call
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far around a bin a network looks.
+
+    Attributes:
+        past: Bins before it.
+        future: Bins after it.
+        is_bounded: Whether it ends there; if not, ``past`` and ``future`` are margins that windows
+            are given.
+    """
+
+    past: int
+    future: int
+    is_bounded: bool = True
+
+
+@torch.no_grad()
+def reach_of(signals_of: SignalsOf, n_bins: int, n_neurons: int, mean_count: float = 0.5) -> Reach:
+    """Return how far a network looks, found by changing one bin at a time.
+
+    Args:
+        signals_of: What is looked at: returns (B, T, C) signals of a batch.
+        n_bins: ``W``, the length that it was trained on.
+        n_neurons: ``N_in``.
+        mean_count: Mean counts/bin of the spikes that it is tried on.
+    """
+    rng = np.random.default_rng(0)
+    base = rng.poisson(mean_count, (1, n_bins, n_neurons)).astype(np.float32)
+    changed = np.repeat(base, n_bins, axis=0)
+    changed[np.arange(n_bins), np.arange(n_bins)] += 1.0
+    whole = signals_of(Batch(torch.from_numpy(np.concatenate([base, changed]))))
+    differs = np.zeros((n_bins, n_bins), dtype=bool)
+    for signal in whole.values():
+        scale = np.abs(signal).max() + 1e-12
+        moved = np.abs(signal[1:, :n_bins] - signal[:1, :n_bins]).max(axis=2) / scale
+        differs |= moved > 1e-6
+    hidden, seen = np.nonzero(differs)
+    if not hidden.size:
+        return Reach(0, 0)
+    past, future = max(0, int((seen - hidden).max())), max(0, int((hidden - seen).max()))
+    quarter = n_bins // 4
+    if past + future + 1 > n_bins // 2:  # too much of a window would be margin
+        return Reach(min(past, quarter), min(future, quarter), is_bounded=False)
+    return Reach(past, future)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where windows lie in a stretch that is as long as one or longer.
+
+    Attributes:
+        n_bins: ``T``.
+        width: ``W``.
+        reach: Margin on each side.
+    """
+
+    n_bins: int
+    width: int
+    reach: Reach
+
+    @property
+    def stride(self) -> int:
+        """Bins from one window to the next."""
+        return self.width - self.reach.past - self.reach.future
+
+    @property
+    def n_windows(self) -> int:
+        """How many windows cover the stretch."""
+        return -(-(self.n_bins - self.width) // self.stride) + 1
+
+    def window_of(self, bins: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which window each bin is taken from."""
+        return np.clip((bins - self.reach.past) // self.stride, 0, self.n_windows - 1)
+
+    def start_of(self, window: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the first bin of windows."""
+        return np.minimum(window * self.stride, self.n_bins - self.width)
+
+
+def signals_between(
+    signals_of: SignalsOf,
+    read: Callable[[int, int], NDArray[np.float32]],
+    windows: Windows,
+    first: int,
+    last: int,
+) -> Signals:
+    """Return (last - first, C) signals of the bins from ``first`` to before ``last``.
+
+    Args:
+        signals_of: Gives (B, W, C) signals of a batch of windows.
+        read: Gives (n, N_in) counts/bin of the bins from a first to before a last.
+        windows: Where windows lie.
+        first: First bin.
+        last: The bin after the last.
+    """
+    bins = np.arange(first, last)
+    of_bin = windows.window_of(bins)
+    used = np.unique(of_bin)
+    starts = windows.start_of(used)
+    counts = read(int(starts[0]), int(starts[-1]) + windows.width)
+    parts: list[Signals] = []
+    at_once = max(1, AT_ONCE // windows.width)
+    for part in np.array_split(starts - starts[0], -(-starts.size // at_once)):
+        batch = np.stack([counts[start : start + windows.width] for start in part])
+        parts.append(signals_of(Batch(torch.from_numpy(batch))))
+    row = np.searchsorted(used, of_bin)
+    at = bins - starts[row]
+    return {name: np.concatenate([part[name] for part in parts])[row, at] for name in parts[0]}
+
+
+def in_blocks(first: int, last: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield first bin and the bin after the last of blocks of ``size`` bins."""
+    for start in range(first, last, size):
+        yield start, min(start + size, last)
+
+
+def edges_of(n_bins: int, past: int, future: int) -> NDArray[np.bool_]:
+    """Return (T,) bool, True for bins whose reach goes beyond a stretch of ``n_bins``.
+
+    >>> edges_of(5, 2, 1).astype(int).tolist()
+    [1, 1, 0, 0, 1]
+    """
+    bins = np.arange(n_bins)
+    return np.asarray((bins < past) | (bins >= n_bins - future))
+
+
+def padded_signals(
+    signals_of: SignalsOf, counts: NDArray[np.float32], lengths: NDArray[np.int64], width: int
+) -> Mapping[str, NDArray[np.floating[Any]]]:
+    """Return (B, W, C) signals of trials that are shorter than ``W``, NaN after their ends."""
+    n_missing = width - counts.shape[1]
+    padded = np.pad(counts, ((0, 0), (0, n_missing), (0, 0)))
+    present = torch.from_numpy(np.arange(width) < lengths[:, None])
+    return signals_of(Batch(torch.from_numpy(padded))._replace(present=present))

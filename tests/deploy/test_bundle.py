@@ -1,0 +1,127 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import make_trials, refuses, tiny_config
+from safetensors import safe_open
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+from students import make_student
+from test_student import counts_of, same
+
+from neuroblend.data.trials import Trials
+from neuroblend.deploy.bundle import KEY, load_student, save_student
+from neuroblend.engine.folder import RunFolder
+from neuroblend.experiments.decoding.apply import predict_run
+from neuroblend.experiments.run import run
+from neuroblend.registry import MODELS
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> RunFolder:
+    trials = make_trials(unit_id=np.arange(10) * 3 + 1, behavior_units=["cm/s", "cm/s"])
+    out = tmp_path_factory.mktemp("runs") / "a"
+    return run(trials, out, tiny_config(distill={"strategies": ["hard"]}))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_student_from_a_file_says_what_it_said_before(model, tmp_path) -> None:
+    student = make_student(model, {}, MODELS[model].layer)
+    save_student(student, tmp_path / "s.nbm")
+    again = load_student(tmp_path / "s.nbm")
+    spikes, ids = counts_of((5, 12, 10)), student.neurons.unit_id[::-1]
+    same(student.predict(spikes, unit_id=ids), again.predict(spikes, unit_id=ids))
+    assert again.predict(spikes, unit_id=ids).behavior_units == ("cm/s", "cm/s")
+    assert again.reach == student.reach
+    assert repr(again) == repr(student)
+
+
+@pytest.mark.parametrize("arm", ["selected", "baseline", "direct", "multitask"])
+def test_what_a_run_exports_predicts_as_the_run(finished, tmp_path, arm) -> None:
+    student = finished.student(None if arm == "selected" else arm)
+    save_student(student, tmp_path / "s.nbm")
+    trials: Trials = finished.data()
+    expected = predict_run(finished, trials, arm)
+    found = load_student(tmp_path / "s.nbm").predict(trials)
+    assert (expected.matched, found.matched, found.arm) == ("by id", "by id", student.arm)
+    np.testing.assert_array_equal(found.behavior, expected.behavior)
+    assert found.unit_id.tolist() == (np.arange(10) * 3 + 1).tolist()
+    about = load_student(tmp_path / "s.nbm").about
+    assert about["data_hash"].startswith("sha256:")
+    assert about["scores"]["decoding_r2"]["mean"] == pytest.approx(
+        finished.results()["arms"][student.arm]["decoding_r2"]["mean"]
+    )
+
+
+def test_models_of_a_run_come_with_their_task(finished) -> None:
+    student, teacher = finished.baseline(), finished.teacher()
+    assert (student.arm, student.task.n_train) == ("baseline", teacher.task.n_train)
+    batch = student.task.batch("test")
+    assert student.model(batch).shape == teacher.model(batch).shape == batch.target.shape
+
+
+def test_an_arm_without_a_network_is_not_exported(finished, tmp_path) -> None:
+    student = finished.student("wiener")
+    assert student.predict(counts_of((50, 10))).rates is None
+    refuses("wiener has no network", save_student, student, tmp_path / "s.nbm")
+    refuses("layers mix: wiener has no layers", student.predict, counts_of((5, 12, 10)),
+            layers=["mix"])  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fresh_process_needs_nothing_that_trains(finished, tmp_path) -> None:
+    save_student(finished.student(), tmp_path / "s.nbm")
+    code = (
+        "import sys; from neuroblend import load_student; import numpy as np;"
+        f"s = load_student({str(tmp_path / 's.nbm')!r});"
+        "print(s.predict(np.ones((3, 12, 10), int)).behavior.shape);"
+        "print([m for m in ('lightning', 'pandas', 'sklearn', 'pynwb') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines() == ["(3, 12, 2)", "[]"]
+
+
+class TestBadFiles:
+    @pytest.fixture
+    def good(self, tmp_path):
+        save_student(make_student("gru", {"width": 4}, "norm"), tmp_path / "s.nbm")
+        return tmp_path / "s.nbm"
+
+    def rewritten(self, path, change) -> None:
+        with safe_open(path, framework="pt") as file:
+            content = json.loads(file.metadata()[KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        change(content, tensors)
+        save_file(tensors, path, metadata={KEY: json.dumps(content)})
+
+    def test_of_another_version(self, good) -> None:
+        self.rewritten(good, lambda content, _: content.update(version=9))
+        refuses("a student of version 9 .*wanted version 1; export it again", load_student, good)
+
+    def test_edited_by_hand(self, good) -> None:
+        self.rewritten(good, lambda content, _: content.update(seed=4))
+        refuses("changed since it was written", load_student, good)
+
+    def test_a_weight_changed(self, good) -> None:
+        self.rewritten(good, lambda _, tensors: tensors["decoder/offset"].add_(1.0))
+        refuses("changed since it was written", load_student, good)
+
+    def test_truncated(self, good) -> None:
+        good.write_bytes(good.read_bytes()[:-100])
+        refuses("truncated, or not a student", load_student, good)
+
+    def test_something_else(self, good, tmp_path) -> None:
+        save_file({}, tmp_path / "x.nbm")
+        refuses("safetensors, but not a student", load_student, tmp_path / "x.nbm")
+        (tmp_path / "y.nbm").write_text("hello")
+        refuses("not a student that", load_student, tmp_path / "y.nbm")
+        refuses("no such file", load_student, tmp_path / "z.nbm")
+
+    def test_every_bit_counts(self, good) -> None:
+        assert load_file(good)
+        content = bytearray(good.read_bytes())
+        content[-5] ^= 1
+        good.write_bytes(content)
+        refuses("changed since|truncated", load_student, good)
