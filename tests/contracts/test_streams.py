@@ -10,8 +10,11 @@ from test_causal import CONVOLUTION, config_of
 from test_models import SMALL, models
 from torch import nn
 
-from neuroblend.deploy.direct import decoded_by
+from neuroblend.deploy.direct import decoded_by, direct_signals
+from neuroblend.deploy.neurons import KnownNeurons
+from neuroblend.deploy.signals import student_signals
 from neuroblend.deploy.stream import History, Stream
+from neuroblend.deploy.student import TrainedStudent
 from neuroblend.distill.objective import output_of
 from neuroblend.evaluation.predict import in_recorded_order
 from neuroblend.evaluation.readout import CAUSAL_FAMILIES, FEATURES, RATES, Decoder, lags_of
@@ -266,3 +269,30 @@ def test_memory_does_not_grow_with_a_stream(name) -> None:
             stream.step(counts)
         used.append(int(statm.read_text().split()[1]))
     assert (used[1] - used[0]) * 4096 < 1e6
+
+
+@models
+@pytest.mark.parametrize("role", ["student", "direct"])
+def test_a_long_recording_is_predicted_as_it_is_streamed(name, role, monkeypatch) -> None:
+    """Windows of it overlap by all that the network looks back."""
+    monkeypatch.setattr("neuroblend.deploy.student.BLOCK", 1500)
+    trials = make_trials(n_bins=30, unit_id=[f"n{i}" for i in range(10)])
+    task, settings = make_task(trials), SMALL[name]
+    model = (build_student if role == "student" else build_direct)(config_of(name), task, 0).eval()
+    held_out, layer = task.split.held_out, MODELS[name].layer
+    is_student = role == "student"
+    student = TrainedStudent(
+        arm=role, seed=0, spec=task.spec,
+        neurons=KnownNeurons(trials.unit_id, trials.unit_index, held_out, 10),
+        signals=student_signals(model, layer, held_out) if is_student else direct_signals(model),
+        decoder=make_decoder(10 if is_student else 2, "history"),
+        readout=("rates" if is_student else "decoded", "history"),
+        model=model, layer=layer, network=(name, settings),
+    )  # fmt: skip
+    counts = np.random.default_rng(2).poisson(0.5, (5000, 10))
+    offline, stream = student.predict(counts), student.stream()
+    assert not [note for note in offline.notes if "windows" in note]
+    found = np.stack([stream.step(each).behavior for each in counts[:, ~held_out]])
+    np.testing.assert_allclose(offline.behavior[0], found, atol=2e-5)
+    long_trials = student.predict(counts.reshape(2, 2500, 10))
+    np.testing.assert_allclose(long_trials.behavior[0], found[:2500], atol=2e-5)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from neuroblend.data.spikes import ContinuousSpikes, TrialSpikes, as_spikes
+from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.deploy.neurons import KnownNeurons, Match, match_neurons
 from neuroblend.deploy.onnx import export_step, export_trials
 from neuroblend.deploy.prediction import Prediction, joined
@@ -33,11 +34,15 @@ from neuroblend.deploy.windows import (
     signals_between,
 )
 from neuroblend.errors import InputError, nearest
+from neuroblend.evaluation.reach import receptive_field
 from neuroblend.evaluation.readout import FEATURES, RATES, Decoder
+from neuroblend.models.parts.streams import Streams
 from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
 
 BLOCK = 16384  # bins of a recording that are worked on at a time
+LONG = 2048  # bins of a window, for networks that take any number of them
+FORGOTTEN = 1e-6  # difference in log rates and features
 SignalsOf = Callable[[Batch, Sequence[str]], Signals]
 
 
@@ -96,6 +101,37 @@ class TrainedStudent:
         if spec.t_in < spec.t_out:  # of trials of one length alone
             return Reach(spec.t_in // 4, spec.t_in // 4, is_bounded=False)
         return reach_of(self._signals, spec.t_in, spec.n_in, spec.mean_count)
+
+    @cached_property
+    def past(self) -> int | None:
+        """How many bins back a causal network looks that takes spikes of any length.
+
+        ``None`` of any other, and of one that still remembers after 1024 bins. What a recurrent
+        network has forgotten is so to 1e-6 of log rates and features.
+        """
+        net = self._streams
+        if net is None or net.longest is not None or self.spec.t_in < self.spec.t_out:
+            return None
+        try:
+            net.begin(1)
+        except InputError:
+            return None
+        assert self.model is not None and self.layer is not None
+        layers = [] if isinstance(self.model.net, DirectDecoder) else [self.layer]
+        past = receptive_field(self.model, LONG, self.spec.n_in, layers, 2, FORGOTTEN).past
+        return past if past is not None and past <= LONG // 2 else None
+
+    @property
+    def _streams(self) -> Streams | None:
+        net = None if self.model is None else self.model.net
+        net = net.net if isinstance(net, DirectDecoder) else net
+        return net if isinstance(net, Streams) else None
+
+    def _windows(self, n_bins: int) -> Windows:
+        """Return where windows lie in a stretch that is as long as a trial or longer."""
+        if self.past is None or self._streams is None:
+            return Windows(n_bins, self.spec.t_in, self.reach)
+        return Windows(n_bins, min(n_bins, LONG), Reach(self.past, 0), self._streams.period)
 
     @property
     def margins(self) -> tuple[int, int]:
@@ -254,7 +290,7 @@ class TrainedStudent:
         long = np.flatnonzero(lengths > width)
         for done, trial in enumerate(long):
             n_bins, of_trial = int(lengths[trial]), counts[trial]
-            windows = Windows(n_bins, width, self.reach)
+            windows = self._windows(n_bins)
 
             def read(first: int, last: int, of_trial: Any = of_trial) -> NDArray[np.float32]:
                 return np.asarray(of_trial[first:last])
@@ -312,7 +348,7 @@ class TrainedStudent:
             padded = padded_signals(signals_of, counts, np.array([n_bins]), width)
             signals: Signals = {n: s[0, begin - first : end - first] for n, s in padded.items()}
         else:
-            windows = Windows(n_bins, width, self.reach)
+            windows = self._windows(n_bins)
             signals = signals_between(signals_of, read, windows, begin - first, end - first)
         edge = edges_of(n_bins, *self.margins)[start - first : stop - first]
         cut = slice(start - begin, stop - begin)
@@ -370,7 +406,7 @@ class TrainedStudent:
         )
 
     def _notes(self, n_bins: int) -> tuple[str, ...]:
-        if n_bins <= self.spec.t_out or self.reach.is_bounded:
+        if n_bins <= self.spec.t_out or self.reach.is_bounded or self.past is not None:
             return ()
         return (
             f"The network looks at all of the {self.spec.t_in} bins that it was trained on, so "

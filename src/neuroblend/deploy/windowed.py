@@ -30,6 +30,7 @@ class Windowed:
     Attributes:
         student: As given.
         longest: None, since nothing ends with a trial.
+        period: 1, since nothing depends on when in a trial a bin is.
         at: Which of the bins of the last call is the one asked for.
 
     Raises:
@@ -40,6 +41,7 @@ class Windowed:
     def __init__(self, student: Student, spec: TaskSpec, layer: str) -> None:
         self.student = student
         self.longest: int | None = None
+        self.period = 1
         self.at = 0
         self.n_in = spec.n_in
         with blamed_on("stream: probed for what it looks at,"):

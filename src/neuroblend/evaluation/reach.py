@@ -40,6 +40,7 @@ def receptive_field(
     n_neurons: int,
     layers: Sequence[str] = (),
     n_probed: int | None = None,
+    tolerance: float = 0.0,
 ) -> Reach:
     """Return how far back and ahead a network looks, whatever it is made of.
 
@@ -53,6 +54,8 @@ def receptive_field(
         n_neurons: ``N`` that the network sees.
         layers: Layers, (B, T, feature), whose outputs count as well as the log rates.
         n_probed: How many bins are changed, the first and the last among them; all where ``None``.
+        tolerance: Largest difference that counts as none; recurrent networks forget down to
+            rounding, which may then go on for ever.
 
     Raises:
         InputError: The network gives other numbers at each call, or there is no such layer.
@@ -76,7 +79,8 @@ def receptive_field(
                     )
                 given[torch.arange(len(bins)), bins] += ADDED
                 for was, now in zip(before, _outputs(model, given, layers), strict=True):
-                    changed = (was != now).flatten(2).any(dim=2)[:, :n_bins].cpu()
+                    differs = was != now if tolerance == 0 else (was - now).abs() > tolerance
+                    changed = differs.flatten(2).any(dim=2)[:, :n_bins].cpu()
                     trial, at = changed.nonzero(as_tuple=True)
                     lag = at - bins[trial]
                     past = max([past, *lag.tolist()])

@@ -39,7 +39,7 @@ class GRU(nn.Module):
         if min(n_layers, width) < 1:
             raise InputError(f"gru: found {n_layers} layers of width {width}, wanted 1 or more")
         super().__init__()
-        self.longest = None  # of a stream
+        self.longest, self.period = None, 1  # of a stream
         self.n_forward = spec.t_out - spec.t_in
         self.drop = Dropout(dropout)
         between = dropout if n_layers > 1 else 0.0

@@ -149,7 +149,7 @@ class LFADS(nn.Module):
                 "causal network see spikes"
             )
         super().__init__()
-        self.longest = None  # of a stream
+        self.longest, self.period = None, 1  # of a stream
         self.n_forward = spec.t_out - spec.t_in
         self.t_out = spec.t_out
         self.causal = causal

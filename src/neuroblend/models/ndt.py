@@ -133,6 +133,7 @@ class NDT(nn.Module):
         self.window = Window.of("ndt", spec, context_forward_s, context_backward_s)
         self.past = Past("ndt", self.window, n_heads, width, positions == "rotary")
         self.longest = None if positions == "rotary" else spec.t_out  # of a stream
+        self.period = 1
 
     def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:
         """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin.

@@ -112,7 +112,6 @@ class STNDT(nn.Module):
             )
         super().__init__()
         self.t_out = spec.t_out
-        self.longest = None  # of a stream
         self.n_forward = spec.t_out - spec.t_in
         self.width = rounded(max(spec.n_in, spec.n_out), math.lcm(8, n_heads))
         self.contrast_weight = contrast_weight
@@ -140,6 +139,7 @@ class STNDT(nn.Module):
         self.window = Window.of("stndt", spec, ahead_s, context_backward_s)
         self.past = Past("stndt", self.window, n_heads, self.width) if causal else None
         self.running = _Running(spec.bin_s) if causal else None
+        self.longest, self.period = None, self.running.n_bins if self.running else 1  # of a stream
         self._views: tuple[Tensor, Tensor | None] | None = None
 
     def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:

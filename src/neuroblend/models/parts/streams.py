@@ -17,9 +17,12 @@ class Streams(Protocol):
 
     Attributes:
         longest: Bins after which a stream has to begin again; ``None`` where it may go on.
+        period: By multiples of how many bins a shift of the spikes shifts what is said of them: 1,
+            but for networks that do something every so many bins.
     """
 
     longest: int | None
+    period: int
 
     def begin(self, n_streams: int) -> State:
         """Return the state before the first bin.
