@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shutil
+from collections.abc import Callable, Iterable
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +15,9 @@ from conftest import refuses
 from matplotlib.figure import Figure
 
 from neuroblend.engine.folder import RunFolder
+from neuroblend.report import figures
 from neuroblend.report.page import render, write_report
+from neuroblend.report.style import Picture
 from neuroblend.report.verdict import verdict
 from neuroblend.report.view import View
 
@@ -125,10 +128,24 @@ def check_same_everywhere(folder: RunFolder, html: str, elsewhere: Path) -> None
         assert again.read_bytes() == html.encode()
 
 
+def check_figures(
+    folder: RunFolder, html: str, draw: Iterable[Callable[[RunFolder], Figure]]
+) -> None:
+    """All figures of the page are to be had, and those of single functions are among them."""
+    shown = Page(html).images
+    every = figures.every(folder)
+    assert [Picture(title, "", figure).uri for title, figure in every.items()] == shown
+    for each in draw:
+        figure = each(folder)
+        assert isinstance(figure, Figure)
+        assert Picture("", "", figure).uri in shown, each
+
+
 def check_unfinished_is_refused(folder: RunFolder, elsewhere: Path) -> None:
     """Where there are no results there is no page."""
     unfinished = shutil.copytree(folder.path, elsewhere / "unfinished")
     (unfinished / "results.json").unlink()
     (unfinished / "report.html").unlink(missing_ok=True)
     refuses(r"results\.json", write_report, RunFolder(unfinished))
+    refuses(r"results\.json", figures.every, unfinished)
     assert not (unfinished / "report.html").exists()

@@ -159,7 +159,7 @@ from torch import Tensor, nn
 from neuroblend.behavior.kind import Behavior
 from neuroblend.errors import InputError
 from neuroblend.models.parts.recurrent import states_of
-from neuroblend.report.style import COLORS, OTHER, Picture, as_uri, new_figure
+from neuroblend.report.style import COLORS, OTHER, Picture, new_figure
 from neuroblend.report.view import View
 from neuroblend.task.spec import TaskSpec
 """

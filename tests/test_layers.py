@@ -21,6 +21,7 @@ ORDER = [
     {"nlb", "deploy"},
     {"engine"},
     {"experiments"},
+    {"estimator"},
     {"report"},
     {"cli"},
     {"__main__"},

@@ -14,6 +14,7 @@ from .deploy.bundle import save_student as save_student
 from .distill.objective import Objective as Objective
 from .engine.folder import RunFolder as RunFolder
 from .errors import InputError as InputError
+from .estimator import Blend as Blend
 from .evaluation.predict import predict as predict
 from .evaluation.readout import Decoder as Decoder
 from .experiments.decoding.apply import predict_run as predict_run

@@ -12,7 +12,7 @@ from torch import nn
 
 from neuroblend.deploy.direct import decoded_by, direct_signals
 from neuroblend.deploy.neurons import KnownNeurons
-from neuroblend.deploy.signals import student_signals
+from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.stream import History, Stream
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.distill.objective import output_of
@@ -284,7 +284,7 @@ def test_a_long_recording_is_predicted_as_it_is_streamed(name, role, monkeypatch
     student = TrainedStudent(
         arm=role, seed=0, spec=task.spec,
         neurons=KnownNeurons(trials.unit_id, trials.unit_index, held_out, 10),
-        signals=student_signals(model, layer, held_out) if is_student else direct_signals(model),
+        signals=StudentSignals(model, layer, held_out) if is_student else direct_signals(model),
         decoder=make_decoder(10 if is_student else 2, "history"),
         readout=("rates" if is_student else "decoded", "history"),
         model=model, layer=layer, network=(name, settings),

@@ -165,3 +165,98 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch) -> None:
 def test_one_unit_may_be_given_for_all() -> None:
     assert Trials.from_arrays(GOOD, 0.02, MOVING, behavior_units="mm").behavior_units == ("mm",) * 2
     assert Trials.from_arrays(GOOD, 0.02, behavior_units="mm").behavior_units == ()
+
+
+def whole() -> Trials:
+    """Trials with all that can belong to a trial."""
+    behavior = np.random.default_rng(1).normal(size=(40, 12, 2))
+    behavior[3, 4, 1] = np.nan
+    return make_trials(
+        behavior=behavior,
+        condition=np.arange(40) % 3,
+        region=[f"r{i}" for i in range(10)],
+        split=["train"] * 20 + ["valid"] * 10 + ["test"] * 10,
+        window_id=np.arange(40) * 2,
+        rates=np.full((40, 12, 10), 0.5),
+    )
+
+
+MASK = np.isin(np.arange(40), [3, 7, 11])
+
+
+@pytest.mark.parametrize(
+    ("index", "wanted"),
+    [
+        (slice(10), range(10)),
+        (slice(-3, None), range(37, 40)),
+        (slice(1, 9, 3), [1, 4, 7]),
+        ([3, 7, 11], [3, 7, 11]),
+        (MASK, [3, 7, 11]),
+        (MASK.tolist(), [3, 7, 11]),
+        (3, [3]),
+        (-1, [39]),
+        (np.int32(5), [5]),
+        (np.array([-40, -1]), [0, 39]),
+    ],
+)
+def test_some_trials_are_trials_with_all_that_belongs_to_them(index, wanted) -> None:
+    trials, wanted = whole(), list(wanted)
+    chosen = trials[index]
+    assert len(chosen) == chosen.n_trials == len(wanted)
+    of_trials = ("spikes", "behavior", "condition", "split", "rates", "trial_id", "window_id")
+    for name, value in vars(trials).items():
+        kept = value[wanted] if name in of_trials else value
+        if name != "notes":
+            np.testing.assert_array_equal(getattr(chosen, name), kept, name)
+    missing = [note for note in chosen.notes if "missing" in note]
+    assert [f": 1 of {12 * len(wanted)} samples" in note for note in missing] == [True] * (
+        3 in wanted
+    )
+
+
+def test_trials_are_a_sequence() -> None:
+    trials = whole()
+    assert len(trials) == 40
+    assert [len(trial) for trial in trials] == [1] * 40
+    assert [int(trial.trial_id[0]) for trial in trials[:3]] == [0, 1, 2]
+    assert trials[2:9][3].trial_id.tolist() == [5]
+    assert make_trials()[[8, 2]].trial_id.tolist() == [8, 2]
+
+
+def test_lengths_and_gaps_between_windows_stay() -> None:
+    lengths = np.array([5, 3, 5, 4, 5, 5])
+    spikes = np.where(np.arange(5)[None, :, None] < lengths[:, None, None], GOOD, 0)
+    trials = Trials.from_arrays(spikes, 0.02, MOVING, lengths=lengths, window_id=[0, 1, 2, 7, 8, 9])
+    assert trials[1:4].lengths.tolist() == [3, 5, 4]
+    assert trials[[0, 2, 3]].window_id.tolist() == [0, 2, 7]
+    assert trials[[0, 2, 4]].lengths is None
+    refuses("stay in order, each once", lambda: trials[::-1])
+    refuses("stay in order, each once", lambda: trials[[0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "message"),
+    [
+        (40, IndexError, "no trial 40; there are 40"),
+        (-41, IndexError, "no trial -41"),
+        ([0, 50], IndexError, "no trial 50;"),
+        (MASK[:9], IndexError, "a mask of 9, wanted one of 40"),
+        (True, IndexError, "mask of 1"),
+        ("left", TypeError, "found 'left', wanted a number, a slice"),
+        (1.0, TypeError, "found 1.0"),
+        (None, TypeError, "found None"),
+        (np.eye(2, dtype=int), TypeError, "wanted a number"),
+        ((slice(None), 3), TypeError, "wanted a number"),
+        (MASK & False, ValueError, "leaves none of 40 trials"),
+        (slice(0), ValueError, "leaves none"),
+        ([], ValueError, "leaves none"),
+    ],
+)
+def test_trials_that_are_not_there(index, error, message) -> None:
+    with pytest.raises(error, match=message) as raised:
+        whole()[index]
+    assert "\n" not in str(raised.value)
+
+
+def test_trials_are_no_array() -> None:
+    refuses("found Trials.*, wanted an array, such as its .spikes", np.asarray, make_trials())

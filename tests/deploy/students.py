@@ -7,7 +7,7 @@ from torch import nn
 
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.neurons import KnownNeurons
-from neuroblend.deploy.signals import student_signals
+from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.evaluation.readout import Decoder
 from neuroblend.models.build import build_network
@@ -47,7 +47,7 @@ def make_student(
     net = build_network(model, settings or {}, task.spec)
     student = Student(net).eval()
     held_out = task.split.held_out
-    signals = student_signals(student, layer, held_out)
+    signals = StudentSignals(student, layer, held_out)
     example = signals(task.batch("valid"), ())[signal]
     rng = np.random.default_rng(3)
     weights = rng.normal(size=(len(lags), example.shape[2], task.spec.n_behavior))

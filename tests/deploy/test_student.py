@@ -10,7 +10,7 @@ from neuroblend.data.recording import Recording
 from neuroblend.data.spikes import ContinuousSpikes, as_spikes
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.student import TrainedStudent
-from neuroblend.deploy.windows import Reach, reach_of
+from neuroblend.deploy.windows import Reach, Windows, reach_of
 from neuroblend.deploy.write import predict_to_file
 from neuroblend.task.batch import Batch
 
@@ -205,7 +205,8 @@ class TestLengths:
         student = make_student("gru", {"width": 4, "dropout": 0.0}, "norm")
         assert not student.reach.is_bounded
         whole = student.predict(counts_of((100, 10)))
-        assert "windows of that length that overlap by 3 and 3 bins" in whole.notes[-1]
+        assert "looks at all of the 12 bins" in whole.notes[-1]
+        assert "windows of 12 bins that it is given, which overlap by 6" in whole.notes[-1]
         assert whole.rates.shape == (1, 100, 10)
         assert student.predict(counts_of((4, 12, 10))).notes[-1].startswith("Neurons were matched")
 
@@ -216,11 +217,27 @@ class TestLengths:
             refuses("the run has forward bins", student.predict, counts_of(shape))
 
     @pytest.mark.parametrize(
+        ("n_bins", "width", "reach"),
+        [(12, 12, (3, 3)), (13, 12, (2, 0)), (100, 12, (5, 6)), (10**6, 50, (12, 12))],
+    )
+    def test_each_bin_is_taken_from_where_its_reach_is_inside(self, n_bins, width, reach) -> None:
+        windows = Windows(n_bins, width, Reach(*reach))
+        bins = np.arange(n_bins)
+        window = windows.window_of(bins)
+        start = windows.start_of(window)
+        at = bins - start
+        assert start[0] == 0 and start[-1] + width == n_bins
+        assert (at >= 0).all() and (at < width).all()
+        assert (at[start > 0] >= reach[0]).all()
+        assert (at[start + width < n_bins] < width - reach[1]).all()
+
+    @pytest.mark.parametrize(
         ("model", "settings", "expected"),
         [
             ("students:Convolution", {}, Reach(2, 1)),
             ("ndt", {"n_layers": 1, "context_forward_s": 0.02, "context_backward_s": 0.06},
-             Reach(3, 1)),
+             Reach(3, 1, knows_place=True)),
+            ("ndt", {"n_layers": 1, "context_forward_s": 0.16}, Reach(3, 3, is_bounded=False)),
             ("ndt", {"n_layers": 1, "context_forward_s": 0.0, "context_backward_s": None},
              Reach(3, 0, is_bounded=False)),
         ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from pages import (
     Page,
     check_dark_and_narrow,
     check_every_panel_has_ticks,
+    check_figures,
     check_nothing_is_fetched,
     check_same_everywhere,
     check_unfinished_is_refused,
@@ -25,6 +27,7 @@ from pages import (
 from neuroblend.engine.folder import RunFolder
 from neuroblend.experiments.identity.experiment import METRICS
 from neuroblend.experiments.run import run
+from neuroblend.report import figures
 from neuroblend.report.identity.behavior import _of_gain
 from neuroblend.report.identity.confusion import mean_counts
 from neuroblend.report.identity.map import on_components
@@ -64,6 +67,15 @@ def odd(folder, tmp_path_factory) -> str:
             text = text.replace(name, markup)
         file.write_text(text)
     return write_report(RunFolder.open(path)).read_text(encoding="utf-8")
+
+
+def test_figures_are_to_be_had_as_the_page_has_them(folder, html) -> None:
+    of_label = [figures.forest, figures.recall, figures.confusion, figures.embedding]
+    kind = next(iter(folder.results()["labels"]))
+    of_first = [partial(draw, label=kind) for draw in of_label]
+    check_figures(folder, html, [*of_label, *of_first, figures.behavior])
+    refuses("of kind identity, wanted decoding", figures.raster, folder)
+    refuses("no label 'clas': .*There are", figures.recall, folder, "clas")
 
 
 def test_nothing_is_fetched(html) -> None:

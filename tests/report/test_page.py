@@ -11,12 +11,13 @@ from types import SimpleNamespace
 import matplotlib as mpl
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import refuses, tiny_config
 from matplotlib.figure import Figure
 from pages import (
     Page,
     check_dark_and_narrow,
     check_every_panel_has_ticks,
+    check_figures,
     check_nothing_is_fetched,
     check_same_everywhere,
     check_unfinished_is_refused,
@@ -29,6 +30,7 @@ from neuroblend.data.trials import Trials
 from neuroblend.engine.folder import RunFolder
 from neuroblend.experiments.decoding.experiment import METRICS
 from neuroblend.experiments.run import run
+from neuroblend.report import figures
 from neuroblend.report.decoding.raster import _raster
 from neuroblend.report.page import render, write_report
 from neuroblend.report.style import signed
@@ -206,10 +208,24 @@ def test_is_the_same_at_every_call_and_wherever_it_is_called(pages, simulated, t
     check_same_everywhere(simulated, pages["simulated"], tmp_path)
 
 
+def test_figures_are_to_be_had_as_the_page_has_them(name, folder, html, tmp_path):
+    of_page = [figures.forest, figures.training, figures.raster, figures.traces]
+    if name == "simulated":
+        of_page.append(figures.psth)
+    else:
+        refuses("have no conditions, so no PSTHs", figures.psth, folder)
+    check_figures(folder, html, [*of_page, figures.neurons])
+    figures.raster(str(folder.path)).savefig(tmp_path / "raster.png", dpi=40)
+    assert (tmp_path / "raster.png").stat().st_size > 1000
+    refuses("of kind decoding, wanted identity", figures.recall, folder)
+    refuses("no label 'layer': There are: ", figures.forest, folder, "layer")
+
+
 def test_leaves_settings_of_matplotlib_alone(simulated):
     with mpl.rc_context({"font.size": 31, "text.parse_math": True}):
         before = dict(mpl.rcParams)
         render(View(simulated))
+        figures.traces(simulated)
         assert dict(mpl.rcParams) == before
 
 

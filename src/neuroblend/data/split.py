@@ -55,6 +55,15 @@ class Split:
         """Number of test trials."""
         return int(self.test.size)
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{getattr(self, part).size} {part}" for part in SPLIT_NAMES)
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        forward = f", {self.forward_bins} forward bins" if self.forward_bins else ""
+        return (
+            f"Split(seed {self.seed}{fold}: {sizes}; {int(self.held_out.sum())} of "
+            f"{self.held_out.size} neurons held out{forward})"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers, for a file."""
         return {
@@ -84,6 +93,7 @@ def split_trials(
     fold: int | None = None,
     n_folds: int | None = None,
     blocks: int | None = None,
+    shares: tuple[float, float, float] = TRAIN_VALID_TEST,
 ) -> Split:
     """Draw a split of ``trials``; the same seed gives the same split.
 
@@ -108,6 +118,8 @@ def split_trials(
         blocks: How many trials side by side are dealt together, 0 for none. Where ``None``, none
             but for windows of a continuous recording (``window_id``), of which half the root of
             their number are: long beside what is left out, and yet many.
+        shares: Of a single split, what trains, validates and tests; the last may be 0, for a model
+            that is tested elsewhere.
 
     Raises:
         InputError: There are too few trials, neurons or bins for the split.
@@ -124,10 +136,10 @@ def split_trials(
         )
     length = _block_length(trials, n_folds, blocks)
     if length:
-        parts = _draw_blocks(trials, seed, int(fold or 0), n_folds, length)
+        parts = _draw_blocks(trials, seed, int(fold or 0), n_folds, length, shares)
     else:
-        parts = _draw_parts(trials, seed, int(fold or 0), n_folds)
-    _check_parts(parts, trials, n_folds, length > 0)
+        parts = _draw_parts(trials, seed, int(fold or 0), n_folds, shares)
+    _check_parts(parts, trials, n_folds, length > 0, shares)
     held_out = trials.held_out
     if held_out is None:
         held_out = _draw_held_out(trials, held_out_fraction, seed)
@@ -139,7 +151,7 @@ def split_trials(
 
 
 def _draw_parts(
-    trials: Trials, seed: int, fold: int, n_folds: int | None
+    trials: Trials, seed: int, fold: int, n_folds: int | None, shares: tuple[float, ...]
 ) -> dict[str, NDArray[np.int64]]:
     """Return the ascending indices of the trials of each part."""
     shuffled = np.random.default_rng([seed, 2]).permutation(trials.n_trials)
@@ -154,7 +166,7 @@ def _draw_parts(
         rest = _dealt(shuffled[~in_fold], TRAIN_VALID, [seed, 3, fold])
         return rest | {"test": np.sort(shuffled[in_fold])}
     if trials.split is None:
-        return _dealt(shuffled, TRAIN_VALID_TEST, [seed, 3])
+        return _dealt(shuffled, shares, [seed, 3])
     parts = {part: np.flatnonzero(trials.split == part) for part in SPLIT_NAMES}
     if not parts["valid"].size:
         parts |= _dealt(shuffled[trials.split[shuffled] == "train"], TRAIN_VALID, [seed, 3])
@@ -172,14 +184,19 @@ def _block_length(trials: Trials, n_folds: int | None, blocks: int | None) -> in
 
 
 def _draw_blocks(
-    trials: Trials, seed: int, fold: int, n_folds: int | None, length: int
+    trials: Trials,
+    seed: int,
+    fold: int,
+    n_folds: int | None,
+    length: int,
+    shares: tuple[float, ...],
 ) -> dict[str, NDArray[np.int64]]:
     """Return the ascending indices of the trials of each part, in blocks with gaps between."""
     place = np.arange(trials.n_trials) if trials.window_id is None else trials.window_id
     block = np.unique(place // length, return_inverse=True)[1]
     shuffled = np.random.default_rng([seed, 2]).permutation(block.max() + 1)
     if n_folds is None:
-        of_part = _dealt(shuffled, TRAIN_VALID_TEST, [seed, 3])
+        of_part = _dealt(shuffled, shares, [seed, 3])
     else:
         if not 2 <= n_folds <= shuffled.size:
             raise InputError(
@@ -219,11 +236,16 @@ def _dealt(
 
 
 def _check_parts(
-    parts: Mapping[str, NDArray[np.int64]], trials: Trials, n_folds: int | None, in_blocks: bool
+    parts: Mapping[str, NDArray[np.int64]],
+    trials: Trials,
+    n_folds: int | None,
+    in_blocks: bool,
+    shares: tuple[float, ...],
 ) -> None:
-    for part, fewest in FEWEST.items():
-        if parts[part].size < fewest:
-            kind = "60/20/20 split" if trials.split is None else "split that the file gives"
+    for (part, fewest), share in zip(FEWEST.items(), shares, strict=True):
+        if share and parts[part].size < fewest:
+            kind = "/".join(f"{100 * each:g}" for each in shares if each) + " split"
+            kind = kind if trials.split is None else "split that the file gives"
             kind = kind if n_folds is None else f"split into {n_folds} folds"
             kind += " (in blocks)" if in_blocks else ""
             raise InputError(

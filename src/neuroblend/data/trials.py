@@ -5,7 +5,7 @@ Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -35,6 +35,9 @@ _LABELS = ("condition", "region", "split")
 _WORDS = ("behavior_names", "behavior_units", "notes")
 _NO_UNIT = {"", "unknown", "n/a", "n.a.", "na", "nan", "none"}
 _OF_NEURONS = ("spikes", "region", "held_out", "rates", "unit_id", "unit_index")  # on the last axis
+_OF_TRIALS = (
+    "spikes", "behavior", "condition", "split", "rates", "trial_id", "lengths", "window_id",
+)  # on their first axis  # fmt: skip
 UnitIds = NDArray[np.int64] | NDArray[np.str_]
 
 
@@ -219,6 +222,62 @@ class Trials:
             f"Trials({self.name!r}: {self.n_trials} trials x {self.n_bins} bins of "
             f"{self.bin_s * 1000:g} ms x {self.n_neurons} neurons{window}, behavior: {channels})"
         )
+
+    def __len__(self) -> int:
+        return self.n_trials
+
+    def __getitem__(self, index: int | slice | ArrayLike) -> Trials:
+        """Return some of the trials, with all that belongs to them, as trials.
+
+        ``trials[3]``, ``trials[-5:]``, ``trials[[4, 8]]``, ``trials[trials.condition == "left"]``:
+        a number (of which one trial comes), a slice, (n,) indices or a (B,) bool mask. Neurons stay
+        as they are, and so do the numbers of windows.
+
+        Raises:
+            IndexError: There is no such trial, or a mask is of another length.
+            TypeError: ``index`` is none of these.
+            InputError: No trial is left, or windows of a continuous recording would lose their
+                order.
+        """
+        n = len(self)
+        which = np.arange(n)[index] if isinstance(index, slice) else np.asarray(index)
+        if which.ndim > 1 or (which.size and which.dtype.kind not in "bui"):
+            found = f"{which.dtype} of shape {which.shape}" if which.ndim else repr(index)
+            raise TypeError(
+                f"trials[...]: found {found}, wanted a number, a slice, indices or a mask of {n}"
+            )
+        if which.dtype.kind == "b":
+            if which.shape != (n,):
+                raise IndexError(f"trials[...]: found a mask of {which.size}, wanted one of {n}")
+            which = np.flatnonzero(which)
+        which = which.reshape(-1).astype(np.int64)
+        if (absent := which[(which < -n) | (which >= n)]).size:
+            raise IndexError(f"trials[...]: no trial {some(absent)}; there are {n}")
+        if not which.size:
+            raise InputError(f"trials[...]: leaves none of {n} trials, wanted one or more")
+        if self.window_id is not None and (np.diff(self.window_id[which]) < 1).any():
+            raise InputError(
+                "trials[...]: windows of a continuous recording stay in order, each once; wanted "
+                "ascending indices"
+            )
+        fields = {key: getattr(self, key) for key in _OF_TRIALS}
+        fields = {key: value[which] for key, value in fields.items() if value is not None}
+        if "lengths" in fields and (fields["lengths"] == self.n_bins).all():
+            fields["lengths"] = None
+        gaps = tuple(f"behavior '{name}':" for name in self.behavior_names)
+        notes = tuple(note for note in self.notes if not note.startswith(gaps))
+        chosen = replace(self, **fields)
+        if chosen.behavior is not None:
+            present = np.arange(self.n_bins) < chosen.bins_of()[:, None]
+            notes = (*_gaps(chosen.behavior, self.behavior_names, present), *notes)
+        return replace(chosen, notes=notes)
+
+    def __iter__(self) -> Iterator[Trials]:
+        """Give the trials one by one, each as trials of length 1."""
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise InputError(f"found {self!r}, wanted an array, such as its .spikes or .behavior")
 
     def with_note(self, *notes: str) -> Trials:
         """Return the trials with one more note, or several."""
@@ -511,14 +570,20 @@ def _behavior(
         raise InputError("behavior: found infinite values; mark missing samples with NaN")
     signals = np.where(present[:, :, None], signals, np.nan).astype(np.float32)
     _check_varies(signals, labels)
+    return signals, labels, _gaps(signals, labels, present)
+
+
+def _gaps(
+    signals: NDArray[np.float32], labels: tuple[str, ...], present: NDArray[np.bool_]
+) -> tuple[str, ...]:
+    """Return a note on each channel of (B, T, D) that has missing samples."""
     n_missing = np.isnan(signals[present]).sum(axis=0).tolist()
-    gaps = tuple(
+    return tuple(
         f"behavior '{label}': {n} of {int(present.sum())} samples are missing (NaN); they enter no "
         "loss and no score."
         for label, n in zip(labels, n_missing, strict=True)
         if n
     )
-    return signals, labels, gaps
 
 
 def channel_names(names: ArrayLike | None, n_channels: int) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from neuroblend._version import __version__
 from neuroblend.deploy.direct import DirectDecoder, direct_signals
 from neuroblend.deploy.neurons import KnownNeurons
-from neuroblend.deploy.signals import student_signals
+from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.deploy.windows import Reach
 from neuroblend.errors import InputError
@@ -154,7 +154,7 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     )
     model.eval()
     held_out = arrays["neurons/held_out"]
-    signals = direct_signals(model) if is_decoder else student_signals(model, layer, held_out)
+    signals = direct_signals(model) if is_decoder else StudentSignals(model, layer, held_out)
     return TrainedStudent(
         arm=content["arm"],
         seed=content["seed"],

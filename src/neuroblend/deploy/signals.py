@@ -3,7 +3,8 @@
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``C`` channels of a signal.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,31 +19,39 @@ from neuroblend.task.batch import Batch, Batches
 AT_ONCE = 256  # trials
 
 
-def student_signals(
-    model: nn.Module, layer: str, held_out: NDArray[np.bool_]
-) -> Callable[[Batch, Sequence[str]], dict[str, NDArray[np.floating]]]:
-    """Return a function from a batch to rates, features of ``layer`` and further layers.
+@dataclass(frozen=True, eq=False)
+class StudentSignals:
+    """What a student gives: called with a batch, and names of further layers that are wanted.
 
-    Args:
+    Returns ``rates`` (B, T, N) in counts/bin, neurons as recorded; ``features`` (B, T, C); and
+    those of further layers by name. NaN where no bin is present. Bins that a network predicts but
+    has no features of have those of the last bin.
+
+    Attributes:
         model: A student in its role.
         layer: Name of the layer that is distilled and read out.
         held_out: (N,) bool of the neurons as recorded, which the network gives last.
-
-    Returns:
-        ``(batch, layers) -> signals``: ``rates`` (B, T, N) in counts/bin, neurons as recorded;
-        ``features`` (B, T, C); and those of ``layers`` by name. NaN where no bin is present.
-        Bins that a network predicts but has no features of have those of the last bin.
     """
-    place = np.argsort(np.argsort(held_out, kind="stable"))
 
-    def signals(batch: Batch, layers: Sequence[str]) -> dict[str, NDArray[np.floating]]:
+    model: nn.Module
+    layer: str
+    held_out: NDArray[np.bool_]
+
+    def __call__(self, batch: Batch, layers: Sequence[str]) -> dict[str, NDArray[np.floating]]:
+        """Return the signals of a batch.
+
+        Raises:
+            InputError: There is no such layer, or it gives no (trial, bin, feature) tensor.
+        """
+        model = self.model
         _check_layers(model, layers)
-        names = {FEATURES: layer} | {name: name for name in layers}
+        names = {FEATURES: self.layer} | {name: name for name in layers}
         was_training = model.training
         model.eval()
         with torch.no_grad():
             given = [output_of(model, p, list(names.values())) for p in Batches(batch, AT_ONCE)]
         model.train(was_training)
+        place = np.argsort(np.argsort(self.held_out, kind="stable"))
         rates = np.concatenate([o.log_rates.exp().float().cpu().numpy() for o in given])
         found: dict[str, NDArray[np.floating]] = {RATES: rates[:, :, place]}
         for name, of in names.items():
@@ -58,8 +67,6 @@ def student_signals(
             for values in found.values():
                 values[gone] = np.nan
         return found
-
-    return signals
 
 
 def _check_layers(model: nn.Module, layers: Sequence[str]) -> None:

@@ -406,12 +406,16 @@ class TrainedStudent:
         )
 
     def _notes(self, n_bins: int) -> tuple[str, ...]:
-        if n_bins <= self.spec.t_out or self.reach.is_bounded or self.past is not None:
+        reach, width = self.reach, self.spec.t_in
+        is_placed = reach.knows_place or not reach.is_bounded
+        if n_bins <= self.spec.t_out or self.past is not None or not is_placed:
             return ()
+        why = f"looks at all of the {width} bins that it was trained on"
+        if reach.is_bounded:
+            why = "knows where in a trial a bin is, by the trials that it was trained on"
         return (
-            f"The network looks at all of the {self.spec.t_in} bins that it was trained on, so "
-            "longer spikes were given to it in windows of that length that overlap by "
-            f"{self.reach.past} and {self.reach.future} bins.",
+            f"The network {why}, so that what it gives for longer spikes depends on the windows of "
+            f"{width} bins that it is given, which overlap by {reach.past + reach.future}.",
         )
 
     def _check_forward(self, n_bins: int, lengths: NDArray[np.int64] | None, where: str) -> None:

@@ -6,8 +6,8 @@ signal.
 A bin depends on the bins around it that the network's reach covers. Windows of the length trained
 on lie so that each bin is taken from one where all of its reach is inside, so that what is between
 the edges is what a pass over the whole stretch would give. A network whose reach is the whole
-window has no such middle: its windows overlap by a quarter on each side, and the difference to one
-long pass is the network's.
+window has no such middle: its windows overlap by a quarter on each side, and what it gives for a
+bin depends on the window. So it does for a network that knows where in a trial a bin is.
 """
 
 from __future__ import annotations
@@ -36,11 +36,14 @@ class Reach:
         future: Bins after it.
         is_bounded: Whether it ends there; if not, ``past`` and ``future`` are margins that windows
             are given.
+        knows_place: Whether what it gives for a bin also depends on where in its trial the bin is,
+            as with learned positions.
     """
 
     past: int
     future: int
     is_bounded: bool = True
+    knows_place: bool = False
 
 
 @torch.no_grad()
@@ -57,20 +60,28 @@ def reach_of(signals_of: SignalsOf, n_bins: int, n_neurons: int, mean_count: flo
     base = rng.poisson(mean_count, (1, n_bins, n_neurons)).astype(np.float32)
     changed = np.repeat(base, n_bins, axis=0)
     changed[np.arange(n_bins), np.arange(n_bins)] += 1.0
-    whole = signals_of(Batch(torch.from_numpy(np.concatenate([base, changed]))))
+    later = np.roll(base, 1, axis=1)
+    whole = signals_of(Batch(torch.from_numpy(np.concatenate([base, later, changed]))))
     differs = np.zeros((n_bins, n_bins), dtype=bool)
     for signal in whole.values():
-        scale = np.abs(signal).max() + 1e-12
-        moved = np.abs(signal[1:, :n_bins] - signal[:1, :n_bins]).max(axis=2) / scale
-        differs |= moved > 1e-6
+        differs |= _moved(signal[2:, :n_bins] - signal[:1, :n_bins], signal)
     hidden, seen = np.nonzero(differs)
-    if not hidden.size:
-        return Reach(0, 0)
-    past, future = max(0, int((seen - hidden).max())), max(0, int((hidden - seen).max()))
-    quarter = n_bins // 4
-    if past + future + 1 > n_bins // 2:  # too much of a window would be margin
+    past = max(0, int((seen - hidden).max(initial=0)))
+    future = max(0, int((hidden - seen).max(initial=0)))
+    if past + future > n_bins - max(1, n_bins // 4):  # windows would be little but margin
+        quarter = n_bins // 4
         return Reach(min(past, quarter), min(future, quarter), is_bounded=False)
-    return Reach(past, future)
+    inner = slice(past, n_bins - future - 1)  # whose reach is the same bins, one bin later
+    knows_place = any(
+        _moved(signal[1:2, 1:n_bins][:, inner] - signal[:1, : n_bins - 1][:, inner], signal).any()
+        for signal in whole.values()
+    )
+    return Reach(past, future, knows_place=knows_place)
+
+
+def _moved(difference: NDArray[Any], signal: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return (B, T) bool, True where a signal changed by more than rounding."""
+    return np.asarray(np.abs(difference).max(axis=2) > 1e-6 * (np.abs(signal).max() + 1e-12))
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,10 @@ class RunFolder:
             raise InputError(f"run: found {self.path!r}, wanted the path of a run's folder")
         object.__setattr__(self, "path", Path(self.path))
 
+    def __repr__(self) -> str:
+        ended = (self.path / "results.json").is_file()
+        return f"RunFolder({str(self.path)!r}, {'ended' if ended else 'not ended'})"
+
     @classmethod
     def create(cls, path: Path, experiment: Experiment, data: Any, splits: list[Any]) -> RunFolder:
         """Make the folder with settings, data and splits; it appears whole or not at all."""

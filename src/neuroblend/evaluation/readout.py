@@ -133,6 +133,11 @@ class Decoder:
         offset -= np.einsum("n,lnd->d", mean, weights)
         return cls(weights, offset, lags)
 
+    def __repr__(self) -> str:
+        _, n_from, n_to = self.weights.shape
+        bins = "the same bin" if self.lags.size == 1 else f"bins {self.lags[0]} to {self.lags[-1]}"
+        return f"Decoder({n_to} channels of behavior from a signal of {n_from}, {bins})"
+
     def __call__(self, signal: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return (B, T, D) behavior in the recording's units from (B, T, N) of the signal."""
         if self.lags.tolist() == [0]:

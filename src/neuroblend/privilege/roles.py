@@ -44,6 +44,9 @@ class Student(nn.Module):
         self.net = net
         self._call = forward
 
+    def __repr__(self) -> str:
+        return f"Student({_brief(self.net)})"
+
     def forward(self, batch: Batch) -> Tensor:
         """Return (B, T, N) log expected counts/bin."""
         return self._call(self.net, batch.public())
@@ -69,6 +72,9 @@ class Teacher(nn.Module):
         self.fusion = fusion
         self._frozen = False
 
+    def __repr__(self) -> str:
+        return f"Teacher({_brief(self.net)}{', frozen' if self._frozen else ''})"
+
     def forward(self, batch: Batch) -> Tensor:
         """Return (B, T, N) log expected counts/bin."""
         return self.fusion(self.net, batch)
@@ -82,3 +88,7 @@ class Teacher(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Set training mode; a frozen teacher stays in eval mode."""
         return super().train(mode and not self._frozen)
+
+
+def _brief(net: nn.Module) -> str:
+    return f"{type(net).__name__}, {sum(w.numel() for w in net.parameters())} weights"

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from neuroblend.engine.arm import BASELINE
 from neuroblend.experiments.decoding.settings import DIRECT
-from neuroblend.report.style import COLORS, Picture, as_uri, legend_above, new_figure
+from neuroblend.report.style import COLORS, Picture, legend_above, new_figure
 from neuroblend.report.view import View
 
 COLUMNS = 4
@@ -61,7 +61,7 @@ def curves(view: View) -> Picture:
         "weights were kept. Look for validation losses that have levelled off; where the dot is at "
         "the last epoch, more epochs might help, and where validation rises early, the model "
         f"overfits.{left_out}",
-        as_uri(figure),
+        figure,
     )
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from neuroblend.engine.arm import BASELINE, TEACHER
 from neuroblend.report.scores import direction
-from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure, signed
+from neuroblend.report.style import COLORS, SELECTED, Picture, new_figure, signed
 from neuroblend.report.view import View
 
 OVER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # hides the line behind a number
@@ -36,7 +36,7 @@ def forest(view: View, title: str, scores: dict[str, str], what: str) -> Picture
         f"the dashed line is better than the baseline. Given behavior when tested too, and so "
         f"references and not contenders: {', '.join(seen)}; where one is off the scale, its number "
         f"is at the edge. Look for the selected student (blue, bold): {what}",
-        as_uri(figure),
+        figure,
     )
 
 

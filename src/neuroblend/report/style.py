@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import matplotlib as mpl
@@ -60,21 +61,6 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the page.
-
-    Attributes:
-        title: Its heading.
-        caption: What it shows and what to look for.
-        uri: The SVG as a ``data:`` URI, so that nothing in it can reach out or run.
-    """
-
-    title: str
-    caption: str
-    uri: str
-
-
 @contextmanager
 def style() -> Iterator[None]:
     """Set how figures look, and put matplotlib's settings back afterwards."""
@@ -98,6 +84,27 @@ def as_uri(figure: Figure) -> str:
     figure.savefig(text, format="svg", dpi=200, metadata=nothing)
     svg = re.sub(r"\A.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure of the page.
+
+    Attributes:
+        title: Its heading.
+        caption: What it shows and what to look for.
+        figure: As it was drawn.
+    """
+
+    title: str
+    caption: str
+    figure: Figure
+
+    @cached_property
+    def uri(self) -> str:
+        """The SVG as a ``data:`` URI, so that nothing in it can reach out or run."""
+        with style():
+            return as_uri(self.figure)
 
 
 def legend_above(figure: Figure, lines: Sequence[Line2D], columns: int | None = None) -> None:

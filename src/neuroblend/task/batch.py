@@ -39,6 +39,14 @@ class Batch(NamedTuple):
     trial: Tensor | None = None
     neurons: Tensor | None = None
 
+    def __repr__(self) -> str:
+        shapes = {
+            name: tuple((part.values if isinstance(part, Behavior) else part).shape)
+            for name, part in zip(self._fields, self, strict=True)
+            if part is not None
+        }
+        return f"Batch({', '.join(f'{name} {shape}' for name, shape in shapes.items())})"
+
     def public(self) -> Batch:
         """Return what a student may see: spikes, which bins and cells these are, nothing else."""
         return Batch(self.spikes, present=self.present, neurons=self.neurons)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class TaskSpec:
     t_out: int
     behavior: tuple[str, ...]
     bin_s: float
-    log_rate: tuple[float, ...]
+    log_rate: tuple[float, ...] = field(repr=False)
     behavior_gaps: bool = False
     n_encoded: int | None = None
 

@@ -54,7 +54,8 @@ class Task:
         if trials.behavior is not None:
             names = trials.behavior_names
             for part in ("valid", "test"):  # a channel that is constant there cannot be scored
-                encoding.of(trials.behavior[split.trials(part)], names, part)
+                if split.trials(part).size:
+                    encoding.of(trials.behavior[split.trials(part)], names, part)
             scale = encoding.of(trials.behavior[train], names)
             n_encoded = scale.encode(trials.behavior[:1]).values.shape[2]
             missing = np.isnan(trials.behavior)
@@ -75,6 +76,9 @@ class Task:
             n_encoded=n_encoded,
         )
         return cls(trials, split, spec, scale)
+
+    def __repr__(self) -> str:
+        return f"Task({self.trials!r}, {self.split!r})"
 
     @property
     def n_train(self) -> int:

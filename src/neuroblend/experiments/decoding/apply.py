@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.prediction import Prediction
-from neuroblend.deploy.signals import student_signals
+from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import SignalsOf, TrainedStudent
 from neuroblend.engine.arm import TEACHER, Fit
 from neuroblend.engine.folder import RunFolder
@@ -79,7 +79,7 @@ def trained_student(
     elif fit.arm.name not in RIVALS["all"]:
         assert model is not None
         layer = layer_of(config, fit.arm, model)
-        signals = student_signals(model, layer, task.split.held_out)
+        signals = StudentSignals(model, layer, task.split.held_out)
     trials = task.trials
     return TrainedStudent(
         arm=fit.arm.name,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neuroblend.engine.arm import BASELINE
 from neuroblend.evaluation.metrics import SpikeSums
 from neuroblend.report.decoding.shown import scored, shown_split
-from neuroblend.report.style import COLORS, SELECTED, Picture, as_uri, new_figure, signed
+from neuroblend.report.style import COLORS, SELECTED, Picture, new_figure, signed
 from neuroblend.report.view import View
 
 RASTERIZE_ABOVE = 1500  # points
@@ -57,7 +57,7 @@ def neurons(view: View) -> Picture | None:
         "knowing the neuron's mean rate. Look for a shift of the whole cloud rather than a few "
         "neurons; the interval of the mean is in the table. Neurons with few spikes scatter "
         f"widely; the outer bars collect what lies beyond.{outside}{left_out}",
-        as_uri(figure),
+        figure,
     )
 
 

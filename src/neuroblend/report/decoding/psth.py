@@ -18,7 +18,7 @@ from neuroblend.report.decoding.shown import (
     shown_split,
     time_label,
 )
-from neuroblend.report.style import TRUTH, Picture, as_uri, new_figure, shortened
+from neuroblend.report.style import TRUTH, Picture, new_figure, shortened
 from neuroblend.report.view import View
 
 N_NEURONS, MOST_CONDITIONS = 3, 5
@@ -61,7 +61,7 @@ def psth(view: View) -> Picture | None:
         f"test trials of seed {shown_split(view).seed}. Look for lines that differ between "
         "conditions as the thin ones do. With few trials in a condition, the thin line itself is "
         f"noisy.{on_lines(view)}",
-        as_uri(figure),
+        figure,
     )
 
 

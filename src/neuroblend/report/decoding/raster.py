@@ -18,7 +18,7 @@ from neuroblend.report.decoding.shown import (
     shown_split,
     time_label,
 )
-from neuroblend.report.style import COLORS, SELECTED, TRUTH, Picture, as_uri, new_figure
+from neuroblend.report.style import COLORS, SELECTED, TRUTH, Picture, new_figure
 from neuroblend.report.view import View
 
 N_NEURONS = 6
@@ -54,7 +54,7 @@ def raster(view: View) -> Picture:
         f"spikes in a bin. Right: {len(neurons)} {kind}, picked by rate and not by fit: spikes as "
         "ticks (taller: more in one bin) and each model's firing rate. Look for rates that rise "
         f"where the ticks are, rather than flat lines.{on_lines(view)}",
-        as_uri(figure),
+        figure,
     )
 
 

@@ -16,7 +16,7 @@ from neuroblend.report.decoding.shown import (
     shown_split,
     time_label,
 )
-from neuroblend.report.style import TRUTH, Picture, as_uri, new_figure, shortened
+from neuroblend.report.style import TRUTH, Picture, new_figure, shortened
 from neuroblend.report.view import View
 
 MOST_TRIALS, MOST_CHANNELS = 4, 8
@@ -53,7 +53,7 @@ def traces(view: View) -> Picture:
         "from a model's rates or features. Look for the selected student following the thin line "
         "of the truth where the baseline does not; the teacher was given this behavior, "
         f"so that it follows proves only that the decoder works.{gaps}{on_lines(view)}{more}",
-        as_uri(figure),
+        figure,
     )
 
 

@@ -9,7 +9,6 @@ from neuroblend.report.identity.shown import lost_without, state_r2
 from neuroblend.report.style import (
     COLORS,
     Picture,
-    as_uri,
     legend_above,
     new_figure,
     shortened,
@@ -90,7 +89,7 @@ def behavior_ablation(view: View) -> Picture | None:
         "together hold much of the same, so that losses do not add up, and what goes with a "
         "channel without being it is lost too. The teacher is shown "
         f"behavior, so its bars are a reference.{clipped}{left_out}",
-        as_uri(figure),
+        figure,
     )
 
 

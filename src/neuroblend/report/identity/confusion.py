@@ -14,7 +14,7 @@ from neuroblend.engine.arm import BASELINE
 from neuroblend.experiments.identity.metrics import confusion
 from neuroblend.report.identity.marks import mark_rows
 from neuroblend.report.identity.shown import classes, classified
-from neuroblend.report.style import COLORS, Picture, as_uri, new_figure, shortened
+from neuroblend.report.style import COLORS, Picture, new_figure, shortened
 from neuroblend.report.view import View
 
 MOST_NUMBERS = 12  # classes up to which numbers are written in the squares
@@ -46,7 +46,7 @@ def confusion_matrices(view: View, kind: str) -> Picture:
         f"call them (a column): fraction of the row and, in brackets, number of cells ({seeds}). "
         "A perfect classifier has 1 on the diagonal. Look for a stronger diagonal in the student "
         "and for a column that is strong all the way: what cells are called when in doubt.",
-        as_uri(figure),
+        figure,
     )
 
 

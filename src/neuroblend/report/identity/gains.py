@@ -10,7 +10,7 @@ from neuroblend.engine.results import CHANCE
 from neuroblend.report.identity.marks import mark_rows
 from neuroblend.report.identity.shown import classes
 from neuroblend.report.scores import known
-from neuroblend.report.style import COLORS, Picture, as_uri, legend_above, new_figure, shortened
+from neuroblend.report.style import COLORS, Picture, legend_above, new_figure, shortened
 from neuroblend.report.view import View
 
 MARKERS = {BASELINE: "s", MULTITASK: "^", TEACHER: "D"}  # of all other arms a dot
@@ -57,5 +57,5 @@ def recall_by_class(view: View, kind: str) -> Picture:
         "the student's dot lies right of the baseline's and both lie right of their ticks; one "
         "class may gain what another loses, which macro-F1 weighs. Bars that overlap do not tell "
         "whether the paired difference is clear: the table of recalls has its interval.",
-        as_uri(figure),
+        figure,
     )

@@ -11,7 +11,7 @@ from neuroblend.engine.arm import BASELINE, TEACHER
 from neuroblend.report.identity.marks import EDGE, Mark
 from neuroblend.report.identity.shown import animals as marks_of_animals
 from neuroblend.report.identity.shown import classes, vectors
-from neuroblend.report.style import Picture, as_uri, legend_above, new_figure, shortened
+from neuroblend.report.style import Picture, legend_above, new_figure, shortened
 from neuroblend.report.view import View
 
 RASTERIZE_ABOVE = 1500  # points
@@ -62,7 +62,7 @@ def embedding_map(view: View, kind: str) -> Picture:
         f"Look for classes that separate, in the student more than in the baseline{mixed}. Two "
         "components show a part of the variance alone, and classifiers see all of it, so that "
         f"classes which overlap here may still be classified well.{outside}",
-        as_uri(figure),
+        figure,
     )
 
 
