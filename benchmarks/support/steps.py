@@ -215,8 +215,7 @@ def our_lfads(shape: Shape) -> Callable[[], Step]:
     task = shape.task()
 
     def build() -> Step:
-        sizes = {"generator": 200, "factors": 100, "encoder": 64, "controller": 64}
-        net = LFADS(task.spec, **sizes, inputs=4, initial=64, dropout=0.3)
+        net = LFADS(task.spec, 200, 100, 64, controller=64, inputs=4, initial=64, dropout=0.3)
         return step_of(nb.Student(net), nb.Objective(), task, mask=EntryMask(0.3))
 
     return build

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -18,11 +18,15 @@ class Model:
         target: ``module:attribute`` of its builder ``(spec, **settings) -> nn.Module``.
         layer: Layer whose output, (B, T, H), is distilled and read out; ``None`` where unknown.
         multitask_weight: Weight of a behavior read-out beside the task, where none is given.
+        causal: Settings with which no rate depends on later spikes; ``None`` where unknown.
+        causal_defaults: Further settings of a causal network, where others are not given.
     """
 
     target: str
     layer: str | None
     multitask_weight: float = 0.1
+    causal: Mapping[str, Any] | None = None
+    causal_defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,38 @@ EXPERIMENTS = {
 }
 
 MODELS = {
-    "ndt": Model("neuroblend.models.ndt:NDT", layer="norm"),
-    "stndt": Model("neuroblend.models.stndt:STNDT", layer="norm"),
-    "lfads": Model("neuroblend.models.lfads:LFADS", layer="factors"),
+    "ndt": Model(
+        "neuroblend.models.ndt:NDT",
+        layer="norm",
+        causal={"context_forward_s": 0.0},
+        causal_defaults={"context_backward_s": 0.5, "positions": "rotary"},
+    ),
+    "stndt": Model(
+        "neuroblend.models.stndt:STNDT",
+        layer="norm",
+        causal={"causal": True},
+        causal_defaults={"context_backward_s": 0.5},
+    ),
+    "lfads": Model("neuroblend.models.lfads:LFADS", layer="factors", causal={"causal": True}),
     # chosen on monkey_m1, ibl_wheel and the simulation: at 0.1 its direct decoder is ahead of it
-    "gru": Model("neuroblend.models.gru:GRU", layer="norm", multitask_weight=0.3),
+    "gru": Model(
+        "neuroblend.models.gru:GRU",
+        layer="norm",
+        multitask_weight=0.3,
+        causal={"bidirectional": False},
+    ),
 }
 
 REFERENCES = {
-    "smoothing": Model("neuroblend.models.references.smoothing:Smoothing", layer="smoothed"),
+    "smoothing": Model(
+        "neuroblend.models.references.smoothing:Smoothing",
+        layer="smoothed",
+        causal={"causal": True},
+    ),
     "factor_analysis": Model(
-        "neuroblend.models.references.factor_analysis:FactorAnalysis", layer="factors"
+        "neuroblend.models.references.factor_analysis:FactorAnalysis",
+        layer="factors",
+        causal={"causal": True},
     ),
 }
 """Models that are fitted without gradients, on spikes alone: what any network should beat."""

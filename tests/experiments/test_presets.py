@@ -4,9 +4,9 @@ import pytest
 from conftest import make_task, refuses, tiny_config
 
 from neuroblend.config import HideEntries, parse_settings
-from neuroblend.experiments.decoding.networks import build_network
 from neuroblend.experiments.decoding.presets import presets_of, with_preset
 from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.models.build import build_network
 from neuroblend.registry import MODELS
 
 EVERY = [(model, name) for model in MODELS for name in presets_of(model)]
@@ -19,7 +19,7 @@ def test_the_three_published_models_have_presets() -> None:
 @pytest.mark.parametrize(("model", "name"), EVERY)
 def test_a_preset_builds_and_is_valid(model, name) -> None:
     config = with_preset(parse_settings(RunConfig, {"model": {"name": model, "preset": name}}))
-    build_network(config.model, make_task().spec)
+    build_network(config.model.name, config.model.settings, make_task().spec)
     assert parse_settings(RunConfig, config.model_dump(mode="json")) == config
     assert with_preset(config) == config
 

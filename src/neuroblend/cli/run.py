@@ -43,6 +43,14 @@ def run(
     ] = None,
     preset: Annotated[Text, option("Published settings, such as mc_maze.", "none")] = None,
     layer: Annotated[Text, option("Layer whose output is distilled.", "the model's")] = None,
+    causal: Annotated[
+        bool | None,
+        option(
+            "Let only a teacher look at later spikes: for use while a trial goes on.",
+            "no",
+            "--causal/--no-causal",
+        ),
+    ] = None,
     strategies: Annotated[
         Text,
         option(
@@ -103,7 +111,7 @@ def run(
     given = within("data", source=source, behavior=names(behavior), dataset=dataset, bin_ms=bin_ms)
     given |= within("data", units=units, min_rate_hz=min_rate, held_out=held_out, folds=folds)
     given |= within("data", forward_bins=forward_bins, blocks=blocks)
-    given |= within("model", name=model, preset=preset, layer=layer)
+    given |= within("model", name=model, preset=preset, layer=layer, causal=causal)
     given |= within("distill", strategies=names(strategies), alpha=alpha)
     given |= within("distill", cache_teacher=cache_teacher)
     given |= within("training", epochs=epochs, accelerator=accelerator)

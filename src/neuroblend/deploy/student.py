@@ -18,8 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from neuroblend.data.spikes import ContinuousSpikes, TrialSpikes, as_spikes
+from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.deploy.neurons import KnownNeurons, Match, match_neurons
+from neuroblend.deploy.onnx import export_step, export_trials
 from neuroblend.deploy.prediction import Prediction, joined
+from neuroblend.deploy.stream import Stream
 from neuroblend.deploy.windows import (
     Reach,
     Signals,
@@ -30,12 +33,16 @@ from neuroblend.deploy.windows import (
     reach_of,
     signals_between,
 )
-from neuroblend.errors import InputError
+from neuroblend.errors import InputError, nearest
+from neuroblend.evaluation.reach import receptive_field
 from neuroblend.evaluation.readout import FEATURES, RATES, Decoder
+from neuroblend.models.parts.streams import Streams
 from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
 
 BLOCK = 16384  # bins of a recording that are worked on at a time
+LONG = 2048  # bins of a window, for networks that take any number of them
+FORGOTTEN = 1e-6  # difference in log rates and features
 SignalsOf = Callable[[Batch, Sequence[str]], Signals]
 
 
@@ -95,6 +102,37 @@ class TrainedStudent:
             return Reach(spec.t_in // 4, spec.t_in // 4, is_bounded=False)
         return reach_of(self._signals, spec.t_in, spec.n_in, spec.mean_count)
 
+    @cached_property
+    def past(self) -> int | None:
+        """How many bins back a causal network looks that takes spikes of any length.
+
+        ``None`` of any other, and of one that still remembers after 1024 bins. What a recurrent
+        network has forgotten is so to 1e-6 of log rates and features.
+        """
+        net = self._streams
+        if net is None or net.longest is not None or self.spec.t_in < self.spec.t_out:
+            return None
+        try:
+            net.begin(1)
+        except InputError:
+            return None
+        assert self.model is not None and self.layer is not None
+        layers = [] if isinstance(self.model.net, DirectDecoder) else [self.layer]
+        past = receptive_field(self.model, LONG, self.spec.n_in, layers, 2, FORGOTTEN).past
+        return past if past is not None and past <= LONG // 2 else None
+
+    @property
+    def _streams(self) -> Streams | None:
+        net = None if self.model is None else self.model.net
+        net = net.net if isinstance(net, DirectDecoder) else net
+        return net if isinstance(net, Streams) else None
+
+    def _windows(self, n_bins: int) -> Windows:
+        """Return where windows lie in a stretch that is as long as a trial or longer."""
+        if self.past is None or self._streams is None:
+            return Windows(n_bins, self.spec.t_in, self.reach)
+        return Windows(n_bins, min(n_bins, LONG), Reach(self.past, 0), self._streams.period)
+
     @property
     def margins(self) -> tuple[int, int]:
         """Bins before and after a bin that its behavior depends on, the read-out's included."""
@@ -143,6 +181,42 @@ class TrainedStudent:
             pieces = list(self._pieces(given, found, layers, progress, where))
             return joined(pieces, axis=1)
         return self._of_trials(given, found, layers, progress, where)
+
+    def stream(self) -> Stream:
+        """Return the student as it is called bin by bin, while the recording goes on.
+
+        A step takes the counts of the neurons ``neurons.seen``, in that order.
+
+        Raises:
+            InputError: It has no network, it or its read-out looks ahead, or it needs all of the
+                past.
+        """
+        return Stream(*self._as_network("stream"))
+
+    def export_onnx(self, path: str | Path, form: str = "step") -> list[str]:
+        """Write an ONNX file and return the names of what it gives; see :mod:`.onnx`.
+
+        Args:
+            path: The file.
+            form: ``"step"`` for one that is called bin by bin, or ``"trials"`` for one that is
+                called on trials of the training's length.
+
+        Raises:
+            InputError: As :meth:`stream` (an arm may look ahead in whole trials); there is no such
+                form, or the network cannot be exported.
+        """
+        forms = {"step": export_step, "trials": export_trials}
+        if form not in forms:
+            raise InputError(f"onnx: no form '{form}': {nearest(form, forms)}")
+        return forms[form](path, *self._as_network("onnx"))
+
+    def _as_network(
+        self, what: str
+    ) -> tuple[nn.Module, TaskSpec, str, Decoder, str, NDArray[np.int64]]:
+        if self.model is None or self.layer is None:
+            raise InputError(f"{what}: {self.arm} has no network; wanted a student, or direct")
+        order = np.argsort(self.neurons.held_out, kind="stable")
+        return self.model, self.spec, self.layer, self.decoder, self.readout[0], order
 
     def pieces(
         self,
@@ -216,7 +290,7 @@ class TrainedStudent:
         long = np.flatnonzero(lengths > width)
         for done, trial in enumerate(long):
             n_bins, of_trial = int(lengths[trial]), counts[trial]
-            windows = Windows(n_bins, width, self.reach)
+            windows = self._windows(n_bins)
 
             def read(first: int, last: int, of_trial: Any = of_trial) -> NDArray[np.float32]:
                 return np.asarray(of_trial[first:last])
@@ -274,7 +348,7 @@ class TrainedStudent:
             padded = padded_signals(signals_of, counts, np.array([n_bins]), width)
             signals: Signals = {n: s[0, begin - first : end - first] for n, s in padded.items()}
         else:
-            windows = Windows(n_bins, width, self.reach)
+            windows = self._windows(n_bins)
             signals = signals_between(signals_of, read, windows, begin - first, end - first)
         edge = edges_of(n_bins, *self.margins)[start - first : stop - first]
         cut = slice(start - begin, stop - begin)
@@ -333,7 +407,8 @@ class TrainedStudent:
 
     def _notes(self, n_bins: int) -> tuple[str, ...]:
         reach, width = self.reach, self.spec.t_in
-        if n_bins <= self.spec.t_out or (reach.is_bounded and not reach.knows_place):
+        is_placed = reach.knows_place or not reach.is_bounded
+        if n_bins <= self.spec.t_out or self.past is not None or not is_placed:
             return ()
         why = f"looks at all of the {width} bins that it was trained on"
         if reach.is_bounded:

@@ -92,16 +92,20 @@ class Windows:
         n_bins: ``T``.
         width: ``W``.
         reach: Margin on each side.
+        period: Windows begin at multiples of so many bins; ``None`` for wherever they fit. The last
+            one may then reach beyond the end, which wants a network that does not look ahead.
     """
 
     n_bins: int
     width: int
     reach: Reach
+    period: int | None = None
 
     @property
     def stride(self) -> int:
         """Bins from one window to the next."""
-        return self.width - self.reach.past - self.reach.future
+        between = self.width - self.reach.past - self.reach.future
+        return between - between % (self.period or 1)
 
     @property
     def n_windows(self) -> int:
@@ -114,6 +118,8 @@ class Windows:
 
     def start_of(self, window: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the first bin of windows."""
+        if self.period is not None:
+            return window * self.stride
         return np.minimum(window * self.stride, self.n_bins - self.width)
 
 
@@ -137,7 +143,10 @@ def signals_between(
     of_bin = windows.window_of(bins)
     used = np.unique(of_bin)
     starts = windows.start_of(used)
-    counts = read(int(starts[0]), int(starts[-1]) + windows.width)
+    end = int(starts[-1]) + windows.width
+    counts = read(int(starts[0]), min(end, windows.n_bins))
+    if end > windows.n_bins:
+        counts = np.pad(counts, ((0, end - windows.n_bins), (0, 0)))
     parts: list[Signals] = []
     at_once = max(1, AT_ONCE // windows.width)
     for part in np.array_split(starts - starts[0], -(-starts.size // at_once)):

@@ -26,6 +26,7 @@ MOST_FEATURES = 600  # signals are reduced to leading components until lags fit
 
 SAME_BIN, HISTORY, BOTH_SIDES = "same bin", "history", "history and future"
 FAMILIES = (SAME_BIN, HISTORY, BOTH_SIDES)
+CAUSAL_FAMILIES = (SAME_BIN, HISTORY)
 RATES, LOG_RATES, FEATURES = "rates", "log rates", "features"
 """Signals of a network that behavior is read out of."""
 FURTHER = (LOG_RATES, FEATURES)  # which the benchmark does not have

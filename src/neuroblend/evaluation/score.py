@@ -3,7 +3,7 @@
 Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -46,22 +46,31 @@ N_SHOWN = 8  # neurons whose single-trial rates are kept for figures
 
 
 def score_model(
-    model: nn.Module, task: Task, layer: str | None = None
+    model: nn.Module, task: Task, layer: str | None = None, families: Sequence[str] = FAMILIES
 ) -> tuple[Scored, dict[str, float]]:
     """Score a model's rates, and behavior read out of them or of ``layer``: :func:`score_rates`.
+
+    Args:
+        model: A trained one.
+        task: Its trials.
+        layer: Which behavior may be read out of; of rates alone where ``None``.
+        families: Of read-outs to choose from.
 
     Raises:
         InputError: There is no such layer.
     """
     index = np.arange(task.trials.n_trials)
     if layer is None:
-        return score_rates(predict(model, task, index), task)
+        return score_rates(predict(model, task, index), task, families=families)
     rates, features = rates_and_features(model, task.batch_of(index), layer)
-    return score_rates(in_recorded_order(rates, task.split.order), task, features)
+    return score_rates(in_recorded_order(rates, task.split.order), task, features, families)
 
 
 def score_rates(
-    all_rates: NDArray[np.float32], task: Task, features: NDArray[np.float32] | None = None
+    all_rates: NDArray[np.float32],
+    task: Task,
+    features: NDArray[np.float32] | None = None,
+    families: Sequence[str] = FAMILIES,
 ) -> tuple[Scored, dict[str, float]]:
     """Score rates on test trials and (for choosing between arms) on validation trials.
 
@@ -69,6 +78,7 @@ def score_rates(
         all_rates: (B, T, N) expected counts/bin of all trials of the task.
         task: Which of them train the decoder, validate and test.
         features: (B, T, H) of the same model, which behavior may be read out of instead.
+        families: Of read-outs to choose from.
 
     Returns:
         Scores on test trials, trial by trial, and validation scores by name.
@@ -80,7 +90,7 @@ def score_rates(
         here = trials.present[:, :, None]
         signals = {name: np.where(here, s, np.float32(np.nan)) for name, s in signals.items()}
     all_rates = signals[RATES]
-    scored, valid = score_signals(signals, task)
+    scored, valid = score_signals(signals, task, families)
     test, rates = split.test, all_rates[split.test]
     shown = shown_neurons(task)
     held_out, forward = spike_sums(rates, task, "test")
@@ -103,7 +113,7 @@ def score_rates(
 
 
 def score_signals(
-    signals: Mapping[str, NDArray[np.floating]], task: Task
+    signals: Mapping[str, NDArray[np.floating]], task: Task, families: Sequence[str] = FAMILIES
 ) -> tuple[Scored, dict[str, float]]:
     """Score the behavior that is decoded from the best of some signals, by validation trials.
 
@@ -113,6 +123,7 @@ def score_signals(
         signals: (B, T, N) each, of all trials of the task, by name: rates, features, or spikes
             smoothed in some ways.
         task: Which trials train, validate and test.
+        families: Of read-outs to choose from, ``SAME_BIN`` among them.
 
     Returns:
         As :func:`score_rates`, without scores of rates.
@@ -125,7 +136,7 @@ def score_signals(
             {part: s[split.trials(part)] for part in PARTS}, behavior, family, trials.bin_s, name
         )
         for name, s in signals.items()
-        for family in FAMILIES
+        for family in families
     ]
     same = best_of([f for f in found if f.family == SAME_BIN and f.signal not in FURTHER])
     chosen = best_of(found)

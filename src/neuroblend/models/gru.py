@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from neuroblend.errors import InputError
 from neuroblend.models.parts.dropout import Dropout
 from neuroblend.models.parts.recurrent import states_of
+from neuroblend.models.parts.streams import State
 from neuroblend.task.spec import TaskSpec
 
 
@@ -38,6 +39,7 @@ class GRU(nn.Module):
         if min(n_layers, width) < 1:
             raise InputError(f"gru: found {n_layers} layers of width {width}, wanted 1 or more")
         super().__init__()
+        self.longest, self.period = None, 1  # of a stream
         self.n_forward = spec.t_out - spec.t_in
         self.drop = Dropout(dropout)
         between = dropout if n_layers > 1 else 0.0
@@ -59,3 +61,22 @@ class GRU(nn.Module):
             spikes = nn.functional.pad(spikes, (0, 0, 0, self.n_forward))
         features, _ = states_of(self.recurrent, self.drop(spikes), present)
         return self.readout(self.drop(self.norm(features)))
+
+    def begin(self, n_streams: int) -> State:
+        """Return the state before the first bin, (B, layer, W); zeros, as before a trial.
+
+        Raises:
+            InputError: The network is bidirectional.
+        """
+        if self.recurrent.bidirectional:
+            raise InputError(
+                "gru: as built, it looks ahead, and a stream has no later bins; train it with "
+                "--causal"
+            )
+        layers = (n_streams, self.recurrent.num_layers, self.recurrent.hidden_size)
+        return (self.readout.weight.new_zeros(layers),)
+
+    def step(self, spikes: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return (B, N) log expected counts/bin and the next state from (B, N_in) counts/bin."""
+        features, last = self.recurrent(spikes[:, None], state[0].transpose(0, 1).contiguous())
+        return self.readout(self.norm(features))[:, 0], (last.transpose(0, 1),)

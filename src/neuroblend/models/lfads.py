@@ -20,6 +20,14 @@ evidence lower bound in nats/entry where all entries are scored; factors given t
 have no dropout; recurrent weights of encoders have no penalty; the read-out's rows are not
 normalised and its bias starts at each neuron's mean log rate. Initial conditions for a separate
 leading segment, external inputs and read-ins of several sessions are left out.
+
+With ``causal``, what of this can do without later spikes: every trial starts from one learned
+initial condition, which has no posterior, and the controller is fed a forward encoder, the bin's
+own counts included, where else it sees those around a bin and not its own. Lost is what makes
+LFADS what it is, the inference of a trial's initial condition from all of the trial: the generator
+is an autonomous one no more, but a recurrent filter steered by its inputs, and what differs between
+trials has to come through these, from their first bins on. It stays anchored to trials: a stream
+starts where a trial does.
 """
 
 from __future__ import annotations
@@ -36,6 +44,7 @@ from neuroblend.distributed import share_of
 from neuroblend.errors import InputError
 from neuroblend.models.parts.dropout import Dropout
 from neuroblend.models.parts.recurrent import states_of
+from neuroblend.models.parts.streams import State
 from neuroblend.task.spec import TaskSpec
 
 _TRAINING = {"lr": 4e-3, "weight_decay": 0.0, "mask": {"kind": "entries", "ratio": 0.3}}
@@ -88,9 +97,12 @@ class LFADS(nn.Module):
         prior_tau_s: Time constant at which the prior of inferred inputs starts, in seconds.
         n_samples: Posterior samples that rates are averaged over in eval mode; 0 takes the
             posterior mean. Samples are the same at every call.
+        causal: Whether no rate may depend on later spikes. ``encoder``, ``initial`` and
+            ``kl_initial`` then take no part.
 
     Raises:
-        InputError: A number is out of range.
+        InputError: A number is out of range, or a causal network has no inferred inputs, through
+            which alone it sees spikes.
     """
 
     default_mask = "entries"
@@ -113,6 +125,7 @@ class LFADS(nn.Module):
         l2_controller: float = 0.0,
         prior_tau_s: float = 0.1,
         n_samples: int = 0,
+        causal: bool = False,
     ) -> None:
         encoder_inputs = encoder if encoder_inputs is None else encoder_inputs
         sizes = {"generator": generator, "factors": factors, "encoder": encoder, "initial": initial}
@@ -130,25 +143,36 @@ class LFADS(nn.Module):
                 f"lfads: found prior_tau_s {prior_tau_s:g} and kl_ramp {kl_ramp:g}, wanted a time "
                 "above 0 and a fraction of training from 0 to 1"
             )
+        if causal and not inputs:
+            raise InputError(
+                "lfads: found inputs 0, wanted 1 or more: through inferred inputs alone does a "
+                "causal network see spikes"
+            )
         super().__init__()
+        self.longest, self.period = None, 1  # of a stream
         self.n_forward = spec.t_out - spec.t_in
         self.t_out = spec.t_out
+        self.causal = causal
         self.kl_weights = (kl_initial, kl_inputs)
         self.kl_ramp = kl_ramp
         self.l2_weights = (l2_generator, l2_controller)
         self.n_samples = n_samples
         self.drop = Dropout(dropout)
-        self.encode_initial = _Encoder(spec.n_in, encoder)
-        self.initial_posterior = nn.Linear(2 * encoder, 2 * initial)
-        self.initial_state = nn.Linear(initial, generator)
-        self.decoder = _Decoder(generator, factors, 2 * encoder_inputs, controller, inputs, dropout)
-        self.encode_inputs = _Encoder(spec.n_in, encoder_inputs) if inputs else None
+        self.encode_initial = self.initial_posterior = None
+        if not causal:
+            self.encode_initial = _Encoder(spec.n_in, encoder)
+            self.initial_posterior = nn.Linear(2 * encoder, 2 * initial)
+        self.initial_state = nn.Identity() if causal else nn.Linear(initial, generator)
+        n_encoded = encoder_inputs * (1 if causal else 2)
+        self.decoder = _Decoder(generator, factors, n_encoded, controller, inputs, dropout)
+        self.encode_inputs = _Encoder(spec.n_in, encoder_inputs, causal) if inputs else None
         self.factors = nn.Identity()  # what the read-out takes, by a name that hooks can reach
         self.readout = nn.Linear(factors, spec.n_out)
-        self.prior_mean = nn.Parameter(torch.zeros(initial))
+        self.prior_mean = nn.Parameter(torch.zeros(generator if causal else initial))
         self.input_prior = _InputPrior(inputs, prior_tau_s / spec.bin_s) if inputs else None
         for linear in (self.initial_posterior, self.initial_state, self.readout):
-            _by_fan_in(linear)
+            if isinstance(linear, nn.Linear):
+                _by_fan_in(linear)
         with torch.no_grad():
             self.readout.weight *= 0.5
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
@@ -201,32 +225,63 @@ class LFADS(nn.Module):
 
     def _rates(self, spikes: Tensor, present: Tensor | None, noise: _Noise | None) -> Tensor:
         seen = self.drop(spikes)
-        _, last = self.encode_initial(seen, present)
-        posterior = self.initial_posterior(self.drop(last)).to(self.prior_mean.dtype)
-        mean, log_variance = posterior.chunk(2, dim=1)
-        initial = _Gaussian(mean, log_variance.exp() + LEAST_VARIANCE)
+        drawn, initial = self.prior_mean.expand(spikes.shape[0], -1), None
+        if self.encode_initial is not None and self.initial_posterior is not None:
+            _, last = self.encode_initial(seen, present)
+            posterior = self.initial_posterior(self.drop(last)).to(self.prior_mean.dtype)
+            mean, log_variance = posterior.chunk(2, dim=1)
+            initial, drawn = _Gaussian(mean, log_variance.exp() + LEAST_VARIANCE), mean
         encoded, n_bins = None, spikes.shape[1] + self.n_forward
         if self.encode_inputs is not None:
-            encoded = _lagged(self.encode_inputs(seen, present)[0], present, n_bins)
-        drawn = mean
-        if noise is not None:
-            drawn = mean + initial.variance.sqrt() * noise(1, *mean.shape)[0]
+            encoded, _ = self.encode_inputs(seen, present)
+            if self.causal:
+                encoded = nn.functional.pad(encoded, (0, 0, 0, self.n_forward))
+            else:
+                encoded = _lagged(encoded, present, n_bins)
+        if noise is not None and initial is not None:
+            drawn = drawn + initial.variance.sqrt() * noise(1, *drawn.shape)[0]
         factors, inputs = self.decoder(self.initial_state(drawn), encoded, n_bins, noise)
         if self.training:
-            self._divergence = self._divergences(initial, inputs, present)
+            self._divergence = self._divergences(initial, inputs, present, len(spikes))
         return self.readout(self.factors(factors))
 
+    def begin(self, n_streams: int) -> State:
+        """Return the state at the start of a trial: encoder, generator, controller and factors.
+
+        Raises:
+            InputError: The network is not causal, or averages over samples.
+        """
+        if not self.causal or self.n_samples:
+            why = "it averages over n_samples" if self.causal else "it looks at whole trials"
+            raise InputError(
+                f"lfads: as built, {why}, which a stream cannot; train it with --causal"
+            )
+        assert self.encode_inputs is not None
+        width = self.encode_inputs.recurrent.hidden_size
+        start = self.initial_state(self.prior_mean.expand(n_streams, -1))
+        return (self.prior_mean.new_zeros(n_streams, width), *self.decoder.began(start))
+
+    def step(self, spikes: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return (B, N) log expected counts/bin and the next state from (B, N_in) counts/bin."""
+        assert self.encode_inputs is not None
+        encoded, last = self.encode_inputs.recurrent(spikes[:, None], state[0][None])
+        carried = self.decoder.step(encoded[:, 0], state[1:])
+        log_rates = self.readout(self.factors(carried[-1][:, None]))
+        return log_rates[:, 0], (last[0], *carried)
+
     def _divergences(
-        self, initial: _Gaussian, inputs: _Inputs | None, present: Tensor | None
+        self, initial: _Gaussian | None, inputs: _Inputs | None, present: Tensor | None, n: int
     ) -> Tensor:
-        """Return weighted divergences in nats per predicted entry of these trials."""
-        variance = initial.mean.new_tensor(PRIOR_VARIANCE)
-        total = self.kl_weights[0] * _divergence(initial, self.prior_mean, variance).sum()
+        """Return weighted divergences in nats per predicted entry of these ``n`` trials."""
+        total = self.prior_mean.new_zeros(())
+        if initial is not None:
+            variance = initial.mean.new_tensor(PRIOR_VARIANCE)
+            total = self.kl_weights[0] * _divergence(initial, self.prior_mean, variance).sum()
         if inputs is not None and self.input_prior is not None:
             each = self.input_prior.divergence(inputs)
             each = each if present is None else each.where(present, 0.0)
             total = total + self.kl_weights[1] * each.sum()
-        n_here = len(initial.mean) * self.t_out if present is None else present.sum()
+        n_here = n * self.t_out if present is None else present.sum()
         n_bins = share_of(torch.as_tensor(n_here, dtype=total.dtype, device=total.device))
         return total / (n_bins * self.readout.out_features)
 
@@ -250,11 +305,11 @@ _Noise = Callable[..., Tensor]
 
 
 class _Encoder(nn.Module):
-    """Bidirectional recurrent encoder."""
+    """Recurrent encoder, bidirectional unless ``causal``."""
 
-    def __init__(self, n_in: int, width: int) -> None:
+    def __init__(self, n_in: int, width: int, causal: bool = False) -> None:
         super().__init__()
-        self.recurrent = nn.GRU(n_in, width, batch_first=True, bidirectional=True)
+        self.recurrent = nn.GRU(n_in, width, batch_first=True, bidirectional=not causal)
 
     def forward(self, spikes: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return (B, T_in, 2 width) states and each direction's last one, (B, 2 width)."""
@@ -316,8 +371,25 @@ class _Decoder(nn.Module):
             encoded = self.drop(encoded.to(weight.dtype))
             return self._controlled(state, encoded, weight, kept, noise)
 
+    def began(self, state: Tensor) -> State:
+        """Return generator, controller and factors before the first bin, given the generator's."""
+        state = state.clamp(-CLIP, CLIP)
+        return state, self.start.expand(state.shape[0], -1), self._factor(state)
+
+    def step(self, encoded: Tensor, state: State) -> State:
+        """Return generator, controller and factors of the next bin, from its (B, E) encoding."""
+        assert self.controller is not None
+        generator, control, factor = state
+        control = self.controller(torch.cat([encoded, factor], dim=1), control)
+        inferred = self.posterior(control)[:, : self.posterior.out_features // 2]
+        generator = self.generator(inferred, generator)
+        return generator, control, self._factor(generator)
+
+    def _factor(self, state: Tensor) -> Tensor:
+        return nn.functional.linear(state, nn.functional.normalize(self.factor_weight, dim=1))
+
     def _autonomous(self, state: Tensor, weight: Tensor, kept: Tensor) -> Tensor:
-        constant = state.new_ones(len(state), 1)
+        constant = state.new_ones(state.shape[0], 1)
         states = []
         for keep in kept[1:]:
             state = self.generator(constant, state)
@@ -328,7 +400,7 @@ class _Decoder(nn.Module):
         self, state: Tensor, encoded: Tensor, weight: Tensor, kept: Tensor, noise: _Noise | None
     ) -> tuple[Tensor, _Inputs]:
         assert self.controller is not None
-        control = self.start.expand(len(state), -1)
+        control = self.start.expand(state.shape[0], -1)
         factor = nn.functional.linear(state * kept[0], weight)
         n_trials, n_bins, _ = encoded.shape
         n_inputs = self.posterior.out_features // 2

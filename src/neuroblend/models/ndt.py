@@ -15,7 +15,10 @@ weights have no dropout. All layers have their own initial weights (the code cop
 learned positions start at a fiftieth of a standard normal (there, at one), and sinusoidal ones
 count from 0 (there, from 1). Spans, random counts and kept counts under the mask are settings of
 the training (``training.mask``); random counts are the
-neuron's own at another time (there, uniform up to the largest). Not offered: a table of embeddings
+neuron's own at another time (there, uniform up to the largest). Rotary positions (Su et al. 2021)
+are ours: bins then know how far apart they are and not when in a trial, so that trials may be
+longer than those of training, and a causal network can be called bin by bin, with as many bins of
+the past as attention looks back. Not offered: a table of embeddings
 for counts, which the published settings for area2_bump use, post-norm layers, a classifier of
 counts in the place of the Poisson loss, and rates that are not logs.
 """
@@ -28,7 +31,9 @@ from torch import Tensor, nn
 from neuroblend.errors import InputError, nearest
 from neuroblend.models.parts.attention import EncoderLayer, rounded
 from neuroblend.models.parts.dropout import Dropout
+from neuroblend.models.parts.past import Past
 from neuroblend.models.parts.positions import sinusoids
+from neuroblend.models.parts.streams import State
 from neuroblend.models.parts.window import Window, check_length
 from neuroblend.task.spec import TaskSpec
 
@@ -45,7 +50,7 @@ PRESETS = {
 }
 """As published; what was searched there (dropout, context, learning rate) is ours."""
 
-POSITIONS = ("learned", "sinusoidal")
+POSITIONS = ("learned", "sinusoidal", "rotary")
 
 
 class NDT(nn.Module):
@@ -64,12 +69,14 @@ class NDT(nn.Module):
         context_forward_s: How far ahead a bin may attend, in seconds; ``None`` for all bins, 0 for
             a causal model.
         context_backward_s: How far back a bin may attend, in seconds; ``None`` for all bins.
-        positions: ``"learned"``, or ``"sinusoidal"`` (Vaswani et al. 2017), which has no weights.
+        positions: ``"learned"``; ``"sinusoidal"`` (Vaswani et al. 2017), which has no weights; or
+            ``"rotary"`` (Su et al. 2021), which has none either, and no longest trial.
         readout_hidden: Hidden units of a read-out of two layers (16 in the code, where it has
             more than one); ``None`` for a linear read-out.
 
     Raises:
-        InputError: ``width`` is not a multiple of ``n_heads``, or a number is out of range.
+        InputError: ``width`` is not a multiple of ``n_heads`` (with rotary positions, an even
+            one), or a number is out of range.
     """
 
     def __init__(
@@ -103,8 +110,10 @@ class NDT(nn.Module):
         super().__init__()
         self.n_forward = spec.t_out - spec.t_in
         self.embed = nn.Linear(spec.n_in, width)
-        self.position: Tensor
-        if positions == "learned":
+        self.position: Tensor | None
+        if positions == "rotary":
+            self.position = None
+        elif positions == "learned":
             self.position = nn.Parameter(torch.randn(spec.t_out, width) * 0.02)
         else:
             self.register_buffer("position", sinusoids(spec.t_out, width), persistent=False)
@@ -122,6 +131,9 @@ class NDT(nn.Module):
         with torch.no_grad():
             self.readout.bias.copy_(torch.tensor(spec.log_rate))
         self.window = Window.of("ndt", spec, context_forward_s, context_backward_s)
+        self.past = Past("ndt", self.window, n_heads, width, positions == "rotary")
+        self.longest = None if positions == "rotary" else spec.t_out  # of a stream
+        self.period = 1
 
     def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:
         """Return (B, T, N) log expected counts/bin from (B, T_in, N_in) counts/bin.
@@ -132,9 +144,37 @@ class NDT(nn.Module):
         if self.n_forward:
             tokens = nn.functional.pad(tokens, (0, 0, 0, self.n_forward))
         n_bins = tokens.shape[1]
-        check_length("ndt", n_bins, len(self.position))
-        tokens = self.drop_embedding(tokens + self.position[:n_bins])
         reach = self.window(present, n_bins)
+        if self.position is None:
+            reach = self.past.turned(reach, n_bins)
+        else:
+            check_length("ndt", n_bins, len(self.position))
+            tokens = tokens + self.position[:n_bins]
+        tokens = self.drop_embedding(tokens)
         for layer in self.layers:
             tokens = layer(tokens, reach)
         return self.readout(self.hidden(self.drop_rates(self.norm(tokens))))
+
+    def begin(self, n_streams: int) -> State:
+        """Return the state before the first bin: what is barred, and each layer's past.
+
+        Where positions are of a trial, first the bins of it that there have been.
+
+        Raises:
+            InputError: The network looks ahead, or back without end.
+        """
+        past = self.past.empty(n_streams, len(self.layers))
+        return past if self.position is None else (past[0].new_zeros(n_streams), *past)
+
+    def step(self, spikes: Tensor, state: State) -> tuple[Tensor, State]:
+        """Return (B, N) log expected counts/bin and the next state from (B, N_in) counts/bin."""
+        tokens, after = self.embed(spikes[:, None]), list[Tensor]()
+        if self.position is not None:
+            last = len(self.position) - 1
+            tokens = tokens + self.position[state[0].clamp_max(last).long()][:, None]
+            after, state = [state[0] + 1], state[1:]
+        recent = self.past.recent(state)
+        for layer, before in zip(self.layers, recent, strict=True):
+            tokens = layer(tokens, before)
+        log_rates = self.readout(self.hidden(self.drop_rates(self.norm(tokens))))
+        return log_rates[:, 0], (*after, *self.past.state(recent))

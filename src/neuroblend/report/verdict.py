@@ -64,6 +64,7 @@ def verdict(results: Results) -> Verdict:
         "worse": "worse than",
         "unclear": "neither clearly better nor clearly worse than",
     }[outcome]
+    seen = f"past {face.words.seen}" if results.get("causal") else face.words.seen
     scores, labels = results["arms"], deciding(results)
     numbers = "; ".join(
         f"{label} {scores[arm][m]['mean']:.3f} against {scores[BASELINE][m]['mean']:.3f}, "
@@ -71,7 +72,7 @@ def verdict(results: Results) -> Verdict:
         for m, label in labels.items()
     )
     sentence = (
-        f"{_advice(results)}From {face.words.seen} alone, {_who(results)} "
+        f"{_advice(results)}From {seen} alone, {_who(results)} "
         f"{face.words.does(results)} {manner} the same network trained without behavior: "
         f"{numbers}{face.clause(results)}."
     )

@@ -18,7 +18,7 @@ from neuroblend.engine.folder import RunFolder
 from neuroblend.engine.job import load_model
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.scored import Scored
-from neuroblend.experiments.decoding.networks import layer_of
+from neuroblend.experiments.decoding.networks import layer_of, student_settings
 from neuroblend.experiments.decoding.rivals import rival_signals
 from neuroblend.experiments.decoding.settings import (
     BLIND,
@@ -71,7 +71,8 @@ def trained_student(
     scored = Scored.load(folder.of(fit) / "test.h5")
     model = None if fit.arm.name in WITHOUT_NETWORK else load_model(folder, fit, task)
     layer, config = None, folder.config()
-    signals: SignalsOf = partial(_rival_signals, fit.arm.name, model, task)
+    causal = config.model.causal
+    signals: SignalsOf = partial(_rival_signals, fit.arm.name, model, task, causal)
     if fit.arm.name == DIRECT:
         assert model is not None and isinstance(model.net, DirectDecoder)
         layer = model.net.layer
@@ -93,7 +94,7 @@ def trained_student(
         behavior_units=trials.behavior_units,
         model=model,
         layer=layer,
-        network=(config.model.name, config.model.settings) if layer else None,
+        network=(config.model.name, student_settings(config.model)) if layer else None,
         task=task,
         about=_about(folder, fit),
     )
@@ -151,11 +152,11 @@ def predict_run(
 
 
 def _rival_signals(
-    arm: str, model: Any, task: Task, batch: Batch, layers: Sequence[str]
+    arm: str, model: Any, task: Task, causal: bool, batch: Batch, layers: Sequence[str]
 ) -> dict[str, NDArray[np.floating]]:
     if layers:
         raise InputError(f"layers {', '.join(layers)}: {arm} has no layers to look at")
-    return rival_signals(arm, model, task, batch)
+    return rival_signals(arm, model, task, batch, causal)
 
 
 def _about(folder: RunFolder, fit: Fit) -> dict[str, Any]:

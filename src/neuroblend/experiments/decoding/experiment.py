@@ -22,6 +22,7 @@ from neuroblend.engine.check import check_objective
 from neuroblend.engine.experiment import Experiment, Fits, Folds, Learn, Sample, Scene
 from neuroblend.engine.metric import Metric
 from neuroblend.evaluation.bootstrap import Draws
+from neuroblend.evaluation.readout import CAUSAL_FAMILIES, FAMILIES
 from neuroblend.evaluation.score import (
     drawn_scores,
     score_model,
@@ -225,7 +226,7 @@ class Decoding(Experiment):
         if arm.name in (WIENER, KALMAN):
             return None
         if arm.is_reference and arm.name != DIRECT:
-            return build_reference(arm.name, task)
+            return build_reference(arm.name, task, self.config.model.causal)
         makers: dict[str, Callable[[RunConfig, Task, int], Student | Teacher]] = {
             TEACHER: build_teacher,
             SHUFFLED_TEACHER: build_teacher,
@@ -282,10 +283,12 @@ class Decoding(Experiment):
         arm = scene.fit.arm
         if arm.name in RIVALS["all"]:
             batch = task.batch_of(np.arange(task.trials.n_trials))
-            scored, valid = score_signals(rival_signals(arm.name, model, task, batch), task)
+            signals = rival_signals(arm.name, model, task, batch, self.config.model.causal)
+            scored, valid = score_signals(signals, task, self._families(arm))
         else:
             assert model is not None
-            scored, valid = score_model(model, task, layer_of(self.config, arm, model))
+            layer = layer_of(self.config, arm, model)
+            scored, valid = score_model(model, task, layer, self._families(arm))
             if arm.name in TEACHERS and self.config.teacher.sees == "all":
                 scored = replace(scored, held_out=None)  # it sees them
                 valid.pop("co_bps", None)
@@ -302,7 +305,8 @@ class Decoding(Experiment):
         if trials.rates is not None:
             for split in folder.splits():
                 of_seed = scored.setdefault(ORACLE, {}).setdefault(split.seed, [])
-                of_seed.append(score_rates(trials.rates, Task.of(trials, split))[0])
+                task = Task.of(trials, split)
+                of_seed.append(score_rates(trials.rates, task, families=self._families())[0])
         return {
             arm: [
                 samples_of_seed(folds, trials.behavior_names, draws, len(by_seed) == 1)
@@ -320,8 +324,14 @@ class Decoding(Experiment):
             "folds": self.config.data.folds,
             "deciding": ["co_bps" if self.config.goal == "co-bps" else "decoding_r2"],
             "keeps": ["co_bps"] if self.config.goal == "both" else [],
+            "causal": self.config.model.causal,
             "readouts": {arm: dict(Counter(names)) for arm, names in readouts.items()},
         }
+
+    def _families(self, arm: Arm | None = None) -> tuple[str, ...]:
+        """Return the read-outs of an arm, of a causal run without future unless it is a teacher."""
+        is_teacher = arm is not None and (arm.sees_behavior or arm.name == BLIND)
+        return CAUSAL_FAMILIES if self.config.model.causal and not is_teacher else FAMILIES
 
     def take_home(
         self, folder: Any, arm: str | None, seed: int | None

@@ -1,5 +1,6 @@
 """The networks of a run, built from its settings and tried before anything is trained."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from neuroblend.distill.committee import Committee, on_batch
 from neuroblend.distill.objective import Objective, output_of
 from neuroblend.engine.arm import Arm
 from neuroblend.errors import InputError, blamed_on, nearest, some
+from neuroblend.evaluation.reach import receptive_field
 from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
 from neuroblend.experiments.decoding.teaching import left_out_by, seed_of
 from neuroblend.models.build import build_network
@@ -26,12 +28,40 @@ from neuroblend.task.spec import TaskSpec
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
 
+N_PROBED = 24  # bins that are changed to see whether a network is causal
+
+
+def student_settings(config: ModelConfig) -> dict[str, Any]:
+    """Return what a student's network is built with: of a causal run, also what makes it causal.
+
+    That is what its entry in the registry says; a user's own builder is told if it takes
+    ``causal``.
+
+    Raises:
+        InputError: A setting that was given looks ahead, in a causal run.
+    """
+    if not config.causal:
+        return config.settings
+    model = find_model(config.name)
+    wanted = model.causal
+    if wanted is None:
+        is_told = "causal" in inspect.signature(load(model.target)).parameters
+        wanted = {"causal": True} if is_told else {}
+    for key, value in wanted.items():
+        if config.settings.get(key, value) != value:
+            raise InputError(
+                f"--causal with model.settings.{key} {config.settings[key]}: a causal "
+                f"{config.name} has {key} {value}; leave one of the two out"
+            )
+    return dict(model.causal_defaults) | config.settings | dict(wanted)
+
 
 def build_student(config: RunConfig, task: Task, seed: int) -> Student:
     """Build a student whose initial weights depend on the seed alone, not on the arm."""
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 21))
-        return Student(build_network(config.model.name, config.model.settings, task.spec))
+        settings = student_settings(config.model)
+        return Student(build_network(config.model.name, settings, task.spec))
 
 
 def build_direct(config: RunConfig, task: Task, seed: int) -> Student:
@@ -43,9 +73,11 @@ def build_direct(config: RunConfig, task: Task, seed: int) -> Student:
         return Student(DirectDecoder(net, layer, task.spec.n_behavior, example))
 
 
-def build_reference(name: str, task: Task) -> Student:
+def build_reference(name: str, task: Task, causal: bool = False) -> Student:
     """Build a model without gradients, not fitted yet."""
-    return Student(load(find_reference(name).target)(task.spec))
+    reference = find_reference(name)
+    settings = (reference.causal or {}) if causal else {}
+    return Student(load(reference.target)(task.spec, **settings))
 
 
 def build_blind_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
@@ -208,4 +240,22 @@ def check_network(config: RunConfig, task: Task) -> str:
         mask = mask_for(config.training, model.net)
         with torch.random.fork_rng(), blamed_on(f"model {name}: {where}, in training,"):
             Objective()(model, mask(batch, 0))["loss"].backward()
+    if config.model.causal:
+        check_causal(name, student, task.spec, layer)
     return layer
+
+
+def check_causal(name: str, student: Student, spec: TaskSpec, layer: str) -> None:
+    """Check that no later spike changes what a student says of a bin, in rates or in ``layer``.
+
+    Raises:
+        InputError: One does; ``name`` is the model's.
+    """
+    with blamed_on(f"model {name}: probed for what it looks at,"):
+        found = receptive_field(student, spec.t_in, spec.n_in, [layer], N_PROBED)
+    if found.future != 0:
+        far = "to the end of a trial" if found.future is None else f"by bins: {found.future}"
+        raise InputError(
+            f"model {name}: found that it looks ahead ({far}), wanted with --causal that no spike "
+            "changes what it says of earlier bins; build it so, or leave --causal out"
+        )

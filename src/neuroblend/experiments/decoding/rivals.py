@@ -17,7 +17,9 @@ from neuroblend.task.task import Task
 Signals = dict[str, NDArray[np.floating]]
 
 
-def rival_signals(arm: str, model: nn.Module | None, task: Task, batch: Batch) -> Signals:
+def rival_signals(
+    arm: str, model: nn.Module | None, task: Task, batch: Batch, causal: bool = False
+) -> Signals:
     """Return the (B, T, ...) signals that behavior is read out of for a rival, by name.
 
     Args:
@@ -25,14 +27,15 @@ def rival_signals(arm: str, model: nn.Module | None, task: Task, batch: Batch) -
         model: The trained network of ``direct``.
         task: Whose training trials the Kalman filter is fitted to.
         batch: The trials to decode; of these, spikes and which bins are present.
+        causal: Whether no signal may depend on later spikes.
     """
     if arm == DIRECT:
         assert model is not None
         return {"decoded": decoded_by(model, batch)}
     spikes = _seen(batch)
     if arm == KALMAN:
-        return _by_kalman(task, spikes)
-    return dict(smoothed_spikes(spikes, task.spec))
+        return _by_kalman(task, spikes, causal)
+    return dict(smoothed_spikes(spikes, task.spec, causal))
 
 
 def _seen(batch: Batch) -> NDArray[np.float64]:
@@ -43,15 +46,15 @@ def _seen(batch: Batch) -> NDArray[np.float64]:
     return spikes
 
 
-def _by_kalman(task: Task, spikes: NDArray[np.float64]) -> Signals:
-    """Return (B, T, D) behavior by filter and smoother, from spikes at a few lags."""
+def _by_kalman(task: Task, spikes: NDArray[np.float64], causal: bool) -> Signals:
+    """Return (B, T, D) behavior by filter and (unless causal) smoother, from spikes at few lags."""
     assert task.trials.behavior is not None
     spec, decoded = task.spec, {}
     behavior = task.trials.behavior[task.split.train, : spec.t_in]
     known = lagged_spikes(_seen(task.batch("train")), spec.bin_s)
     for (name, train), (_, given) in zip(known, lagged_spikes(spikes, spec.bin_s), strict=True):
         both = Kalman.fit(train, behavior).decode(given)
-        for how, found in zip(("filter", "smoother"), both, strict=True):
+        for how, found in list(zip(("filter", "smoother"), both, strict=True))[: 2 - causal]:
             missing = spec.t_out - spec.t_in  # forward bins are as the last one that is seen
             padding = ((0, 0), (0, missing), (0, 0))
             decoded[f"{how}, {name}"] = np.pad(found, padding, mode="edge")

@@ -35,6 +35,9 @@ class ModelConfig(Settings):
         settings: Keyword arguments of its builder.
         fusion: How behavior reaches the teacher: ``concat``, or ``package.module:attribute``.
         layer: Layer whose output is distilled and read out; the model's own default where ``None``.
+        causal: Whether nothing that is scored may depend on later spikes: students and what they
+            are compared with are built, read out and smoothed that way. A teacher sees the whole
+            trial all the same: the future is privileged too.
     """
 
     name: Name = "ndt"
@@ -42,6 +45,7 @@ class ModelConfig(Settings):
     settings: dict[str, Any] = Field(default_factory=dict)
     fusion: Name = "concat"
     layer: str | None = None
+    causal: bool = False
 
 
 class TeacherConfig(Settings):

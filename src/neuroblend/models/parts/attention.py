@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from neuroblend.models.parts.banded import banded_attention
 from neuroblend.models.parts.dropout import Dropout
+from neuroblend.models.parts.past import Recent
+from neuroblend.models.parts.positions import rotated
 from neuroblend.models.parts.window import Reach
 
 LEAST_ROWS = 2048  # of scores in a batch, for blocks to be worth their calls
@@ -42,10 +44,14 @@ class EncoderLayer(nn.Module):
             self.qkv.weight[2 * width :] *= scale * 2**0.5
             nn.init.zeros_(self.qkv.bias)
 
-    def forward(self, tokens: Tensor, reach: Reach) -> Tensor:
-        """Return (B, T, W) tokens from (B, T, W) ones; ``reach`` says who may attend to whom."""
+    def forward(self, tokens: Tensor, reach: Reach | Recent) -> Tensor:
+        """Return (B, T, W) tokens from (B, T, W) ones; ``reach`` says who may attend to whom.
+
+        With the recent past of a stream, of its next bin alone.
+        """
         qkv = self.qkv(self.norm_attention(tokens)).unflatten(2, (3, self.n_heads, -1))
-        mixed = attended(qkv, reach).flatten(2)
+        mixed = reach.attended(qkv) if isinstance(reach, Recent) else attended(qkv, reach)
+        mixed = mixed.flatten(2)
         return self.perceptron(tokens + self.drop(self.project(mixed)))
 
 
@@ -78,7 +84,11 @@ def attended(qkv: Tensor, reach: Reach) -> Tensor:
         reach: Who may attend to whom.
     """
     n_trials, n_bins, _, n_heads, _ = qkv.shape
-    if reach.blocks and n_trials * n_heads * n_bins >= LEAST_ROWS:
+    if reach.turns is not None:
+        turned = rotated(qkv[:, :, :2].transpose(1, 3), reach.turns).transpose(1, 3)
+        qkv = torch.cat([turned, qkv[:, :, 2:]], dim=2)
+    is_long = n_trials * n_heads * n_bins >= LEAST_ROWS
+    if reach.blocks and (is_long or reach.allowed is None):
         return banded_attention(qkv, reach.blocks)
     # unbound before they are transposed, which saves a copy on the way back
     q, k, v = (part.transpose(1, 2) for part in qkv.unbind(dim=2))

@@ -37,13 +37,15 @@ class Reach(NamedTuple):
 
     Attributes:
         allowed: Broadcasts to (B, heads, T, T) bool, True where bin i (row) may attend to bin j;
-            ``None`` for everywhere.
+            ``None`` for everywhere, or for wherever blocks say.
         blocks: Parts of the window outside of which nothing is allowed; none where they would save
             little, where one fused call is faster (on a GPU), and while a network is traced.
+        turns: (T, 2, F / 2) rotary positions of queries and keys; ``None`` without.
     """
 
     allowed: Tensor | None
     blocks: tuple[Block, ...] = ()
+    turns: Tensor | None = None
 
 
 class Window(nn.Module):
@@ -64,9 +66,9 @@ class Window(nn.Module):
         super().__init__()
         allowed = context_window(n_bins, forward, backward, n_unseen)
         self.register_buffer("allowed", allowed, persistent=False)
-        self.ahead = n_bins if forward is None else forward
-        self.back = n_bins if backward is None else backward
-        self.n_seen = n_bins - n_unseen
+        self.ahead = forward
+        self.back = backward
+        self.n_unseen = n_unseen
 
     @classmethod
     def of(
@@ -98,14 +100,22 @@ class Window(nn.Module):
             present: (B, T) bool, False for padding; ``None`` where there is none.
             n_bins: ``T`` of these trials.
         """
-        window = None if self.allowed is None else self.allowed[:n_bins, :n_bins]
+        window = self.allowed
+        if window is not None and n_bins > len(window):
+            parts = self.blocks(n_bins) if _in_blocks(window.device) else []
+            if parts:  # a mask of all pairs grows with the square of a long recording
+                return Reach(None, tuple(self._barred(present, *part, n_bins) for part in parts))
+            longer = context_window(n_bins, self.ahead, self.back, self.n_unseen)
+            assert longer is not None
+            window = longer.to(window.device)
+        window = None if window is None else window[:n_bins, :n_bins]
         allowed = window
         if present is not None:
             allowed = present[:, None, None, :]
             if window is not None:
                 allowed = allowed & window
             allowed = allowed | torch.eye(n_bins, dtype=torch.bool, device=present.device)
-        if window is None or allowed is None or window.device.type != "cpu" or _is_traced():
+        if window is None or allowed is None or not _in_blocks(window.device):
             return Reach(allowed)
         blocks = []
         for rows, columns in self.blocks(n_bins):
@@ -119,16 +129,38 @@ class Window(nn.Module):
 
         There are none where they would save little.
         """
-        n_seen = min(self.n_seen, n_bins)
+        n_seen = self._n_seen(n_bins)
+        back = n_bins if self.back is None else self.back
+        ahead = n_bins if self.ahead is None else self.ahead
         blocks = []
         for start in range(0, n_seen, N_ROWS):
             stop = min(start + N_ROWS, n_seen)
-            columns = slice(max(0, start - self.back), min(stop + self.ahead, n_bins))
+            columns = slice(max(0, start - back), min(stop + ahead, n_bins))
             blocks.append((slice(start, stop), columns))
         if n_seen < n_bins:
             blocks.append((slice(n_seen, n_bins), slice(0, n_bins)))
         n_pairs = sum(_length(rows) * _length(columns) for rows, columns in blocks)
         return blocks if n_pairs < WORTH_IT * n_bins**2 else []
+
+    def _n_seen(self, n_bins: int) -> int:
+        """Return how many bins of so many hold counts."""
+        built = n_bins if self.allowed is None else len(self.allowed)
+        return n_bins - self.n_unseen if n_bins > built else min(built - self.n_unseen, n_bins)
+
+    def _barred(self, present: Tensor | None, rows: slice, columns: slice, n_bins: int) -> Block:
+        """Return a block of trials that are longer than those that the window was built for."""
+        row = torch.arange(rows.start, rows.stop)[:, None]
+        column = torch.arange(columns.start, columns.stop)
+        part = torch.ones(len(row), len(column), dtype=torch.bool)
+        if self.ahead is not None:
+            part &= column - row <= self.ahead
+        if self.back is not None:
+            part &= column - row >= -self.back
+        n_seen = self._n_seen(n_bins)
+        part |= (row >= n_seen) & (column < n_seen)
+        if present is not None:
+            part = present[:, None, None, columns] & part | (row == column)
+        return Block(rows, columns, torch.zeros(part.shape).masked_fill_(~part, -torch.inf))
 
 
 def check_length(name: str, n_bins: int, most: int) -> None:
@@ -141,9 +173,9 @@ def check_length(name: str, n_bins: int, most: int) -> None:
         raise InputError(f"{name}: found trials of {n_bins} bins, wanted {most} or fewer, as built")
 
 
-def _is_traced() -> bool:
+def _in_blocks(device: torch.device) -> bool:
     in_script: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    return in_script or torch.compiler.is_compiling()
+    return device.type == "cpu" and not in_script and not torch.compiler.is_compiling()
 
 
 def _length(part: slice) -> int:

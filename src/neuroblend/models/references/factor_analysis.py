@@ -54,6 +54,7 @@ class FactorAnalysis(nn.Module):
         kernel_s: Standard deviation of the Gaussian in seconds; ``None`` to cross-validate.
         penalty: Ridge penalty of the regressions, on factors of prior variance 1, in nats/bin;
             ``None`` to cross-validate, for forward bins apart.
+        causal: Whether the Gaussian is cut to its past half, the bin itself included.
 
     Raises:
         InputError: A number is out of range.
@@ -70,6 +71,7 @@ class FactorAnalysis(nn.Module):
         n_factors: int | None = None,
         kernel_s: float | None = 0.05,
         penalty: float | None = None,
+        causal: bool = False,
     ) -> None:
         check_positive("factor analysis", n_factors=n_factors, kernel_s=kernel_s, penalty=penalty)
         if n_factors is not None and n_factors > spec.n_in:
@@ -78,6 +80,7 @@ class FactorAnalysis(nn.Module):
             )
         super().__init__()
         self.spec = spec
+        self.causal = causal
         self.given = (n_factors, kernel_s, penalty)
         self.candidates = [k for k in CANDIDATES if k < spec.n_in] or [max(1, spec.n_in // 2)]
         width = n_factors or self.candidates[-1]
@@ -95,7 +98,7 @@ class FactorAnalysis(nn.Module):
         was seen. Where ``K`` was cross-validated, it is that of the largest candidate and factors
         that are not used are 0.
         """
-        smoothed = smooth(spikes, self.kernel_s, self.spec.bin_s, present)
+        smoothed = smooth(spikes, self.kernel_s, self.spec.bin_s, present, self.causal)
         factors = self.factors(held((smoothed - self.mean) @ self.projection, self.spec))
         return torch.cat(self.readout(factors[:, : spikes.shape[1]]), dim=1)
 
@@ -110,7 +113,7 @@ class FactorAnalysis(nn.Module):
         n_factors, kernel_s, penalty = self._choose(spikes, target, present)
         self.kernel_s.fill_(kernel_s)
         self.n_factors.fill_(n_factors)
-        smoothed = smooth(spikes, self.kernel_s, self.spec.bin_s, present)
+        smoothed = smooth(spikes, self.kernel_s, self.spec.bin_s, present, self.causal)
         mean, projection = analysed(smoothed, present, n_factors)
         self.mean.copy_(mean)
         self.projection.zero_()[:, :n_factors] = projection
@@ -133,7 +136,7 @@ class FactorAnalysis(nn.Module):
 
         def features_of(setting: tuple[int, float]) -> Tensor:
             n_factors, width = setting
-            smoothed = smooth(spikes[:, :, seen], width, self.spec.bin_s, present)
+            smoothed = smooth(spikes[:, :, seen], width, self.spec.bin_s, present, self.causal)
             mean, projection = analysed(smoothed, present, n_factors)
             return (smoothed - mean) @ projection
 

@@ -26,10 +26,19 @@ def summary(view: View) -> str:
         f"{', '.join(trials.behavior_labels)}. "
         f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
         f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
-        f"control, and one for each strategy ({', '.join(strategies)}). "
+        f"control, and one for each strategy ({', '.join(strategies)}). {_causal(view)}"
         f"{selection(view, 'validation scores')}{_repeats(view)} All in all, "
         f"{count(_n_trained(view), 'training')}. Every model is scored on test trials that "
         "nothing was trained or chosen on within its split."
+    )
+
+
+def _causal(view: View) -> str:
+    if not view.config.model.causal:
+        return ""
+    return (
+        "They are causal, as are the read-outs of behavior and what they are compared with: "
+        "nothing but teachers depends on spikes after the bin that it speaks of. "
     )
 
 
@@ -69,6 +78,7 @@ def data_rows(view: View) -> list[tuple[str, str]]:
         ("test trials", span([len(split.test) for split in splits])),
         ("held-out neurons", f"{held_out} of {trials.n_neurons}"),
         ("forward bins", f"{view.config.data.forward_bins} of {trials.n_bins}"),
+        ("causal", "yes, but for teachers" if view.config.model.causal else "no"),
         *[("note", note) for note in data["notes"]],
     ]
 

@@ -55,7 +55,11 @@ def page() -> Face:
     return Face(
         words=Words(unit="test trials", does=_does),
         clause=_cost,
-        caveats=lambda results: [*_of_baseline(results), *_of_controls(results)],
+        caveats=lambda results: [
+            *_of_baseline(results),
+            *_of_controls(results),
+            *_of_causal(results),
+        ],
         blocks=lambda results: [Block("Scores on test trials", headlines(results))],
         meaning=ARMS.get,
         terms=TERMS,
@@ -134,6 +138,18 @@ def _of_controls(results: dict[str, Any]) -> list[Caveat]:
         )
         found.append(Caveat("shuffled", signed(text), {metric: wrong[metric]["mean"]}))
     return found
+
+
+def _of_causal(results: dict[str, Any]) -> list[Caveat]:
+    """Return what a causal run compares, and with what it cannot be compared."""
+    if not results.get("causal"):
+        return []
+    text = (
+        "Causal: students, read-outs of behavior and what they are compared with use spikes up to "
+        "the bin that they speak of; a teacher sees the whole trial and is read out with its "
+        "future too. Runs that are not causal do better for that alone."
+    )
+    return [Caveat("causal", text)]
 
 
 def _simulated_note(view: View) -> list[Caveat]:
