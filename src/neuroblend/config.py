@@ -116,6 +116,19 @@ Mask = Annotated[
 ]
 
 
+class Augment(Settings):
+    """Input changed at random at each training step, for recordings of few trials; targets are not.
+
+    Attributes:
+        thin: Fraction of spikes that are kept, each by chance, and counts scaled up by its inverse.
+        neurons: Fraction of held-in neurons that are dropped whole, drawn anew for each trial, and
+            the counts of the others scaled up.
+    """
+
+    thin: float = Field(1.0, gt=0, le=1)
+    neurons: float = Field(0.0, ge=0, lt=1)
+
+
 ENOUGH_STEPS = 900  # with which small recordings converge
 
 
@@ -134,6 +147,7 @@ class TrainingConfig(Settings):
         valid_every: Epochs from one validation to the next.
         mask: What is hidden from the input: ``bins`` or ``entries``, with settings of its own; the
             model's own default where ``None``.
+        augment: How the input of training steps is changed at random; not at all by default.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         devices: How many devices (on a CPU, processes) train one model together, each on its part
@@ -149,6 +163,7 @@ class TrainingConfig(Settings):
     patience: int = Field(30, ge=1)
     valid_every: int = Field(2, ge=1)
     mask: Mask | None = None
+    augment: Augment = Augment()
     accelerator: Accelerator = "auto"
     precision: Precision = "32-true"
     devices: int = Field(1, ge=1)
@@ -170,7 +185,7 @@ class GuidanceConfig(Settings):
 
     strategies: Names
     alpha: float = Field(0.2, ge=0, le=1)
-    multitask_weight: float = Field(0.1, gt=0)
+    multitask_weight: float | None = Field(0.1, gt=0)
 
     @model_validator(mode="after")
     def _strategies_once(self) -> Self:

@@ -19,12 +19,14 @@ class Model:
         layer: Layer whose output, (B, T, H), is distilled and read out; ``None`` where unknown.
         causal: Settings with which no rate depends on later spikes; ``None`` where unknown.
         causal_defaults: Further settings of a causal network, where others are not given.
+        multitask_weight: Weight of a behavior read-out beside the task, where none is given.
     """
 
     target: str
     layer: str | None
     causal: Mapping[str, Any] | None = None
     causal_defaults: Mapping[str, Any] = field(default_factory=dict)
+    multitask_weight: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,13 @@ MODELS = {
         causal_defaults={"context_backward_s": 0.5},
     ),
     "lfads": Model("neuroblend.models.lfads:LFADS", layer="factors", causal={"causal": True}),
-    "gru": Model("neuroblend.models.gru:GRU", layer="norm", causal={"bidirectional": False}),
+    "gru": Model(
+        "neuroblend.models.gru:GRU",
+        layer="norm",
+        # chosen on monkey_m1, ibl_wheel and the simulation: at 0.1 its direct decoder is ahead
+        multitask_weight=0.3,
+        causal={"bidirectional": False},
+    ),
 }
 
 REFERENCES = {
@@ -86,6 +94,8 @@ STRATEGIES = {
     "soft": Strategy("neuroblend.distill.soft:Soft", ("normalisation",)),
     "feature": Strategy("neuroblend.distill.feature:Feature", ("layers", "normalisation")),
     "correlation": Strategy("neuroblend.distill.correlation:Correlation", ("normalisation",)),
+    "subspace": Strategy("neuroblend.distill.subspace:Subspace", ("layers",)),
+    "denoised": Strategy("neuroblend.distill.denoised:Denoised", ("layers",)),
     "multitask": Strategy("neuroblend.distill.multitask:Multitask", ("layer",), False),
     "two-heads": Strategy("neuroblend.distill.two_heads:TwoHeads", ("layer",), False),
     "masked-modalities": Strategy(

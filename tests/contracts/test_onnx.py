@@ -16,7 +16,7 @@ from torch import nn
 from neuroblend.deploy.onnx import export_step, export_trials
 from neuroblend.deploy.stream import Stream
 from neuroblend.distill.objective import output_of
-from neuroblend.evaluation.readout import FEATURES, RATES
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES
 from neuroblend.experiments.decoding.networks import build_direct, build_student
 from neuroblend.registry import MODELS
 from neuroblend.task.batch import Batch
@@ -41,11 +41,11 @@ def run_by_bins(path: Path, bins: np.ndarray, n_given: int) -> list[np.ndarray]:
 
 @models
 @pytest.mark.parametrize(
-    ("signal", "family"), [(RATES, "history"), (FEATURES, "history"), (RATES, "same bin")]
+    ("signal", "family"), [(LOG_RATES, "history"), (FEATURES, "history"), (RATES, "same bin")]
 )
 def test_a_step_is_that_of_pytorch(name, signal, family, tmp_path) -> None:
     student, layer = build_student(config_of(name), TASK, 0), MODELS[name].layer
-    n_signal = 10 if signal == RATES else Stream(student, TASK.spec, layer).step(
+    n_signal = 10 if signal != FEATURES else Stream(student, TASK.spec, layer).step(
         np.zeros(8)).latents.size  # fmt: skip
     given = (student, TASK.spec, layer, make_decoder(n_signal, family), signal, TASK.split.order)
     names = export_step(tmp_path / "step.onnx", *given)

@@ -8,8 +8,8 @@ from torch import nn
 
 from neuroblend.behavior.kind import Behavior
 from neuroblend.distill.correlation import Correlation, correlations
-from neuroblend.distill.objective import Objective, poisson_nll
-from neuroblend.distill.pair import DistillLoss, Output, Pair
+from neuroblend.distill.objective import Objective, output_of, poisson_nll
+from neuroblend.distill.pair import DistillLoss, Fitted, Output, Pair
 from neuroblend.errors import InputError
 from neuroblend.models.gru import GRU
 from neuroblend.privilege.concat import Concat
@@ -17,7 +17,10 @@ from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import STRATEGIES, load
 from neuroblend.task.batch import Batch
 
-COVERED = {"hard", "soft", "feature", "correlation", "multitask", "two-heads", "masked-modalities"}
+COVERED = {
+    *("hard", "soft", "feature", "correlation", "subspace", "denoised"),
+    *("multitask", "two-heads", "masked-modalities"),
+}
 GUIDED = sorted(name for name in STRATEGIES if STRATEGIES[name].wants_teacher)
 LAYER = "norm"
 
@@ -51,6 +54,8 @@ def make_pair(n_trials=64, n_bins=40, n_neurons=30, n_features=16, seed=0, gap=1
 
 def value(term: DistillLoss, pair: Pair) -> torch.Tensor:
     if isinstance(term, nn.Module) and not list(term.parameters()):
+        if isinstance(term, Fitted):
+            term.fit(pair.batch, pair.guide)
         term.prepare(pair)
     return term(pair)
 
@@ -201,6 +206,62 @@ def test_multitask_ignores_missing_samples() -> None:
     features = pair.student.features[LAYER]
     expected = (term.readout(features) - values)[32:].square().mean()
     assert term(masked).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["subspace", "denoised"])
+def test_an_objective_fits_what_is_followed_on_all_training_trials(name, models) -> None:
+    student, teacher, task = models
+    whole, bases = task.batch("train"), []
+    for cache in (False, True):
+        term = make_term(name)
+        Objective({name: term}, teacher, cache=cache).prepare(student, whole)
+        bases.append(term.followed.weight)
+    expected = make_term(name)
+    expected.fit(whole, output_of(teacher.eval(), whole, [LAYER]))
+    for basis in bases:
+        torch.testing.assert_close(basis, expected.followed.weight, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["subspace", "denoised"])
+def test_only_what_behavior_needs_is_followed(name) -> None:
+    """Features that say nothing of behavior may be anything; those that do may not."""
+    pair = make_pair(n_trials=200, gap=0.0)
+    features = pair.guide.features[LAYER]
+    behavior = Behavior(features[:, :, [0, 3]], torch.ones(200, 40, 2).bool())
+    batch = pair.batch._replace(behavior=behavior)
+    losses = []
+    for moved in ([1, 2, 4, 5, 6, 7], [0]):
+        changed = features.clone()
+        changed[:, :, moved] += torch.randn(200, 40, len(moved))
+        student = Output(pair.student.log_rates, {LAYER: changed})
+        losses.append(value(make_term(name), Pair(batch, student, pair.guide)).item())
+    assert losses[0] < 1e-3
+    assert losses[1] == pytest.approx(0.5, rel=0.05)  # half of the variance that is followed
+
+
+def test_a_channel_that_repeats_another_adds_no_direction() -> None:
+    pair = make_pair()
+    values = pair.batch.behavior.values
+    twice = torch.cat([values, 2 * values[:, :, :1]], dim=2)
+    term = make_term("subspace")
+    term.fit(pair.batch._replace(behavior=Behavior(twice, twice.isfinite())), pair.guide)
+    basis = term.followed.weight
+    assert basis.shape[1] == 2
+    torch.testing.assert_close(basis.T @ basis, torch.eye(2), atol=1e-5, rtol=0)
+
+
+def test_what_the_teacher_says_of_behavior_is_followed_where_samples_are_missing() -> None:
+    pair = make_pair(gap=0.0)
+    present = pair.batch.behavior.present.clone()
+    present[:, 20:] = False
+    wild = pair.batch.behavior.values.where(present, 1e6)
+    term = make_term("denoised")
+    gappy = Pair(pair.batch._replace(behavior=Behavior(wild, present)), pair.student, pair.guide)
+    assert value(term, gappy).item() == pytest.approx(0, abs=1e-6)
+    late = {LAYER: pair.student.features[LAYER].clone()}
+    late[LAYER][:, 20:] += 1
+    assert term(Pair(gappy.batch, Output(pair.student.log_rates, late), pair.guide)).item() > 0.01
+    refuses("wanted one pair", type(term), [])
 
 
 @pytest.fixture

@@ -17,7 +17,15 @@ from neuroblend.deploy.stream import History, Stream
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.distill.objective import output_of
 from neuroblend.evaluation.predict import in_recorded_order
-from neuroblend.evaluation.readout import CAUSAL_FAMILIES, FEATURES, RATES, Decoder, lags_of
+from neuroblend.evaluation.readout import (
+    CAUSAL_FAMILIES,
+    FEATURES,
+    LOG_RATES,
+    RATES,
+    Decoder,
+    lags_of,
+    log_of,
+)
 from neuroblend.experiments.decoding.networks import build_direct, build_student, feature_layer
 from neuroblend.models.parts.streams import Streams
 from neuroblend.registry import MODELS
@@ -44,7 +52,7 @@ def steps(stream: Stream, counts: torch.Tensor) -> list[np.ndarray]:
 
 
 @models
-@pytest.mark.parametrize("signal", [RATES, FEATURES])
+@pytest.mark.parametrize("signal", [RATES, LOG_RATES, FEATURES])
 @pytest.mark.parametrize("family", CAUSAL_FAMILIES)
 def test_a_stream_equals_the_whole_recording(name, signal, family) -> None:
     student, layer = build_student(config_of(name), TASK, 0), MODELS[name].layer
@@ -53,7 +61,7 @@ def test_a_stream_equals_the_whole_recording(name, signal, family) -> None:
         whole = output_of(student.eval(), Batch(counts), [layer])
     rates = in_recorded_order(whole.log_rates.exp().numpy(), TASK.split.order)
     latents = whole.features[layer].numpy()
-    read = {RATES: rates, FEATURES: latents}[signal]
+    read = {RATES: rates, LOG_RATES: log_of(rates), FEATURES: latents}[signal]
     decoder = make_decoder(read.shape[2], family)
     stream = Stream(student, TASK.spec, layer, decoder, signal, TASK.split.order)
     found = steps(stream, counts)
@@ -200,8 +208,8 @@ def test_streams_say_what_does_not_fit_together() -> None:
     given = (student, TASK.spec)
     refuses("no layer 'nrm': did you mean 'norm'", Stream, *given, "nrm")
     decoder = make_decoder(10, "same bin")
-    refuses("no signal 'spikes': There are: rates, features", Stream, *given, "norm", decoder,
-            "spikes")  # fmt: skip
+    message = "no signal 'spikes': There are: rates, log rates, features"
+    refuses(message, Stream, *given, "norm", decoder, "spikes")
     ahead = make_decoder(10, "history and future")
     refuses("a read-out of history and future", Stream, *given, "norm", ahead)
     said = repr(Stream(*given, "norm", decoder))

@@ -9,7 +9,7 @@ from conftest import make_task, make_trials, tiny_config
 import neuroblend as nb
 from neuroblend.data.trials import Trials
 from neuroblend.distill.objective import Objective
-from neuroblend.evaluation.readout import FEATURES, RATES, SAME_BIN
+from neuroblend.evaluation.readout import FAMILIES, FEATURES, LOG_RATES, RATES, SAME_BIN, log_of
 from neuroblend.evaluation.score import score_rates, scores_on_test
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.experiment import Decoding
@@ -153,7 +153,7 @@ def test_behavior_may_be_read_out_of_features_but_for_the_benchmarks_score() -> 
     rates = np.random.default_rng(0).random(trials.spikes.shape).astype(np.float32) + 0.1
     alone, valid = score_rates(rates, task)
     scored, valid_both = score_rates(rates, task, trials.behavior.astype(np.float32))
-    assert alone.readout[0] == RATES
+    assert alone.readout[0] in (RATES, LOG_RATES)
     assert scored.readout == (FEATURES, SAME_BIN)
     assert valid_both["behavior_r2"] == valid["behavior_r2"]
     before, after = (scores_on_test([s], trials.behavior_names) for s in (alone, scored))
@@ -162,3 +162,46 @@ def test_behavior_may_be_read_out_of_features_but_for_the_benchmarks_score() -> 
     np.testing.assert_allclose(
         scored.decoder(trials.behavior[task.split.test]), scored.decoded, rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "expected"), [("ndt", {}, 0.1), ("gru", {}, 0.3), ("gru", 0.2, 0.2)]
+)
+def test_a_behavior_read_out_weighs_what_suits_the_model(model, given, expected) -> None:
+    distill = {"strategies": ["multitask"]} | ({"multitask_weight": given} if given else {})
+    decoding = Decoding(tiny_config(distill=distill, model={"name": model, "settings": {}}))
+    task = make_task()
+    arm = next(arm for arm in decoding.arms() if arm.name == "multitask")
+    objective = decoding.objective(arm, decoding.build(arm, task, 0), task, None)
+    assert objective.weights["multitask"] == expected
+
+
+def test_behavior_may_be_read_out_of_log_rates() -> None:
+    """Where these are linear in it; the benchmark's score stays that of rates."""
+    trials = make_trials(n_trials=60)
+    task, rng = make_task(trials), np.random.default_rng(0)
+    mixing = rng.normal(size=(2, trials.n_neurons))
+    rates = np.exp(trials.behavior @ mixing - 1).astype(np.float32)
+    scored, valid = score_rates(rates, task)
+    assert scored.readout[0] == LOG_RATES and valid["decoding_r2"] > 0.999
+    assert valid["behavior_r2"] < valid["decoding_r2"]
+    decoded = scored.decoder(log_of(rates[task.split.test]))
+    np.testing.assert_allclose(decoded, scored.decoded, rtol=1e-4, atol=1e-4)
+    assert np.isfinite(log_of(np.zeros((1, 1, 1)))).all()
+    assert np.isnan(log_of(np.full((1, 1, 1), np.nan))).all()
+
+
+def test_a_student_that_is_read_out_of_log_rates_predicts(tmp_path, monkeypatch) -> None:
+    def of_log_rates(found):
+        return max(found, key=lambda each: (each.signal == LOG_RATES, each.valid_r2))
+
+    monkeypatch.setattr("neuroblend.evaluation.score.best_of", of_log_rates)
+    trials = make_trials()
+    run = nb.run(trials, tmp_path / "run", tiny_config(controls="none"), quiet=True)
+    assert set(run.results()["readouts"]["hard"]) <= {
+        f"{family} of {LOG_RATES}" for family in FAMILIES
+    }
+    predicted = nb.predict_run(run, trials.spikes, "hard")
+    fit = run.find("hard", 0, None)
+    scored = Scored.load(run.of(fit) / "test.h5")
+    np.testing.assert_allclose(predicted.behavior[scored.trial], scored.decoded, atol=1e-4)

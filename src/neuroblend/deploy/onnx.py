@@ -26,7 +26,14 @@ from neuroblend.deploy.stream import Stream, as_student
 from neuroblend.distill.objective import captured
 from neuroblend.errors import InputError, blamed_on
 from neuroblend.evaluation.predict import in_recorded_order, rates_and_features
-from neuroblend.evaluation.readout import FEATURES, RATES, Decoder
+from neuroblend.evaluation.readout import (
+    FEATURES,
+    LOG_RATES,
+    NEVER_SILENT,
+    RATES,
+    Decoder,
+    log_of,
+)
 from neuroblend.files import write_whole
 from neuroblend.models.parts.streams import Streams
 from neuroblend.task.batch import Batch
@@ -132,7 +139,7 @@ def _offline(
     student, direct, layer = as_student(model, layer)
     rates, latents = rates_and_features(student, Batch(counts), layer)
     rates = rates if order is None else in_recorded_order(rates, np.asarray(order))
-    signals: dict[str, NDArray[Any]] = {RATES: rates, FEATURES: latents}
+    signals: dict[str, NDArray[Any]] = {RATES: rates, LOG_RATES: log_of(rates), FEATURES: latents}
     if direct is not None:
         signals[DECODED] = direct(torch.from_numpy(latents)).numpy()
     found = {"log_rates": np.log(rates), "latents": latents}
@@ -260,7 +267,8 @@ class _ReadOut(nn.Module):
         if self.direct is not None:
             return {FEATURES: features, DECODED: self.direct(features)}
         rates = log_rates.exp()
-        return {RATES: rates if self.place is None else rates[..., self.place], FEATURES: features}
+        rates = rates if self.place is None else rates[..., self.place]
+        return {RATES: rates, LOG_RATES: rates.clamp_min(NEVER_SILENT).log(), FEATURES: features}
 
     def behavior(self, signal: Tensor) -> Tensor:
         """Return (..., D) from (..., L S), in double precision within."""

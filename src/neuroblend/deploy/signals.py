@@ -13,7 +13,7 @@ from torch import nn
 
 from neuroblend.distill.objective import output_of
 from neuroblend.errors import InputError, nearest
-from neuroblend.evaluation.readout import FEATURES, RATES
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, log_of
 from neuroblend.task.batch import Batch, Batches
 
 AT_ONCE = 256  # trials
@@ -23,9 +23,9 @@ AT_ONCE = 256  # trials
 class StudentSignals:
     """What a student gives: called with a batch, and names of further layers that are wanted.
 
-    Returns ``rates`` (B, T, N) in counts/bin, neurons as recorded; ``features`` (B, T, C); and
-    those of further layers by name. NaN where no bin is present. Bins that a network predicts but
-    has no features of have those of the last bin.
+    Returns ``rates`` (B, T, N) in counts/bin, neurons as recorded, and their ``log rates``;
+    ``features`` (B, T, C); and those of further layers by name. NaN where no bin is present. Bins
+    that a network predicts but has no features of have those of the last bin.
 
     Attributes:
         model: A student in its role.
@@ -53,7 +53,8 @@ class StudentSignals:
         model.train(was_training)
         place = np.argsort(np.argsort(self.held_out, kind="stable"))
         rates = np.concatenate([o.log_rates.exp().float().cpu().numpy() for o in given])
-        found: dict[str, NDArray[np.floating]] = {RATES: rates[:, :, place]}
+        rates = rates[:, :, place]
+        found: dict[str, NDArray[np.floating]] = {RATES: rates, LOG_RATES: log_of(rates)}
         for name, of in names.items():
             values = np.concatenate([o.features[of].float().cpu().numpy() for o in given])
             if values.ndim != 3 or values.shape[1] > rates.shape[1]:

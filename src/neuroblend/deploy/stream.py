@@ -18,7 +18,7 @@ from neuroblend.deploy.counts import checked_counts
 from neuroblend.deploy.direct import DECODED, DirectDecoder
 from neuroblend.deploy.windowed import Windowed
 from neuroblend.errors import InputError, nearest
-from neuroblend.evaluation.readout import FEATURES, RATES, Decoder
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, Decoder, log_of
 from neuroblend.models.parts.streams import State, Streams
 from neuroblend.privilege.roles import Student
 from neuroblend.task.spec import TaskSpec
@@ -51,8 +51,8 @@ class Stream:
         layer: Layer whose output are the latents, as for distillation; of a network trained on
             behavior, its own.
         decoder: Read-out of behavior; bins before the first are taken for the first.
-        signal: What it reads: ``"rates"`` or ``"features"``; of a network trained on behavior,
-            ``"decoded"``.
+        signal: What it reads: ``"rates"``, ``"log rates"`` or ``"features"``; of a network trained
+            on behavior, ``"decoded"``.
         order: (N,) the model's order of neurons (``split.order``), for rates as they were recorded;
             ``None`` for the model's own, held-in neurons first.
 
@@ -88,7 +88,7 @@ class Stream:
         self._place = None if order is None else np.argsort(order)
         self._decode = None
         if decoder is not None:
-            signals = (RATES, FEATURES) if self._readout is None else (DECODED,)
+            signals = (RATES, LOG_RATES, FEATURES) if self._readout is None else (DECODED,)
             if signal not in signals:
                 raise InputError(f"stream: no signal '{signal}': {nearest(signal, signals)}")
             self._decode = History(decoder)
@@ -128,6 +128,8 @@ class Stream:
                 signals[RATES] = rates if self._place is None else rates[self._place]
             else:
                 signals[DECODED] = self._readout(latents).numpy()
+        if self._signal == LOG_RATES:
+            signals[LOG_RATES] = log_of(signals[RATES])
         behavior = None if self._decode is None else self._decode(signals[self._signal])
         return Step(signals.get(RATES), signals[FEATURES], behavior)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from neuroblend.distill.pair import DistillLoss, Output, Pair, Prepared
+from neuroblend.distill.pair import DistillLoss, Fitted, Output, Pair, Prepared
 from neuroblend.distill.reduce import mean_over
 from neuroblend.distill.terms import Terms, as_terms
 from neuroblend.distributed import summed_over_processes
@@ -184,6 +184,7 @@ class Objective(nn.Module):
         self._teacher = [] if teacher is None else [teacher.freeze()]
         self._wants_cache = cache and teacher is not None
         self._cached: Output | None = None
+        self._place = torch.empty(0, dtype=torch.int64)  # of each trial among those that are cached
 
     @property
     def teacher(self) -> Teacher | None:
@@ -195,7 +196,7 @@ class Objective(nn.Module):
 
         Args:
             model: What will be trained.
-            batch: All training trials, unmasked; two are enough where nothing is cached.
+            batch: All training trials, unmasked; two are enough where nothing is cached or fitted.
 
         Raises:
             InputError: A layer that a term wants is not there.
@@ -208,7 +209,17 @@ class Objective(nn.Module):
             pair = self._pair(model, batch.take(slice(2)))
             if self._wants_cache and self.teacher is not None:
                 self._cached = cached_output(self.teacher, batch, self._layers(1))
+                self._place = _places(batch)
+            fitted = [name for name, term in self.terms.items() if isinstance(term, Fitted)]
+            whole = self._cached
+            if fitted and whole is None and self.teacher is not None:
+                whole = cached_output(self.teacher, batch, self._layers(1))
         model.train(was_training)
+        for name in fitted:
+            term = self.terms[name]
+            if isinstance(term, Fitted) and whole is not None:
+                with blamed_on(f"strategy {name}: in fit,"):
+                    term.fit(batch, whole)
         for name, term in self.terms.items():
             if isinstance(term, nn.Module) and isinstance(term, Prepared):
                 with blamed_on(f"strategy {name}: in prepare,"):
@@ -270,7 +281,7 @@ class Objective(nn.Module):
         if self._cached is not None:
             if batch.trial is None:
                 raise ValueError("cached guidance wants batches that know their trials")
-            return self._cached.take(batch.trial)
+            return self._cached.take(self._place[batch.trial])
         self.teacher.eval()  # whatever was done to its parts since it was frozen
         with torch.no_grad():
             return output_of(self.teacher, batch, self._layers(1))
@@ -288,7 +299,18 @@ class Objective(nn.Module):
             teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self._cached is not None:
             self._cached = self._cached.map(fn)
+            self._place = fn(self._place)
         return self
+
+
+def _places(batch: Batch) -> Tensor:
+    """Return by trial of the recording, up to the last of ``batch``, its place in ``batch``."""
+    order = torch.arange(batch.n_trials, device=batch.spikes.device)
+    if batch.trial is None:
+        return order
+    places = order.new_zeros(int(batch.trial.max()) + 1)
+    places[batch.trial] = order
+    return places
 
 
 def _value(name: str, term: DistillLoss, pair: Pair) -> Tensor:

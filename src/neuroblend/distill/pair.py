@@ -83,11 +83,21 @@ class Prepared(Protocol):
 
 
 @runtime_checkable
+class Fitted(Protocol):
+    """A term that measures something of the teacher, before it is prepared."""
+
+    def fit(self, batch: Batch, guide: Output) -> None:
+        """Measure it on all training trials, unmasked, and what the teacher gives for them."""
+        ...
+
+
+@runtime_checkable
 class DistillLoss(Protocol):
     """A term of the objective: a plain callable, O(1) in ``B``, ``T`` and ``N``.
 
     A term with weights of its own is an ``nn.Module`` with a method ``prepare(pair)``, which makes
-    them from the first batch, before the optimiser exists.
+    them from the first batch, before the optimiser exists; one that has to measure the teacher
+    before that has a method ``fit(batch, guide)`` too.
 
     Attributes:
         layers: (student layer, teacher layer) pairs whose outputs it wants; the teacher's is

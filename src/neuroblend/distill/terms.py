@@ -48,6 +48,7 @@ def build_terms(
     layer: str | None = None,
     normalisation: Normalisation = "element",
     known: Mapping[str, Strategy] = STRATEGIES,
+    guide: str | None = None,
 ) -> dict[str, DistillLoss]:
     """Build the terms of an arm.
 
@@ -57,12 +58,13 @@ def build_terms(
         layer: The layer, of student and teacher alike, for terms that look at one.
         normalisation: For terms that take it.
         known: The registered strategies.
+        guide: The teacher's layer, where it is another.
 
     Raises:
         InputError: A strategy is unknown, wants a layer where none is given, or cannot be built.
     """
     terms = {}
-    given: dict[str, Any] = {"layer": layer, "layers": [(layer, layer)]}
+    given: dict[str, Any] = {"layer": layer, "layers": [(layer, guide or layer)]}
     given["normalisation"] = normalisation
     for name, strategy in find_strategies(names, known).items() if names else ():
         if layer is None and {"layer", "layers"} & set(strategy.takes):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from neuroblend.config import ExperimentConfig
@@ -18,6 +19,24 @@ from neuroblend.privilege.roles import Student, Teacher
 
 Progress = Callable[[int, int], None]
 """Called with (epochs done, most epochs)."""
+
+
+class Learn(Protocol):
+    """Trains a model of a fit, or goes on where that was interrupted."""
+
+    def __call__(
+        self, model: Any, part: Any, objective: Objective, member: int = 0, of: int = 1
+    ) -> pd.DataFrame:
+        """Return the history of training ``model`` on ``part``.
+
+        Args:
+            model: What is trained.
+            part: What it is trained on, such as what ``trains_on`` gave.
+            objective: What it follows.
+            member: Which of several models of the fit, each with an order of its own.
+            of: How many models the fit trains.
+        """
+        ...
 
 
 class Folds(NamedTuple):
@@ -161,6 +180,12 @@ class Experiment(Protocol):
 
     def objective(self, arm: Arm, model: Any, task: Any, teacher: Teacher | None) -> Objective:
         """Return what a model is trained on."""
+
+    def trained(
+        self, arm: Arm, model: Any, task: Any, teacher: Teacher | None, learn: Learn
+    ) -> pd.DataFrame:
+        """Train the model of an arm by ``learn``, once or part by part, and return its history."""
+        return learn(model, self.trains_on(arm, task), self.objective(arm, model, task, teacher))
 
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
         """Score a trained model, and store in ``scene.out`` what :meth:`samples` needs.

@@ -1,12 +1,16 @@
 """One fit of a run, from its folder to its folder: build, train, score."""
 
+import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from neuroblend.config import TrainingConfig
+from neuroblend.distill.objective import Objective
 from neuroblend.engine.arm import Fit
 from neuroblend.engine.experiment import Progress, Scene
 from neuroblend.engine.folder import RunFolder
@@ -18,6 +22,7 @@ from neuroblend.training.devices import is_main
 from neuroblend.training.train import FitsItself, train
 
 WEIGHTS = "model.safetensors"
+MEMBER = "member"  # and its number: folder of one of several models of a fit, while it is under way
 
 
 def run_fit(path: Path, fit: Fit, progress: Progress) -> None:
@@ -52,6 +57,8 @@ def run_fit(path: Path, fit: Fit, progress: Progress) -> None:
         "cpu_s": round(time.process_time() - began_cpu, 1),
     }
     write_json(out / "scores.json", stored)  # last: it marks a fit that has ended
+    for member in out.glob(f"{MEMBER}*"):
+        shutil.rmtree(member)
 
 
 def _trained(
@@ -66,10 +73,43 @@ def _trained(
         found = load_model(folder, folder.find(fit.arm.teacher, fit.seed, fit.fold), task)
         assert isinstance(found, Teacher)
         teacher = found.freeze()
-    objective = experiment.objective(fit.arm, model, task, teacher)
-    part, settings = experiment.trains_on(fit.arm, task), experiment.config.training
-    seed, out, yardstick = fit_seed(fit), folder.of(fit), objective.task_loss
-    return train(model, part, objective, settings, seed, out, progress, yardstick=yardstick)
+    learn = _Learn(folder.of(fit), fit_seed(fit), experiment.config.training, progress)
+    return experiment.trained(fit.arm, model, task, teacher, learn)
+
+
+@dataclass(frozen=True)
+class _Learn:
+    """Trains what belongs to one fit; members that have ended are read from their folders."""
+
+    out: Path
+    seed: int
+    settings: TrainingConfig
+    progress: Progress
+
+    def __call__(
+        self, model: Any, part: Any, objective: Objective, member: int = 0, of: int = 1
+    ) -> pd.DataFrame:
+        out = self.out if of == 1 else self.out / f"{MEMBER}{member}"
+        ended = out / "history.csv"
+        if of > 1 and ended.is_file():
+            load_weights(model, out / WEIGHTS)
+            return pd.read_csv(ended)
+        seed = self.seed if member == 0 else mixed_seed(self.seed, 8, member)
+        out.mkdir(parents=True, exist_ok=True)
+        history = train(
+            model,
+            part,
+            objective,
+            self.settings,
+            seed,
+            out,
+            lambda done, most: self.progress(member * most + done, of * most),
+            yardstick=objective.task_loss,
+        )
+        if of > 1 and is_main(self.settings.devices):
+            save_weights(model, out / WEIGHTS)
+            write_whole(ended, lambda file: history.to_csv(file, index=False))
+        return history
 
 
 def fit_seed(fit: Fit) -> int:

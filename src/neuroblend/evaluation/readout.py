@@ -27,7 +27,10 @@ MOST_FEATURES = 600  # signals are reduced to leading components until lags fit
 SAME_BIN, HISTORY, BOTH_SIDES = "same bin", "history", "history and future"
 FAMILIES = (SAME_BIN, HISTORY, BOTH_SIDES)
 CAUSAL_FAMILIES = (SAME_BIN, HISTORY)
-RATES, FEATURES = "rates", "features"  # signals of a network that behavior is read out of
+RATES, LOG_RATES, FEATURES = "rates", "log rates", "features"
+"""Signals of a network that behavior is read out of."""
+FURTHER = (LOG_RATES, FEATURES)  # which the benchmark does not have
+NEVER_SILENT = 1e-6  # counts/bin below which a rate's logarithm is that of this
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +154,11 @@ class Decoder:
         return np.where(np.isnan(signal).any(axis=2, keepdims=True), np.nan, decoded + self.offset)
 
 
+def log_of(rates: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the natural logarithm of (B, T, N) expected counts/bin, NaN where they are."""
+    return np.log(np.maximum(rates, NEVER_SILENT))
+
+
 def lags_of(family: str, bin_s: float, n_bins: int) -> NDArray[np.int64]:
     """Return the lags, in bins, of a family of read-outs for trials of ``n_bins``."""
     reach = max(1, min(round(REACH_S / bin_s), n_bins // 2))
@@ -203,7 +211,7 @@ def read_out(
         bin_s: Width of a bin in seconds.
         name: What the signal is called.
     """
-    if family == SAME_BIN and name != FEATURES:  # as the benchmark has it
+    if family == SAME_BIN and name not in FURTHER:  # as the benchmark has it
         decoder = Decoder.fit(signal["train"], behavior["train"])
     else:
         seen = np.isfinite(signal["train"]).all(axis=2)

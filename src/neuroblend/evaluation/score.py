@@ -26,10 +26,13 @@ from neuroblend.evaluation.predict import in_recorded_order, predict, rates_and_
 from neuroblend.evaluation.readout import (
     FAMILIES,
     FEATURES,
+    FURTHER,
+    LOG_RATES,
     RATES,
     SAME_BIN,
     behavior_scores,
     best_of,
+    log_of,
     read_out,
 )
 from neuroblend.evaluation.scored import Scored
@@ -81,7 +84,8 @@ def score_rates(
         Scores on test trials, trial by trial, and validation scores by name.
     """
     trials, split = task.trials, task.split
-    signals = {RATES: all_rates} | ({} if features is None else {FEATURES: features})
+    signals = {RATES: all_rates, LOG_RATES: log_of(all_rates)}
+    signals |= {} if features is None else {FEATURES: features}
     if trials.present is not None:
         here = trials.present[:, :, None]
         signals = {name: np.where(here, s, np.float32(np.nan)) for name, s in signals.items()}
@@ -113,7 +117,7 @@ def score_signals(
 ) -> tuple[Scored, dict[str, float]]:
     """Score the behavior that is decoded from the best of some signals, by validation trials.
 
-    The score of the same bin alone leaves features out, as the benchmark does.
+    The score of the same bin alone leaves log rates and features out, as the benchmark does.
 
     Args:
         signals: (B, T, N) each, of all trials of the task, by name: rates, features, or spikes
@@ -134,7 +138,7 @@ def score_signals(
         for name, s in signals.items()
         for family in families
     ]
-    same = best_of([f for f in found if f.family == SAME_BIN and f.signal != FEATURES])
+    same = best_of([f for f in found if f.family == SAME_BIN and f.signal not in FURTHER])
     chosen = best_of(found)
     scored = Scored(
         trial=split.test,

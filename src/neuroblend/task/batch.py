@@ -26,7 +26,7 @@ class Batch(NamedTuple):
         scored: (B, T, N) bool, the entries that enter a loss; ``None`` for a student.
         present: (B, T) bool, False for bins after the end of a shorter trial; ``None`` where all
             trials have all bins.
-        trial: (B,) index of each trial among those of its part; ``None`` for a student.
+        trial: (B,) index of each trial in the recording; ``None`` for a student.
         neurons: (N_in,) which of a model's cells the neurons are, for models that know cells from
             several sessions; ``None`` for all others.
     """

@@ -119,4 +119,4 @@ class Task:
         if self.trials.present is not None:
             present = torch.from_numpy(self.trials.present[index])
             scored &= present[:, :, None]
-        return Batch(spikes, behavior, target, scored, present, torch.arange(len(index)))
+        return Batch(spikes, behavior, target, scored, present, torch.tensor(index))

@@ -24,6 +24,7 @@ from neuroblend.distributed import n_processes, summed_over_processes
 from neuroblend.errors import InputError
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.batch import Batch, Batches
+from neuroblend.training.augment import augmented, check_counts
 from neuroblend.training.checkpoint import SafetensorsIO
 from neuroblend.training.devices import as_device, check_devices, own_device
 from neuroblend.training.masking import TimeMask, mask_for
@@ -125,7 +126,8 @@ def train(
         for a student of a network that has a method ``fit_to``, which is called instead.
 
     Raises:
-        InputError: The device is not to be had, the model's output is no tensor of the target's
+        InputError: The device is not to be had, activity that is no counts is to be thinned, the
+            model's output is no tensor of the target's
             shape, or the loss is not finite.
     """
     net: object = getattr(model, "net", None)
@@ -146,6 +148,7 @@ def train(
     resume = None if folder is None else Path(folder) / RESUME_FILE
     device = own_device(as_device(settings.accelerator))
     check_devices(settings, device, task.n_train)
+    check_counts(settings.augment, task)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise InputError("training: the model has no weights that learn; wanted some")
     with _quiet(), torch.random.fork_rng(enabled=True):
@@ -273,7 +276,8 @@ class _Loop(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         progress = self.global_step / self.n_steps
-        masked = self.mask.at(progress)(batch, mixed_seed(self.seed, 14, self.global_step))
+        seed = mixed_seed(self.seed, 14, self.global_step)
+        masked = self.mask.at(progress)(augmented(batch, self.settings.augment, seed), seed)
         if self.trainer.world_size > 1:
             masked = masked.take(slice(self.trainer.global_rank, None, self.trainer.world_size))
         paced: object = self.objective

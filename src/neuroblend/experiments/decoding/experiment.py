@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
+import torch
 
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.student import TrainedStudent
+from neuroblend.distill.committee import Committee
 from neuroblend.distill.objective import Objective, squared_error
 from neuroblend.distill.terms import build_terms
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
 from neuroblend.engine.check import check_objective
-from neuroblend.engine.experiment import Experiment, Fits, Folds, Sample, Scene
+from neuroblend.engine.experiment import Experiment, Fits, Folds, Learn, Sample, Scene
 from neuroblend.engine.metric import Metric
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.evaluation.readout import CAUSAL_FAMILIES, FAMILIES
@@ -45,6 +48,7 @@ from neuroblend.experiments.decoding.networks import (
     build_teacher,
     check_network,
     feature_layer,
+    layer_in,
     layer_of,
 )
 from neuroblend.experiments.decoding.presets import with_preset
@@ -58,15 +62,18 @@ from neuroblend.experiments.decoding.settings import (
     SELF_DISTILLED,
     SHUFFLED,
     SHUFFLED_TEACHER,
+    TEACHERS,
     WIENER,
     RunConfig,
     of_benchmark,
 )
 from neuroblend.experiments.decoding.shuffled import ShuffledTask
+from neuroblend.experiments.decoding.teaching import TeacherTask
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.registry import STRATEGIES, Strategy, find_reference, find_strategies
+from neuroblend.registry import STRATEGIES, Strategy, find_model, find_reference, find_strategies
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
+from neuroblend.training.train import Trainable
 
 ORACLE = "oracle"  # of simulated recordings: the true rates, scored like a model's
 CO_BPS_TOLERANCE = 0.05  # fraction of the baseline's co-bps on validation trials to lose at most
@@ -76,9 +83,9 @@ METRICS = {
     "decoding_r2": Metric(
         "behavior R²",
         "fraction of the variance of behavior, mean over channels, that a ridge regression fitted "
-        "on training trials decodes on test trials from a model's rates or features (of a rival: "
-        "what it gives) in the same bin, with history, or with history and future, whichever "
-        "validates best",
+        "on training trials decodes on test trials from a model's rates, log rates or features "
+        "(of a rival: what it gives) in the same bin, with history, or with history and future, "
+        "whichever validates best",
         deciding=True,
         bounds=R2,
     ),
@@ -206,10 +213,14 @@ class Decoding(Experiment):
                 mask = mask_for(self.config.training, student.net)
                 check_objective(objective, student, mask(batch.take(slice(2)), 0))
 
-    def trains_on(self, arm: Arm, task: Task) -> Task | BehaviorTask | ShuffledTask:
+    def trains_on(self, arm: Arm, task: Task) -> Trainable:
+        if arm.name == DIRECT:
+            return BehaviorTask(task)
+        part: Trainable = task
         if arm.name in (SHUFFLED, SHUFFLED_TEACHER):
-            return ShuffledTask(task, task.split.seed)
-        return BehaviorTask(task) if arm.name == DIRECT else task
+            part = ShuffledTask(task, task.split.seed)
+        sees_all = self.config.teacher.sees == "all"
+        return TeacherTask(part, sees_all=True) if sees_all and arm.name in TEACHERS else part
 
     def build(self, arm: Arm, task: Task, seed: int) -> Student | Teacher | None:
         if arm.name in (WIENER, KALMAN):
@@ -224,6 +235,25 @@ class Decoding(Experiment):
         }
         return makers.get(arm.name, build_student)(self.config, task, seed)
 
+    def trained(
+        self, arm: Arm, model: Any, task: Task, teacher: Teacher | None, learn: Learn
+    ) -> pd.DataFrame:
+        committee = model.net
+        if not isinstance(committee, Committee):
+            return super().trained(arm, model, task, teacher, learn)
+        part, histories = self.trains_on(arm, task), []
+        n_members, left_out = len(committee.members), committee.left_out
+        for i, member in enumerate(committee.members):
+            assert isinstance(member, Teacher)
+            own = part
+            if left_out is not None:
+                trials = torch.nonzero((left_out != i) & (left_out >= 0)).flatten()
+                own = TeacherTask(part, trials=trials)
+            objective = self.objective(arm, member, task, None)
+            histories.append(learn(member, own, objective, i, n_members))
+        committee.align(part.example())
+        return pd.concat(histories).groupby("epoch", as_index=False).mean()
+
     def objective(
         self, arm: Arm, model: Student | Teacher, task: Task, teacher: Teacher | None
     ) -> Objective:
@@ -231,9 +261,11 @@ class Decoding(Experiment):
             return Objective(task_loss=squared_error)
         distill = self.config.distill
         layer = feature_layer(self.config.model, model.net)
-        terms = build_terms("+".join(arm.terms), layer, distill.normalisation)
+        guide = None if teacher is None else layer_in(self.config.model, teacher)
+        terms = build_terms("+".join(arm.terms), layer, distill.normalisation, guide=guide)
         no_teacher = (MULTITASK, *ONE_NETWORK)
-        weights = {name: distill.multitask_weight for name in no_teacher if name in terms}
+        weight = distill.multitask_weight or find_model(self.config.model.name).multitask_weight
+        weights = {name: weight for name in no_teacher if name in terms}
         counts = 1.0 if distill.normalisation == "released" else task.spec.mean_count
         is_balanced = distill.weighting == "balanced" and distill.normalisation == "element"
         return Objective(
@@ -257,6 +289,9 @@ class Decoding(Experiment):
             assert model is not None
             layer = layer_of(self.config, arm, model)
             scored, valid = score_model(model, task, layer, self._families(arm))
+            if arm.name in TEACHERS and self.config.teacher.sees == "all":
+                scored = replace(scored, held_out=None)  # it sees them
+                valid.pop("co_bps", None)
         scored.save(scene.out / "test.h5")
         test = scores_on_test([scored], scene.data.behavior_names)
         return {"test": test, "valid": valid, "readout": " of ".join(scored.readout[::-1])}
@@ -295,7 +330,7 @@ class Decoding(Experiment):
 
     def _families(self, arm: Arm | None = None) -> tuple[str, ...]:
         """Return the read-outs of an arm, of a causal run without future unless it is a teacher."""
-        is_teacher = arm is not None and (arm.sees_behavior or arm.name == BLIND)
+        is_teacher = arm is not None and arm.name in TEACHERS
         return CAUSAL_FAMILIES if self.config.model.causal and not is_teacher else FAMILIES
 
     def take_home(

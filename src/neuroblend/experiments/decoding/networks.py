@@ -1,21 +1,29 @@
 """The networks of a run, built from its settings and tried before anything is trained."""
 
 import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neuroblend.deploy.direct import DirectDecoder
+from neuroblend.distill.committee import LAYER as MEMBERS
+from neuroblend.distill.committee import Committee, on_batch
 from neuroblend.distill.objective import Objective, output_of
 from neuroblend.engine.arm import Arm
 from neuroblend.errors import InputError, blamed_on, nearest, some
 from neuroblend.evaluation.reach import receptive_field
 from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
+from neuroblend.experiments.decoding.teaching import left_out_by, seed_of
 from neuroblend.models.build import build_network
+from neuroblend.privilege.all_neurons import AllNeurons
+from neuroblend.privilege.dose import Dose
 from neuroblend.privilege.roles import Student, Teacher, on_spikes
 from neuroblend.registry import find_fusion, find_model, find_reference, load
 from neuroblend.seeds import mixed_seed
+from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
@@ -74,31 +82,82 @@ def build_reference(name: str, task: Task, causal: bool = False) -> Student:
 
 def build_blind_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
     """Build a teacher that is called like any other and sees spikes alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(mixed_seed(seed, 22))
-        return Teacher(
-            build_network(config.model.name, config.model.settings, task.spec), on_spikes
-        )
+    return _of_members(config, task, seed, Blind)
 
 
 def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
     """Build a teacher for spikes and behavior.
 
     Raises:
-        InputError: The fusion is unknown or cannot be built, or the network cannot.
+        InputError: The fusion is unknown or cannot be built, the network cannot, or the recording
+            is too small for what ``config.teacher`` asks for.
     """
-    name = config.model.fusion
-    with torch.random.fork_rng():
-        torch.manual_seed(mixed_seed(seed, 22))
+    given, name = config.teacher, config.model.fusion
+
+    def fusion(spec: TaskSpec) -> Any:
         with blamed_on(f"fusion {name}:"):
-            fusion = load(find_fusion(name))(task.spec)
-        spec = getattr(fusion, "spec", None)
-        if not isinstance(spec, TaskSpec) or not callable(fusion):
+            built = load(find_fusion(name))(spec)
+        if not isinstance(getattr(built, "spec", None), TaskSpec) or not callable(built):
             raise InputError(
-                f"fusion {name}: found {type(fusion).__name__}, wanted a callable (net, batch) "
+                f"fusion {name}: found {type(built).__name__}, wanted a callable (net, batch) "
                 "with an attribute 'spec', the TaskSpec of the teacher's network"
             )
-        return Teacher(build_network(config.model.name, config.model.settings, spec), fusion)
+        return built
+
+    def dosed(spec: TaskSpec) -> Dose:
+        return Dose(
+            spec,
+            fusion,
+            given.behavior_dropout,
+            given.behavior_noise,
+            given.behavior_lag_s,
+            given.bottleneck,
+            mixed_seed(task.split.seed, 24),
+        )
+
+    return _of_members(config, task, seed, dosed if given.weakens else fusion)
+
+
+def _of_members(
+    config: RunConfig, task: Task, seed: int, fusion: Callable[[TaskSpec], Any]
+) -> Teacher:
+    """Build a teacher, or several as one, whose networks see what ``fusion`` gives them."""
+    given, members = config.teacher, []
+    for i in range(given.n_teachers):
+        with torch.random.fork_rng():
+            torch.manual_seed(mixed_seed(seed_of(seed, i), 22))
+            made = AllNeurons(task.spec, fusion) if given.sees == "all" else fusion(task.spec)
+            members.append(
+                Teacher(build_network(config.model.name, config.model.settings, made.spec), made)
+            )
+    if len(members) == 1:
+        return members[0]
+    left_out = None
+    if given.cross_fitted:
+        in_blocks = task.trials.window_id is not None or bool(config.data.blocks)
+        left_out = left_out_by(task, given.cross_fitted, in_blocks)
+    layer, example = feature_layer(config.model, members[0].net), task.example().take(slice(2))
+    return Teacher(Committee(members, layer, left_out, example), on_batch)
+
+
+@dataclass(frozen=True)
+class Blind:
+    """A fusion that leaves behavior out.
+
+    Attributes:
+        spec: Sizes of the network's task.
+    """
+
+    spec: TaskSpec
+
+    def __call__(self, net: nn.Module, batch: Batch) -> Tensor:
+        """Return (B, T, N) log expected counts/bin that ``net`` predicts."""
+        return on_spikes(net, batch)
+
+
+def layer_in(config: ModelConfig, model: Student | Teacher) -> str:
+    """Return the layer of a model of the run that is distilled; see :func:`feature_layer`."""
+    return MEMBERS if isinstance(model.net, Committee) else feature_layer(config, model.net)
 
 
 def feature_layer(config: ModelConfig, net: nn.Module) -> str:
@@ -129,7 +188,7 @@ def feature_layer(config: ModelConfig, net: nn.Module) -> str:
 def layer_of(config: RunConfig, arm: Arm, model: Student | Teacher) -> str:
     """Return the layer of a model that behavior may be read out of."""
     layer = find_reference(arm.name).layer if arm.is_reference else None
-    return layer or feature_layer(config.model, model.net)
+    return layer or layer_in(config.model, model)
 
 
 def check_network(config: RunConfig, task: Task) -> str:
@@ -150,7 +209,7 @@ def check_network(config: RunConfig, task: Task) -> str:
         where = f"as a {role} on spikes of shape {tuple(batch.spikes.shape)}"
         model.eval()
         with torch.no_grad(), blamed_on(f"model {name}: {where}"):
-            output = output_of(model, batch, [layer])
+            output = output_of(model, batch, [taken := layer_in(config.model, model)])
         if not isinstance(output.log_rates, Tensor):
             raise InputError(
                 f"model {name}: found output of type {type(output.log_rates).__name__}, wanted a "
@@ -163,7 +222,7 @@ def check_network(config: RunConfig, task: Task) -> str:
             )
         if not torch.isfinite(output.log_rates).all():
             raise InputError(f"model {name}: its first output is not finite")
-        features = output.features.get(layer)
+        features = output.features.get(taken)
         bins = (task.spec.t_in, task.spec.t_out)
         if (
             features is None

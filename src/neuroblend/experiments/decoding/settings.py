@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from neuroblend.config import ExperimentConfig, GuidanceConfig, Name, Names, Settings, once
+from neuroblend.engine.arm import TEACHER
 from neuroblend.errors import InputError
 from neuroblend.nlb.datasets import BIN_WIDTHS_MS, check_bin_ms, find_dataset
 
@@ -15,6 +16,7 @@ SIMULATED = "simulated"  # names the built-in recording
 WIENER, DIRECT, KALMAN = "wiener", "direct", "kalman"
 BLIND, SELF_DISTILLED = "blind-teacher", "self-distilled"
 SHUFFLED_TEACHER, SHUFFLED = "shuffled-teacher", "shuffled"
+TEACHERS = (TEACHER, BLIND, SHUFFLED_TEACHER)
 RIVALS = {"none": (), "default": (WIENER, DIRECT), "all": (WIENER, KALMAN, DIRECT)}
 """What a lab would use instead: decoders of behavior, by the name of a group of controls."""
 ONE_NETWORK = ("two-heads", "masked-modalities")
@@ -46,6 +48,52 @@ class ModelConfig(Settings):
     causal: bool = False
 
 
+class TeacherConfig(Settings):
+    """How much a teacher knows, and how many there are: by default one that sees all behavior.
+
+    Attributes:
+        behavior_dropout: Probability that a trial's behavior is hidden from it in training.
+        behavior_noise: Standard deviation of noise on behavior, in those of the channels; the same
+            in training and when it teaches.
+        behavior_lag_s: Seconds by which it is shown behavior late.
+        bottleneck: Number of learned linear features that behavior is reduced to; ``None`` for
+            behavior as it is.
+        average: Number of teachers, each with initial weights and an order of its own, whose log
+            rates are averaged and whose features stand side by side.
+        cross_fitted: Number of teachers of which each leaves out an equal part of the training
+            trials, and is the one that teaches these; ``None`` for no such thing.
+        sees: ``held-in`` neurons, as students do, or ``all``, of which it is asked for what masks
+            hide.
+    """
+
+    behavior_dropout: float = Field(0.0, ge=0, lt=1)
+    behavior_noise: float = Field(0.0, ge=0)
+    behavior_lag_s: float = Field(0.0, ge=0)
+    bottleneck: int | None = Field(None, ge=1)
+    average: int = Field(1, ge=1)
+    cross_fitted: int | None = Field(None, ge=2)
+    sees: Literal["held-in", "all"] = "held-in"
+
+    @model_validator(mode="after")
+    def _one_kind_of_several(self) -> Self:
+        if self.average > 1 and self.cross_fitted:
+            raise ValueError(
+                f"average {self.average} and cross_fitted {self.cross_fitted}: wanted one of them"
+            )
+        return self
+
+    @property
+    def n_teachers(self) -> int:
+        """Number of teachers that are trained."""
+        return self.cross_fitted or self.average
+
+    @property
+    def weakens(self) -> bool:
+        """Whether behavior reaches it other than as it is."""
+        doses = (self.behavior_dropout, self.behavior_noise, self.behavior_lag_s, self.bottleneck)
+        return any(doses)
+
+
 class DistillConfig(GuidanceConfig):
     """How students follow a teacher.
 
@@ -57,7 +105,8 @@ class DistillConfig(GuidanceConfig):
         weighting: ``balanced``: distillation is first scaled to the task's gradient at the
             distilled layer, so that alpha means the same on every recording; or ``fixed``.
         multitask_weight: Weight of each term that needs no teacher (``multitask``, ``two-heads``,
-            ``masked-modalities``) beside task and distillation, whose weights sum to one.
+            ``masked-modalities``) beside task and distillation, whose weights sum to one; where
+            ``None``, 0.1, and 0.3 of a GRU.
         normalisation: ``element``, or ``released`` for the published code's forms, the task in
             nats/entry and fixed weights among them.
         cache_teacher: Whether a teacher looks at each training trial once, unmasked, rather than at
@@ -67,6 +116,7 @@ class DistillConfig(GuidanceConfig):
     strategies: Names = DEFAULT_STRATEGIES
     alpha: float = Field(0.75, ge=0, le=1)
     weighting: Literal["balanced", "fixed"] = "balanced"
+    multitask_weight: float | None = Field(None, gt=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -118,6 +168,7 @@ class RunConfig(ExperimentConfig):
     Attributes:
         data: Which data, and how they are divided.
         model: Which network.
+        teacher: How much a teacher knows, and how many there are.
         distill: How students follow a teacher.
         training: How any model is trained.
         controls: Further arms. ``default``: what a lab would use instead, ``wiener`` (ridge on
@@ -137,6 +188,7 @@ class RunConfig(ExperimentConfig):
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
+    teacher: TeacherConfig = TeacherConfig()
     distill: DistillConfig = DistillConfig()
     controls: Literal["none", "default", "all"] = "default"
     goal: Goal = "both"

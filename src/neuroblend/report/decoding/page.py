@@ -41,6 +41,8 @@ TERMS = {
     "soft": "matches how the teacher spreads a bin's activity over neurons",
     "feature": "matches the teacher's internal features, through a learned map",
     "correlation": "matches the correlations between neurons in the teacher's log rates",
+    "subspace": "matches the teacher's features in those directions that behavior is decoded from",
+    "denoised": "has a read-out of behavior as decoded from the teacher's features",
     "multitask": "has a behavior read-out",
     "two-heads": "has a second head that sees behavior, on the same trunk",
     "masked-modalities": "is trained on behavior as input too, with or without spikes, and has a "

@@ -50,8 +50,8 @@ def traces(view: View) -> Picture:
         "Decoded behavior",
         f"Test trials of seed {split.seed} at even steps{over_conditions}, not chosen by "
         "score; each channel in the units of the recording. The decoder is a ridge regression "
-        "from a model's rates or features. Look for the selected student following the thin line "
-        "of the truth where the baseline does not; the teacher was given this behavior, "
+        "from a model's rates, log rates or features. Look for the selected student following the "
+        "thin line of the truth where the baseline does not; the teacher was given this behavior, "
         f"so that it follows proves only that the decoder works.{gaps}{on_lines(view)}{more}",
         figure,
     )
