@@ -115,21 +115,31 @@ def co_bps(arm: dict[str, Any]) -> str:
 
 
 def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Draw the gain over either control against the teacher's R²."""
+    """Draw the gain over either control against the teacher's R².
+
+    Students of one teacher stand side by side, since they would hide one another.
+    """
+    known = [row["rates"] for row in rows]
+    step = 0.012 * max(max(known) - min(known), 0.05)
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 4), sharex=True, layout="constrained")
     for ax, other in zip(axes, (BASELINE, MULTITASK), strict=True):
         ax.axhline(0, color="#999999", linewidth=1)
         for i, row in enumerate(rows):
             mean, (low, high) = row[other]["mean"], row[other]["ci95"]
-            at = {"color": f"C{i % 10}", "marker": MARKS[i % len(MARKS)], "label": row["name"]}
+            at = {
+                "color": plt.get_cmap("tab20")(i * 2 % 20 + i // 10),
+                "marker": MARKS[i % len(MARKS)],
+                "label": row["name"],
+            }
             bars = None if low is None else [[mean - low], [high - mean]]
-            ax.errorbar(row["rates"], mean, bars, **at, linestyle="none", linewidth=0.8)
-        ax.set_xlabel("behavior R² from the teacher's rates, same bin")
+            x = row["rates"] + step * known[:i].count(row["rates"])
+            ax.errorbar(x, mean, bars, **at, linestyle="none", linewidth=0.8)
         ax.set_ylabel(f"behavior R² of the student − {other}")
         ax.spines[["top", "right"]].set_visible(False)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend([h[0] for h in handles], labels, loc="outside right upper", frameon=False)
     figure.suptitle(title)
+    figure.supxlabel("behavior R² from the teacher's rates, same bin", fontsize="medium")
     figure.savefig(path, dpi=130)
     plt.close(figure)
 

@@ -6,7 +6,7 @@ arm minus each rival, paired, with 95 % intervals, and whether the selected arm 
 interval lies below zero). Runs are kept in --out and go on where they were interrupted.
 
 Run: python benchmarks/verdicts.py [--data FOLDER] [--only monkey_m1 ...] [--out runs/verdicts]
-     [--model ndt] [--set training.epochs=60 ...]
+     [--model ndt] [--jobs 2] [--set training.epochs=60 ...]
 
 Without --data, the recordings are simulated ones; FOLDER may hold monkey_m1.npz, ibl_wheel.npz and
 rat_linear_track.npz.
@@ -55,8 +55,9 @@ def rat(path: Path) -> nb.Trials:
 def recordings(data: Path | None) -> Iterator[tuple[str, Load, dict[str, Any]]]:
     """Yield a name, how to load, and settings of each recording."""
     for seed in range(101, 106):
-        yield f"simulated-{seed}", partial(nb.simulate_reaching, seed=seed), {"seeds": 3}
-    yield "mc_maze_small", maze, {"seeds": 3}
+        drawn = {"seeds": 1, "data": {"folds": 5}}
+        yield f"simulated-{seed}", partial(nb.simulate_reaching, seed=seed), drawn
+    yield "mc_maze_small", maze, {"seeds": 5}  # its file says which trials are tested
     if data is None:
         return
     for name, units in (
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/verdicts"))
     parser.add_argument("--model", default="ndt")
     parser.add_argument("--controls", default="all")
+    parser.add_argument("--jobs", type=int)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     given = parser.parse_args()
     for name, load, settings in recordings(given.data):
@@ -117,7 +119,7 @@ def main() -> None:
             load(),
             given.out / f"{name}-{given.model}",
             nb.RunConfig(**config),
-            jobs=None,
+            jobs=given.jobs,
             quiet=True,
         )
         show(name, run.results())

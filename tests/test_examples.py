@@ -24,7 +24,7 @@ EXAMPLES = ROOT / "examples"
 
 def test_every_example_is_covered() -> None:
     covered = {"quickstart.py", "distill_by_hand.py", "continuous_recording.py"}
-    covered |= {"your_own_model.py", "your_own_strategy.py"}
+    covered |= {"your_own_model.py", "your_own_strategy.py", "stream.py", "lsl_stream.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == covered
 
 
@@ -94,6 +94,29 @@ def test_your_own_strategy(tmp_path) -> None:
     assert re.search(r"^mine:Change\+multitask +-?\d", done.stdout, re.M)
     assert "No conclusion" in done.stdout
     assert (tmp_path / "out/report.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory) -> nb.TrainedStudent:
+    out = str(tmp_path_factory.mktemp("stream") / "run")
+    return runpy.run_path(str(EXAMPLES / "stream.py"))["causal_student"](out, epochs=1)
+
+
+def test_stream(causal, capsys) -> None:
+    runpy.run_path(str(EXAMPLES / "stream.py"))["main"](causal)
+    printed = capsys.readouterr().out
+    assert "2000 bins of 20 ms, 64 latents in each" in printed
+    assert re.search(r"over the largest value: [0-9]e-(0[6-9]|[1-9]\d)\n", printed)
+
+
+def test_lsl_stream(causal, capsys, monkeypatch) -> None:
+    """Counts through an outlet and an inlet of the library, on this machine alone."""
+    pytest.importorskip("pylsl", reason="pylsl is not installed", exc_type=Exception)
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    runpy.run_path(str(EXAMPLES / "lsl_stream.py"))["main"](causal, n_bins=40, pace=0.05)
+    printed = capsys.readouterr().out
+    assert "40 of 40 bins arrived and were decoded" in printed
+    assert re.search(r"over the largest value: [0-9]e-(0[6-9]|[1-9]\d)\n", printed)
 
 
 def test_continuous_recording(tmp_path) -> None:

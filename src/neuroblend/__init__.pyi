@@ -11,6 +11,7 @@ from .data.split import split_trials as split_trials
 from .data.trials import Trials as Trials
 from .deploy.bundle import load_student as load_student
 from .deploy.bundle import save_student as save_student
+from .deploy.student import TrainedStudent as TrainedStudent
 from .distill.objective import Objective as Objective
 from .engine.folder import RunFolder as RunFolder
 from .errors import InputError as InputError

@@ -41,7 +41,8 @@ def run_by_bins(path: Path, bins: np.ndarray, n_given: int) -> list[np.ndarray]:
 
 @models
 @pytest.mark.parametrize(
-    ("signal", "family"), [(LOG_RATES, "history"), (FEATURES, "history"), (RATES, "same bin")]
+    ("signal", "family"),
+    [(RATES, "history"), (LOG_RATES, "history"), (FEATURES, "history"), (RATES, "same bin")],
 )
 def test_a_step_is_that_of_pytorch(name, signal, family, tmp_path) -> None:
     student, layer = build_student(config_of(name), TASK, 0), MODELS[name].layer

@@ -208,8 +208,8 @@ def test_streams_say_what_does_not_fit_together() -> None:
     given = (student, TASK.spec)
     refuses("no layer 'nrm': did you mean 'norm'", Stream, *given, "nrm")
     decoder = make_decoder(10, "same bin")
-    message = "no signal 'spikes': There are: rates, log rates, features"
-    refuses(message, Stream, *given, "norm", decoder, "spikes")
+    known = "no signal 'spikes': There are: rates, log rates, features"
+    refuses(known, Stream, *given, "norm", decoder, "spikes")
     ahead = make_decoder(10, "history and future")
     refuses("a read-out of history and future", Stream, *given, "norm", ahead)
     said = repr(Stream(*given, "norm", decoder))

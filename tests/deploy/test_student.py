@@ -303,3 +303,29 @@ def test_counts_of_spike_times_are_exact_at_edges() -> None:
     expected = np.zeros(5000)
     expected[ticks] = 1
     np.testing.assert_array_equal(counts, np.stack([expected, expected], axis=1))
+
+
+def test_pynapple_objects_carry_their_ids(student) -> None:
+    nap = pytest.importorskip("pynapple", reason="pynapple is not installed")
+    rng = np.random.default_rng(0)
+    times = [np.sort(rng.uniform(0, 20, 200)) for _ in range(10)]
+    trains = {i: nap.Ts(t) for i, t in enumerate(times)}
+    group = nap.TsGroup(trains, time_support=nap.IntervalSet([0.0, 8.0], [5.0, 20.0]))
+    refuses("none of the .* match by position", student.predict, group)
+    whole = student.predict(group, match="position")
+    gap = np.isnan(whole.behavior[0]).any(axis=1)
+    assert np.flatnonzero(gap).tolist() == list(range(250, 400))
+    given = as_spikes(group, BIN_S)
+    assert given.unit_id.tolist() == list(range(10))
+    counts = as_spikes(Recording.of(times, span=(0.0, 20.0)), BIN_S).read(0, 250)
+    np.testing.assert_array_equal(given.read(0, 250), counts)
+    refuses("found a pynapple Ts, wanted a TsGroup", student.predict, trains[0])
+
+
+def test_predictions_become_xarray(student) -> None:
+    pytest.importorskip("xarray", reason="xarray is not installed")
+    whole = student.predict(counts_of((5, 12, 10)))
+    data = whole.to_xarray()
+    np.testing.assert_array_equal(data["rates"].sel(neuron="n7"), whole.rates[:, :, 1])
+    assert data.sizes == {"trial": 5, "time": 12, "neuron": 10, "channel": 2, "feature": 6}
+    assert data["behavior"].sel(channel="behavior_1").dims == ("trial", "time")

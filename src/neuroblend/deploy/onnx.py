@@ -26,14 +26,7 @@ from neuroblend.deploy.stream import Stream, as_student
 from neuroblend.distill.objective import captured
 from neuroblend.errors import InputError, blamed_on
 from neuroblend.evaluation.predict import in_recorded_order, rates_and_features
-from neuroblend.evaluation.readout import (
-    FEATURES,
-    LOG_RATES,
-    NEVER_SILENT,
-    RATES,
-    Decoder,
-    log_of,
-)
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, NEVER_SILENT, RATES, Decoder, log_of
 from neuroblend.files import write_whole
 from neuroblend.models.parts.streams import Streams
 from neuroblend.task.batch import Batch
@@ -268,7 +261,8 @@ class _ReadOut(nn.Module):
             return {FEATURES: features, DECODED: self.direct(features)}
         rates = log_rates.exp()
         rates = rates if self.place is None else rates[..., self.place]
-        return {RATES: rates, LOG_RATES: rates.clamp_min(NEVER_SILENT).log(), FEATURES: features}
+        logs = rates.clamp_min(NEVER_SILENT).log()
+        return {RATES: rates, LOG_RATES: logs, FEATURES: features}
 
     def behavior(self, signal: Tensor) -> Tensor:
         """Return (..., D) from (..., L S), in double precision within."""

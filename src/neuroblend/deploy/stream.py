@@ -126,6 +126,8 @@ class Stream:
             if self._readout is None:
                 rates = log_rates[0].exp().numpy()
                 signals[RATES] = rates if self._place is None else rates[self._place]
+                if self._signal == LOG_RATES:
+                    signals[LOG_RATES] = log_of(signals[RATES])
             else:
                 signals[DECODED] = self._readout(latents).numpy()
         if self._signal == LOG_RATES:

@@ -59,13 +59,13 @@ class Dose(nn.Module):
         self.lag = round(lag_s / spec.bin_s)
         if lag_s and not 0 < self.lag < spec.t_in:
             raise InputError(
-                f"behavior_lag_s: found {lag_s:g}, which is {self.lag} bins; wanted {spec.bin_s:g} "
-                f"(one bin) to {(spec.t_in - 1) * spec.bin_s:g}"
+                f"teacher.behavior_lag_s: found {lag_s:g}, which is {self.lag} bins; wanted "
+                f"{spec.bin_s:g} (one bin) to {(spec.t_in - 1) * spec.bin_s:g}"
             )
         if bottleneck is not None and not 1 <= bottleneck <= spec.n_behavior:
             raise InputError(
-                f"bottleneck: found {bottleneck}, wanted 1 to the {spec.n_behavior} features that "
-                "behavior has"
+                f"teacher.bottleneck: found {bottleneck}, wanted 1 to the {spec.n_behavior} "
+                "features that behavior has"
             )
         self.read_in = None
         if bottleneck is not None:
