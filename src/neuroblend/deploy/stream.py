@@ -130,8 +130,6 @@ class Stream:
                     signals[LOG_RATES] = log_of(signals[RATES])
             else:
                 signals[DECODED] = self._readout(latents).numpy()
-        if self._signal == LOG_RATES:
-            signals[LOG_RATES] = log_of(signals[RATES])
         behavior = None if self._decode is None else self._decode(signals[self._signal])
         return Step(signals.get(RATES), signals[FEATURES], behavior)
 

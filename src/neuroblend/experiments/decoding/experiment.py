@@ -330,7 +330,7 @@ class Decoding(Experiment):
 
     def _families(self, arm: Arm | None = None) -> tuple[str, ...]:
         """Return the read-outs of an arm, of a causal run without future unless it is a teacher."""
-        is_teacher = arm is not None and arm.name in TEACHERS
+        is_teacher = arm is not None and (arm.sees_behavior or arm.name == BLIND)
         return CAUSAL_FAMILIES if self.config.model.causal and not is_teacher else FAMILIES
 
     def take_home(
