@@ -97,3 +97,17 @@ def test_recordings_without_ids_are_matched_by_position(folder) -> None:
     found = predict_run(folder / "mine", Recording.of(times))
     assert found.matched.startswith("by position")
     assert found.start_s == pytest.approx(0.01)
+
+
+def test_a_student_is_exported_as_onnx(folder) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    arm = ("--arm", "multitask")
+    done = succeeds("export", "mine", *arm, "--form", "trials", "--out", "t.onnx", cwd=folder)
+    assert "as ONNX by trials; it gives log_rates, latents, behavior" in done.stdout
+    assert (folder / "t.onnx").stat().st_size > 1000
+    refusal = refused("export", "mine", *arm, "--out", "s.onnx", cwd=folder)
+    assert "looks ahead" in refusal or "look ahead" in refusal
+    assert "no form 'trial': did you mean 'trials'" in refused(
+        "export", "mine", *arm, "--form", "trial", "--out", "s.onnx", cwd=folder
+    )
+    assert not (folder / "s.onnx").exists()

@@ -55,15 +55,22 @@ def predict(
 
 def export(
     run: Run,
-    out: Annotated[Path, option("File to write.")] = Path("student.nbm"),
+    out: Annotated[
+        Path, option("File to write: a student that predicts, or .onnx for other programs.")
+    ] = Path("student.nbm"),
     arm: StudentArm = "selected",
     seed: SeedOfRun = None,
+    form: Annotated[str, option("Of .onnx: called by step (causal) or on whole trials.")] = "step",
 ) -> None:
     """Write a student to one file, which predicts without its run."""
     from neuroblend.deploy.bundle import save_student
     from neuroblend.experiments.decoding.apply import trained_student
 
     student = trained_student(run, arm, seed)
+    if out.suffix == ".onnx":
+        outputs = student.export_onnx(out, form)
+        typer.echo(f"{out}: {student!r}, as ONNX by {form}; it gives {', '.join(outputs)}")
+        return
     save_student(student, out)
     typer.echo(f"{out}: {student!r}")
 

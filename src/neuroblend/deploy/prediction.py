@@ -6,7 +6,7 @@ layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import h5py
     import pandas as pd
 
+LAYERS = "layers/"  # before names of further layers, in a file
 AXES = {
     "rates": ("trial", "bin", "neuron"),
     "behavior": ("trial", "bin", "channel"),
@@ -157,7 +158,7 @@ class Prediction:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what has trials and bins, by its name in a file."""
         found = {name: getattr(self, name) for name in (*AXES, "edge")}
-        found |= {f"layers/{name}": value for name, value in self.layers.items()}
+        found |= {f"{LAYERS}{name}": value for name, value in self.layers.items()}
         return {name: value for name, value in found.items() if value is not None}
 
     def describe(self, file: h5py.Group) -> None:
@@ -175,22 +176,23 @@ class Prediction:
 def attributes(name: str) -> dict[str, str]:
     """Return unit and axes of an array of a prediction's file."""
     units = {"rates": "counts/bin", "behavior": "as in the training data"}
-    axes = AXES.get(name, AXES["latents"] if name.startswith("layers/") else ("trial", "bin"))
+    axes = AXES.get(name, AXES["latents"] if name.startswith(LAYERS) else ("trial", "bin"))
     return {"axes": ", ".join(axes)} | ({"unit": units[name]} if name in units else {})
 
 
-def joined(parts: list[Prediction], axis: int) -> Prediction:
-    """Return predictions one after the other, along trials (0) or bins (1)."""
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts], axis=axis)
-        for name in (*AXES, "edge")
-        if getattr(first, name) is not None
-    }
-    arrays["layers"] = {
-        name: np.concatenate([part.layers[name] for part in parts], axis=axis)
-        for name in first.layers
-    }
-    return replace(first, **arrays)
+def joined(pieces: Iterable[Prediction], n_bins: int) -> Prediction:
+    """Return the prediction of ``n_bins`` bins from those of pieces that follow each other."""
+    whole: dict[str, NDArray[Any]] = {}
+    first, at = None, 0
+    for piece in pieces:
+        first = piece if first is None else first
+        n_here = piece.behavior.shape[1]
+        for name, values in piece.arrays().items():
+            if name not in whole:
+                whole[name] = np.empty((1, n_bins, *values.shape[2:]), dtype=values.dtype)
+            whole[name][:, at : at + n_here] = values
+        at += n_here
+    assert first is not None
+    layers = {name: whole.pop(f"{LAYERS}{name}") for name in first.layers}
+    fields: dict[str, Any] = dict(whole)
+    return replace(first, layers=layers, **fields)

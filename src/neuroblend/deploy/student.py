@@ -178,8 +178,7 @@ class TrainedStudent:
             self.neurons, given.unit_id, given.n_neurons, match, missing_units, where
         )
         if isinstance(given, ContinuousSpikes):
-            pieces = list(self._pieces(given, found, layers, progress, where))
-            return joined(pieces, axis=1)
+            return joined(self._pieces(given, found, layers, progress, where), given.n_bins)
         return self._of_trials(given, found, layers, progress, where)
 
     def stream(self) -> Stream:

@@ -35,7 +35,7 @@ def summary(view: View) -> str:
 
 def _causal(view: View) -> str:
     if not view.config.model.causal:
-        return ""
+        return "They may look at later spikes of a trial; for use while it goes on, see --causal. "
     return (
         "They are causal, as are the read-outs of behavior and what they are compared with: "
         "nothing but teachers depends on spikes after the bin that it speaks of. "
