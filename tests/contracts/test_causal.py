@@ -8,7 +8,7 @@ from test_models import SMALL, forward, models
 from torch import Tensor, nn
 
 from neuroblend.distill.objective import Objective, output_of
-from neuroblend.evaluation.reach import Reach, receptive_field
+from neuroblend.evaluation.reach import ReceptiveField, receptive_field
 from neuroblend.evaluation.readout import CAUSAL_FAMILIES, read_out
 from neuroblend.experiments.decoding.experiment import Decoding
 from neuroblend.experiments.decoding.networks import (
@@ -186,9 +186,9 @@ def test_a_network_of_ones_own_is_told_and_probed(make_task_of) -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"causal": True}, Reach(2, 0)),
-        ({}, Reach(1, 1)),
-        ({"ahead": 2}, Reach(0, 2)),
+        ({"causal": True}, ReceptiveField(2, 0)),
+        ({}, ReceptiveField(1, 1)),
+        ({"ahead": 2}, ReceptiveField(0, 2)),
     ],
 )
 def test_the_receptive_field_of_a_convolution(settings, expected) -> None:

@@ -10,7 +10,7 @@ from neuroblend.data.recording import Recording
 from neuroblend.data.spikes import ContinuousSpikes, as_spikes
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.student import TrainedStudent
-from neuroblend.deploy.windows import Reach, Windows, reach_of
+from neuroblend.deploy.windows import Margins, Windows, margins_of
 from neuroblend.deploy.write import predict_to_file
 from neuroblend.task.batch import Batch
 
@@ -135,7 +135,7 @@ class TestLengths:
         np.testing.assert_allclose(whole.latents, expected["features"], atol=1e-5)
         decoded = student.decoder(expected["features"])
         np.testing.assert_allclose(whole.behavior, decoded, atol=1e-5)
-        assert student.reach == Reach(2, 1)
+        assert student.reach == Margins(2, 1)
         # 2 bins back and 1 ahead of the network, 3 and 2 of the read-out
         assert np.flatnonzero(whole.edge[0]).tolist() == [0, 1, 2, 3, 4, 997, 998, 999]
 
@@ -221,7 +221,7 @@ class TestLengths:
         [(12, 12, (3, 3)), (13, 12, (2, 0)), (100, 12, (5, 6)), (10**6, 50, (12, 12))],
     )
     def test_each_bin_is_taken_from_where_its_reach_is_inside(self, n_bins, width, reach) -> None:
-        windows = Windows(n_bins, width, Reach(*reach))
+        windows = Windows(n_bins, width, Margins(*reach))
         bins = np.arange(n_bins)
         window = windows.window_of(bins)
         start = windows.start_of(window)
@@ -234,18 +234,18 @@ class TestLengths:
     @pytest.mark.parametrize(
         ("model", "settings", "expected"),
         [
-            ("students:Convolution", {}, Reach(2, 1)),
+            ("students:Convolution", {}, Margins(2, 1)),
             ("ndt", {"n_layers": 1, "context_forward_s": 0.02, "context_backward_s": 0.06},
-             Reach(3, 1, knows_place=True)),
-            ("ndt", {"n_layers": 1, "context_forward_s": 0.16}, Reach(3, 3, is_bounded=False)),
+             Margins(3, 1, knows_place=True)),
+            ("ndt", {"n_layers": 1, "context_forward_s": 0.16}, Margins(3, 3, is_bounded=False)),
             ("ndt", {"n_layers": 1, "context_forward_s": 0.0, "context_backward_s": None},
-             Reach(3, 0, is_bounded=False)),
+             Margins(3, 0, is_bounded=False)),
         ],
     )  # fmt: skip
     def test_reach_is_found(self, model, settings, expected) -> None:
         layer = "readout:in"
         student = make_student(model, settings, layer)
-        assert reach_of(lambda b: student.signals(b, ()), 12, student.spec.n_in) == expected
+        assert margins_of(lambda b: student.signals(b, ()), 12, student.spec.n_in) == expected
 
 
 class TestFiles:

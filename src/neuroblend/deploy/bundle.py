@@ -26,7 +26,7 @@ from neuroblend.deploy.direct import DirectDecoder, direct_signals
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
-from neuroblend.deploy.windows import Reach
+from neuroblend.deploy.windows import Margins
 from neuroblend.errors import InputError
 from neuroblend.evaluation.readout import Decoder
 from neuroblend.files import write_whole
@@ -173,7 +173,7 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
         layer=layer,
         network=(name, settings),
         about=content["about"],
-        known_reach=Reach(**content["reach"]),
+        known_reach=Margins(**content["reach"]),
     )
 
 

@@ -24,13 +24,13 @@ from neuroblend.deploy.onnx import export_step, export_trials
 from neuroblend.deploy.prediction import Prediction, joined
 from neuroblend.deploy.stream import Stream
 from neuroblend.deploy.windows import (
-    Reach,
+    Margins,
     Signals,
     Windows,
     edges_of,
     in_blocks,
+    margins_of,
     padded_signals,
-    reach_of,
     signals_between,
 )
 from neuroblend.errors import InputError, nearest
@@ -83,7 +83,7 @@ class TrainedStudent:
     network: tuple[str, Mapping[str, Any]] | None = None
     task: Any = None
     about: Mapping[str, Any] = field(default_factory=dict)
-    known_reach: Reach | None = None
+    known_reach: Margins | None = None
 
     def __repr__(self) -> str:
         return (
@@ -93,14 +93,14 @@ class TrainedStudent:
         )
 
     @cached_property
-    def reach(self) -> Reach:
+    def reach(self) -> Margins:
         """How many bins before and after a bin the student looks at, its read-out left aside."""
         if self.known_reach is not None:
             return self.known_reach
         spec = self.spec
         if spec.t_in < spec.t_out:  # of trials of one length alone
-            return Reach(spec.t_in // 4, spec.t_in // 4, is_bounded=False)
-        return reach_of(self._signals, spec.t_in, spec.n_in, spec.mean_count)
+            return Margins(spec.t_in // 4, spec.t_in // 4, is_bounded=False)
+        return margins_of(self._signals, spec.t_in, spec.n_in)
 
     @cached_property
     def past(self) -> int | None:
@@ -131,7 +131,7 @@ class TrainedStudent:
         """Return where windows lie in a stretch that is as long as a trial or longer."""
         if self.past is None or self._streams is None:
             return Windows(n_bins, self.spec.t_in, self.reach)
-        return Windows(n_bins, min(n_bins, LONG), Reach(self.past, 0), self._streams.period)
+        return Windows(n_bins, min(n_bins, LONG), Margins(self.past, 0), self._streams.period)
 
     @property
     def margins(self) -> tuple[int, int]:

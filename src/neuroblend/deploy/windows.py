@@ -19,17 +19,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from neuroblend.evaluation.reach import probed
 from neuroblend.task.batch import Batch
 
 Signals = dict[str, NDArray[np.floating[Any]]]
 SignalsOf = Callable[[Batch], Signals]
+ROUNDING = 1e-6  # of the largest value
 AT_ONCE = 8192  # bins of windows in one call
 
 
 @dataclass(frozen=True)
-class Reach:
-    """How far around a bin a network looks.
+class Margins:
+    """How far around a bin a network looks, and so how far windows must overlap.
 
     Attributes:
         past: Bins before it.
@@ -46,42 +49,34 @@ class Reach:
     knows_place: bool = False
 
 
-@torch.no_grad()
-def reach_of(signals_of: SignalsOf, n_bins: int, n_neurons: int, mean_count: float = 0.5) -> Reach:
-    """Return how far a network looks, found by changing one bin at a time.
+def margins_of(signals_of: SignalsOf, n_bins: int, n_neurons: int) -> Margins:
+    """Return the margins that windows are given, found by changing one bin at a time.
 
     Args:
         signals_of: What is looked at: returns (B, T, C) signals of a batch.
         n_bins: ``W``, the length that it was trained on.
         n_neurons: ``N_in``.
-        mean_count: Mean counts/bin of the spikes that it is tried on.
     """
-    rng = np.random.default_rng(0)
-    base = rng.poisson(mean_count, (1, n_bins, n_neurons)).astype(np.float32)
-    changed = np.repeat(base, n_bins, axis=0)
-    changed[np.arange(n_bins), np.arange(n_bins)] += 1.0
-    later = np.roll(base, 1, axis=1)
-    whole = signals_of(Batch(torch.from_numpy(np.concatenate([base, later, changed]))))
-    differs = np.zeros((n_bins, n_bins), dtype=bool)
-    for signal in whole.values():
-        differs |= _moved(signal[2:, :n_bins] - signal[:1, :n_bins], signal)
-    hidden, seen = np.nonzero(differs)
-    past = max(0, int((seen - hidden).max(initial=0)))
-    future = max(0, int((hidden - seen).max(initial=0)))
+    spikes = np.random.default_rng(0).poisson(0.5, (1, n_bins, n_neurons)).astype(np.float32)
+    both = signals_of(Batch(torch.from_numpy(np.concatenate([spikes, np.roll(spikes, 1, axis=1)]))))
+    scale = {name: float(np.nanmax(np.abs(s))) + 1e-12 for name, s in both.items()}
+
+    def outputs(counts: Tensor) -> list[Tensor]:
+        found = signals_of(Batch(counts))
+        return [torch.from_numpy(np.asarray(s / scale[name])) for name, s in found.items()]
+
+    found = probed(outputs, n_bins, n_neurons, tolerance=ROUNDING)
+    past = n_bins if found.past is None else found.past
+    future = n_bins if found.future is None else found.future
     if past + future > n_bins - max(1, n_bins // 4):  # windows would be little but margin
         quarter = n_bins // 4
-        return Reach(min(past, quarter), min(future, quarter), is_bounded=False)
+        return Margins(min(past, quarter), min(future, quarter), is_bounded=False)
     inner = slice(past, n_bins - future - 1)  # whose reach is the same bins, one bin later
-    knows_place = any(
-        _moved(signal[1:2, 1:n_bins][:, inner] - signal[:1, : n_bins - 1][:, inner], signal).any()
-        for signal in whole.values()
+    moved = (
+        np.abs(s[1, 1:n_bins][inner] - s[0, : n_bins - 1][inner]).max(initial=0) / scale[name]
+        for name, s in both.items()
     )
-    return Reach(past, future, knows_place=knows_place)
-
-
-def _moved(difference: NDArray[Any], signal: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return (B, T) bool, True where a signal changed by more than rounding."""
-    return np.asarray(np.abs(difference).max(axis=2) > 1e-6 * (np.abs(signal).max() + 1e-12))
+    return Margins(past, future, knows_place=max(moved) > ROUNDING)
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ class Windows:
 
     n_bins: int
     width: int
-    reach: Reach
+    reach: Margins
     period: int | None = None
 
     @property
