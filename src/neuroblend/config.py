@@ -132,8 +132,8 @@ class Augment(Settings):
 ENOUGH_STEPS = 900  # with which small recordings converge
 
 
-class TrainingConfig(Settings):
-    """How any model is trained.
+class TrainingSettings(Settings):
+    """How any model is trained, on one device.
 
     Attributes:
         epochs: Most epochs; where ``None``, as many as make about 900 steps, 60 to 300, since
@@ -147,11 +147,8 @@ class TrainingConfig(Settings):
         valid_every: Epochs from one validation to the next.
         mask: What is hidden from the input: ``bins`` or ``entries``, with settings of its own; the
             model's own default where ``None``.
-        augment: How the input of training steps is changed at random; not at all by default.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
-        devices: How many devices (on a CPU, processes) train one model together, each on its part
-            of every batch.
     """
 
     epochs: int | None = Field(None, ge=1)
@@ -163,14 +160,45 @@ class TrainingConfig(Settings):
     patience: int = Field(30, ge=1)
     valid_every: int = Field(2, ge=1)
     mask: Mask | None = None
-    augment: Augment = Augment()
     accelerator: Accelerator = "auto"
     precision: Precision = "32-true"
-    devices: int = Field(1, ge=1)
 
     def most_epochs(self, n_batches: int) -> int:
         """Return the most epochs for so many batches in each."""
         return self.epochs or min(300, max(60, -(-ENOUGH_STEPS // n_batches)))
+
+    @property
+    def n_devices(self) -> int:
+        """How many devices train one model together."""
+        return 1
+
+    @property
+    def augments(self) -> Augment:
+        """How the input of training steps is changed at random."""
+        return Augment()
+
+
+class TrainingConfig(TrainingSettings):
+    """How a model of spikes is trained.
+
+    Attributes:
+        augment: How the input of training steps is changed at random; not at all by default.
+        devices: How many devices (on a CPU, processes) train one model together, each on its part
+            of every batch.
+    """
+
+    augment: Augment = Augment()
+    devices: int = Field(1, ge=1)
+
+    @property
+    def n_devices(self) -> int:
+        """How many devices train one model together."""
+        return self.devices
+
+    @property
+    def augments(self) -> Augment:
+        """How the input of training steps is changed at random."""
+        return self.augment
 
 
 class GuidanceConfig(Settings):
@@ -207,7 +235,7 @@ class ExperimentConfig(Settings):
     kind: ClassVar[str]
 
     distill: GuidanceConfig
-    training: TrainingConfig = TrainingConfig()
+    training: TrainingSettings
     seeds: int = Field(3, ge=1)
     first_seed: int = Field(0, ge=0)
 

@@ -72,4 +72,4 @@ def test_what_cannot_be_thinned_is_refused() -> None:
     refuses("augment.thin", parse_settings, TrainingConfig, {"augment": {"thin": 0}})
     refuses("jitter.*thin", parse_settings, TrainingConfig, {"augment": {"jitter": 2}})
     for config in (tiny_config, tiny_identity):
-        assert config().training.augment == Augment()
+        assert config().training.augments == Augment()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neuroblend.config import TrainingConfig
+from neuroblend.config import TrainingSettings
 from neuroblend.distill.objective import Objective
 from neuroblend.engine.arm import Fit
 from neuroblend.engine.experiment import Progress, Scene
@@ -43,7 +43,7 @@ def run_fit(path: Path, fit: Fit, progress: Progress) -> None:
     history = pd.DataFrame(columns=["epoch", "lr", "loss", "valid"])
     if model is not None:
         history = _trained(model, folder, fit, task, progress)
-    if not is_main(experiment.config.training.devices):
+    if not is_main(experiment.config.training.n_devices):
         return
     if model is not None:
         save_weights(model, out / WEIGHTS)
@@ -83,7 +83,7 @@ class _Learn:
 
     out: Path
     seed: int
-    settings: TrainingConfig
+    settings: TrainingSettings
     progress: Progress
 
     def __call__(
@@ -106,7 +106,7 @@ class _Learn:
             lambda done, most: self.progress(member * most + done, of * most),
             yardstick=objective.task_loss,
         )
-        if of > 1 and is_main(self.settings.devices):
+        if of > 1 and is_main(self.settings.n_devices):
             save_weights(model, out / WEIGHTS)
             write_whole(ended, lambda file: history.to_csv(file, index=False))
         return history

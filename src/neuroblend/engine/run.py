@@ -47,9 +47,9 @@ def run_experiment(
         experiment.check(task)
     folder = _opened(out, experiment, data, splits)
     n_fits = len(arms) * len(splits)
-    if training.devices > 1:
-        say(f"{training.devices} devices train one model at a time; --jobs takes no part")
-    jobs = 1 if training.devices > 1 else jobs or default_jobs(training.accelerator)
+    if training.n_devices > 1:
+        say(f"{training.n_devices} devices train one model at a time; --jobs takes no part")
+    jobs = 1 if training.n_devices > 1 else jobs or default_jobs(training.accelerator)
     say(f"{data!r}")
     say(f"{n_fits} fits ({len(arms)} arms x {len(splits)} splits), {min(jobs, n_fits)} at a time")
     fits = folder.fits()

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from neuroblend.config import TrainingConfig
+from neuroblend.config import TrainingSettings
 from neuroblend.errors import InputError
 from neuroblend.task.batch import n_batches
 
@@ -50,7 +50,7 @@ def n_devices(device: torch.device) -> int:
         return os.cpu_count() or 1
 
 
-def check_devices(settings: TrainingConfig, device: torch.device, n_trials: int) -> None:
+def check_devices(settings: TrainingSettings, device: torch.device, n_trials: int) -> None:
     """Check that a training can be done on what there is.
 
     Raises:
@@ -58,16 +58,17 @@ def check_devices(settings: TrainingConfig, device: torch.device, n_trials: int)
             does not do the precision.
     """
     there = n_devices(device)
-    if settings.devices > there:
+    if settings.n_devices > there:
         kind = "CPU core" if device.type == "cpu" else device.type.upper() + " device"
         raise InputError(
-            f"--devices {settings.devices}: found {there} {kind}{'s' * (there != 1)} on this "
+            f"--devices {settings.n_devices}: found {there} {kind}{'s' * (there != 1)} on this "
             f"machine, wanted as many; give --devices {there} or fewer"
         )
     fewest = n_trials // n_batches(n_trials, settings.batch_size)
-    if settings.devices > fewest:
+    if settings.n_devices > fewest:
         raise InputError(
-            f"--devices {settings.devices}: batches of {fewest} trials cannot be divided among them"
+            f"--devices {settings.n_devices}: batches of {fewest} trials cannot be divided among "
+            "them"
         )
     if settings.precision == "16-mixed" and device.type != "cuda":
         raise InputError("--precision 16-mixed: needs a CUDA GPU; wanted bf16-mixed or 32-true")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from neuroblend.config import MASKS, HideBins, HideEntries, TrainingConfig
+from neuroblend.config import MASKS, HideBins, HideEntries, TrainingSettings
 from neuroblend.errors import InputError, nearest
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.batch import Batch
@@ -122,7 +122,7 @@ class EntryMask:
         return _hide(batch, hidden, 1 / (1 - self.ratio), self.asks)
 
 
-def mask_for(settings: TrainingConfig, net: object) -> TimeMask | EntryMask:
+def mask_for(settings: TrainingSettings, net: object) -> TimeMask | EntryMask:
     """Return the mask of the settings, else that which the network's ``default_mask`` names.
 
     Where a network says ``predicts_spikes = False``, what is hidden is not asked for.

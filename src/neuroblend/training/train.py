@@ -18,7 +18,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 from torch import Tensor, nn
 
-from neuroblend.config import TrainingConfig, parse_settings
+from neuroblend.config import TrainingConfig, TrainingSettings, parse_settings
 from neuroblend.distill.objective import Objective, TaskLoss, of_shape, poisson_nll
 from neuroblend.distributed import n_processes, summed_over_processes
 from neuroblend.errors import InputError
@@ -95,7 +95,7 @@ def train(
     model: nn.Module,
     task: Trainable,
     objective: Callable[[nn.Module, Batch], dict[str, Tensor]] | None = None,
-    settings: TrainingConfig | dict[str, Any] | None = None,
+    settings: TrainingSettings | dict[str, Any] | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -148,7 +148,7 @@ def train(
     resume = None if folder is None else Path(folder) / RESUME_FILE
     device = own_device(as_device(settings.accelerator))
     check_devices(settings, device, task.n_train)
-    check_counts(settings.augment, task)
+    check_counts(settings.augments, task)
     if not any(weight.requires_grad for weight in model.parameters()):
         raise InputError("training: the model has no weights that learn; wanted some")
     with _quiet(), torch.random.fork_rng(enabled=True):
@@ -172,9 +172,9 @@ def train(
             callbacks.append(_Resume(resume))
         trainer = pl.Trainer(
             accelerator=device.type if device.type != "cuda" else "gpu",
-            devices=settings.devices,
+            devices=settings.n_devices,
             # a user's network may have weights that take no part in some step
-            strategy="ddp_find_unused_parameters_true" if settings.devices > 1 else "auto",
+            strategy="ddp_find_unused_parameters_true" if settings.n_devices > 1 else "auto",
             use_distributed_sampler=False,  # every process has all trials and takes its part
             precision=settings.precision,
             max_epochs=n_epochs,
@@ -210,7 +210,7 @@ class _Loop(pl.LightningModule):
         model: nn.Module,
         objective: Callable[[nn.Module, Batch], dict[str, Tensor]],
         task: Trainable,
-        settings: TrainingConfig,
+        settings: TrainingSettings,
         seed: int,
         n_batches: int,
         device: torch.device,
@@ -277,7 +277,7 @@ class _Loop(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         progress = self.global_step / self.n_steps
         seed = mixed_seed(self.seed, 14, self.global_step)
-        masked = self.mask.at(progress)(augmented(batch, self.settings.augment, seed), seed)
+        masked = self.mask.at(progress)(augmented(batch, self.settings.augments, seed), seed)
         if self.trainer.world_size > 1:
             masked = masked.take(slice(self.trainer.global_rank, None, self.trainer.world_size))
         paced: object = self.objective

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-from neuroblend.config import TrainingConfig
+from neuroblend.config import TrainingSettings
 from neuroblend.engine.arm import Fit
 from neuroblend.engine.experiment import Progress
 from neuroblend.engine.folder import RunFolder
@@ -58,8 +58,8 @@ def run_fits(folder: RunFolder, jobs: int, tell: Tell, work: Work) -> None:
         InputError: A training fails. Those that have ended stay.
     """
     todo = [fit for fit in folder.fits() if not folder.is_done(fit)]
-    training: TrainingConfig = folder.config().training
-    if training.devices > 1:
+    training: TrainingSettings = folder.config().training
+    if training.n_devices > 1:
         for fit in todo:
             _run_together(folder.path, fit, training, tell, work)
     elif jobs == 1:
@@ -75,10 +75,10 @@ def _run_here(path: Path, fit: Fit, tell: Tell, work: Work) -> None:
     tell(fit, 1)
 
 
-def _run_together(path: Path, fit: Fit, training: TrainingConfig, tell: Tell, work: Work) -> None:
+def _run_together(path: Path, fit: Fit, training: TrainingSettings, tell: Tell, work: Work) -> None:
     """Let a process for each device train one model."""
     context = multiprocessing.get_context("spawn")
-    n_devices = training.devices
+    n_devices = training.n_devices
     news: Any = context.Queue()
     shared = ONE_THREAD | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     shared |= {"WORLD_SIZE": str(n_devices), "NODE_RANK": "0"}

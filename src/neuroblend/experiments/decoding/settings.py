@@ -7,7 +7,15 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from neuroblend.config import ExperimentConfig, GuidanceConfig, Name, Names, Settings, once
+from neuroblend.config import (
+    ExperimentConfig,
+    GuidanceConfig,
+    Name,
+    Names,
+    Settings,
+    TrainingConfig,
+    once,
+)
 from neuroblend.engine.arm import TEACHER
 from neuroblend.errors import InputError
 from neuroblend.nlb.datasets import BIN_WIDTHS_MS, check_bin_ms, find_dataset
@@ -190,6 +198,7 @@ class RunConfig(ExperimentConfig):
     model: ModelConfig = ModelConfig()
     teacher: TeacherConfig = TeacherConfig()
     distill: DistillConfig = DistillConfig()
+    training: TrainingConfig = TrainingConfig()
     controls: Literal["none", "default", "all"] = "default"
     goal: Goal = "both"
     references: tuple[str, ...] = ()

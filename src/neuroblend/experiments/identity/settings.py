@@ -13,7 +13,7 @@ from neuroblend.config import (
     HideEntries,
     Names,
     Settings,
-    TrainingConfig,
+    TrainingSettings,
     once,
 )
 from neuroblend.errors import InputError
@@ -90,7 +90,7 @@ class CellGuidance(GuidanceConfig):
     multitask_weight: float = Field(0.3, gt=0)
 
 
-CELLS_TRAINING = TrainingConfig(
+CELLS_TRAINING = TrainingSettings(
     epochs=40,
     batch_size=4,
     lr=1e-2,
@@ -121,7 +121,7 @@ class IdentityConfig(ExperimentConfig):
     data: CellsConfig = CellsConfig()
     model: NetworkConfig = NetworkConfig()
     distill: CellGuidance = CellGuidance()
-    training: TrainingConfig = CELLS_TRAINING
+    training: TrainingSettings = CELLS_TRAINING
     embedding: EmbeddingConfig = EmbeddingConfig()
     references: tuple[str, ...] = tuple(CELL_REFERENCES)
     seeds: int = Field(3, ge=1)
@@ -131,8 +131,6 @@ class IdentityConfig(ExperimentConfig):
         once("references", self.references, may_be_empty=True)
         for what in ("labels", "behavior", "stimuli"):
             once(what, getattr(self.data, what))
-        if self.training.devices > 1:
-            raise ValueError("training.devices: cells are classified on one device; wanted 1")
         return self
 
     @property
