@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from neuroblend.data.spikes import ContinuousSpikes, TrialSpikes, as_spikes
+from neuroblend.deploy.latents import KnownLatents
 from neuroblend.deploy.neurons import KnownNeurons, Match, match_neurons
 from neuroblend.deploy.prediction import Prediction, joined
 from neuroblend.deploy.windows import (
@@ -61,6 +62,7 @@ class TrainedStudent:
             file.
         about: Provenance and scores, to be stored with it.
         known_reach: How far the network looks, where that was found before.
+        latents: How its latents lay where behavior was known, where that was found before.
     """
 
     arm: str
@@ -77,6 +79,7 @@ class TrainedStudent:
     task: Any = None
     about: Mapping[str, Any] = field(default_factory=dict)
     known_reach: Reach | None = None
+    latents: KnownLatents | None = None
 
     def __repr__(self) -> str:
         return (
