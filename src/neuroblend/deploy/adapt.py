@@ -30,7 +30,7 @@ from neuroblend.config import TrainingConfig, parse_settings
 from neuroblend.data.spikes import ContinuousSpikes, Spikes, as_spikes
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials, UnitIds
-from neuroblend.deploy.latents import KnownLatents, latents_wanted
+from neuroblend.deploy.latents import KnownLatents
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
@@ -92,7 +92,7 @@ def adapt_student(
             neurons, the spikes cannot be used or are too few, or their neurons are those of
             training.
     """
-    latents = latents_wanted(student)
+    latents = _latents(student)
     where = str(spikes) if isinstance(spikes, (str, Path)) else getattr(spikes, "name", "spikes")
     if match not in MATCHES:
         raise InputError(f"match: found '{match}', wanted one of {some(MATCHES)}")
@@ -118,12 +118,10 @@ def adapt_student(
     model = _built(student, spec, at, seed)
     assert student.layer is not None
     align = Align(latents, student.layer)
-    with blamed_on(f"adapt: on spikes of shape {tuple(task.batch('valid').spikes.shape)},"):
-        with torch.no_grad():
-            align.distance(model, task.batch("valid"))
-    from neuroblend.training.train import train  # noqa: PLC0415  # lightning takes seconds
-
     per_entry, valid = new.mean_count, task.batch("valid")
+    with torch.no_grad(), blamed_on(f"adapt: on spikes of shape {tuple(valid.spikes.shape)},"):
+        align.distance(model, valid)  # a network may take no padding
+    from neuroblend.training.train import train  # noqa: PLC0415  # lightning takes seconds
 
     def yardstick(predicted: Tensor, target: Tensor, scored: Tensor) -> Tensor:
         loss = poisson_nll(predicted, target, scored) / per_entry
@@ -196,6 +194,7 @@ class Align:
         self.covariance = _floats(latents.covariance / np.outer(scale, scale))
 
     def __call__(self, pair: Pair) -> Tensor:
+        """Return the distance of a pair's batch, as a term of an objective."""
         assert pair.model is not None
         return self.distance(pair.model, pair.batch)
 
@@ -251,6 +250,26 @@ class _Places:
         return found
 
 
+def _latents(student: TrainedStudent) -> KnownLatents:
+    """Return how a student's latents lay.
+
+    Raises:
+        InputError: It has none, or this is not known.
+    """
+    if student.layer is None or student.network is None:
+        raise InputError(
+            f"adapt: {student.arm} has no latents that other neurons could be led to; wanted a "
+            "student or the baseline of a run"
+        )
+    if student.known_latents is None:
+        raise InputError(
+            f"adapt: {student.arm} comes without statistics of its latents and a read-out of them "
+            "(direct has none, nor has a file that an earlier neuroblend wrote); export a student "
+            "or the baseline of its run again"
+        )
+    return student.known_latents
+
+
 def _training(given: TrainingConfig | Mapping[str, Any] | None) -> TrainingConfig:
     if isinstance(given, TrainingConfig):
         return given
@@ -271,7 +290,9 @@ def _trials(given: Spikes, spec: TaskSpec) -> Trials:
         n_bins = given.counts.shape[1]
         ends = [n_bins] * len(given.counts) if given.lengths is None else given.lengths
         stretches = [trial[:n] for trial, n in zip(given.counts, ends, strict=True)]
-    windows, places, at = [], [], 0
+    windows: list[NDArray[Any]] = []
+    places: list[int] = []
+    at = 0
     for stretch in stretches:
         n_here = max(1, len(stretch) // width)
         windows += [stretch[i * width : (i + 1) * width] for i in range(n_here)]

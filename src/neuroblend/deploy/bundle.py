@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from neuroblend._version import __version__
 from neuroblend.deploy.direct import DirectDecoder, direct_signals
-from neuroblend.deploy.latents import KnownLatents, known_latents
+from neuroblend.deploy.latents import KnownLatents
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
@@ -66,7 +66,7 @@ def save_student(student: TrainedStudent, path: str | Path) -> None:
         "neurons/unit_index": student.neurons.unit_index,
         "neurons/held_out": student.neurons.held_out,
     }
-    latents = known_latents(student)
+    latents = student.known_latents
     if latents is not None:
         arrays |= _decoder_arrays(f"{LATENTS}/decoder", latents.decoder) | {
             f"{LATENTS}/mean": latents.mean,

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from neuroblend.data.spikes import ContinuousSpikes, TrialSpikes, as_spikes
-from neuroblend.deploy.latents import KnownLatents
+from neuroblend.deploy.latents import KnownLatents, latents_of
 from neuroblend.deploy.neurons import KnownNeurons, Match, match_neurons
 from neuroblend.deploy.prediction import Prediction, joined
 from neuroblend.deploy.windows import (
@@ -62,7 +62,8 @@ class TrainedStudent:
             file.
         about: Provenance and scores, to be stored with it.
         known_reach: How far the network looks, where that was found before.
-        latents: How its latents lay where behavior was known, where that was found before.
+        latents: How its latents lay where behavior was known, where that was found before; see
+            :attr:`known_latents`.
     """
 
     arm: str
@@ -97,6 +98,16 @@ class TrainedStudent:
         if spec.t_in < spec.t_out:  # of trials of one length alone
             return Reach(spec.t_in // 4, spec.t_in // 4, is_bounded=False)
         return reach_of(self._signals, spec.t_in, spec.n_in, spec.mean_count)
+
+    @cached_property
+    def known_latents(self) -> KnownLatents | None:
+        """How latents lay in the trials of training, and a read-out; ``None`` where unknown."""
+        if self.latents is not None or self.layer is None or self.task is None:
+            return self.latents
+        of_features = self.readout[0] == FEATURES
+        return latents_of(
+            self.task, self._signals, (self.decoder, self.readout[1]) if of_features else None
+        )
 
     @property
     def margins(self) -> tuple[int, int]:
