@@ -49,7 +49,7 @@ from sklearn.preprocessing import StandardScaler
 import neuroblend as nb
 from neuroblend.data.split import Part
 from neuroblend.data.trials import UnitIds
-from neuroblend.deploy.adapt import TRAINING
+from neuroblend.deploy.adapt import ALIGNMENT, TRAINING
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.evaluation.metrics import ErrorSums
 from neuroblend.evaluation.predict import rates_of
@@ -98,7 +98,7 @@ def simulated(n_draws: int, epochs: int, model: str) -> None:
             if gone < N_NEURONS:
                 found["zeros"] = student.predict(test, missing_units="zeros").behavior
             if gone:
-                for name, weight in (("adapt", 1.0), ("adapt, unaligned", 0.0)):
+                for name, weight in (("adapt", ALIGNMENT), ("adapt, unaligned", 0.0)):
                     led = nb.adapt_student(
                         student, learn, settings={"epochs": epochs}, seed=draw, weight=weight
                     )

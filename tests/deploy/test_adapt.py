@@ -87,8 +87,10 @@ def test_a_neuron_of_the_same_id_starts_from_its_weights(model, held_out, monkey
     assert np.exp(found.model.net.readout.bias[-2:].detach().numpy()) == pytest.approx(
         mean, rel=0.3
     )
+    assert not found.about["adapted"]["notes"]
     none = adapted(student, spikes, unit_id=ids, match="none")
     assert none.about["adapted"]["n_known_neurons"] == 0
+    assert "turned or mirrored" in none.about["adapted"]["notes"][0]
 
 
 def untrained(model, *_: object, **__: object):

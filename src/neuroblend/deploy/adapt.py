@@ -19,7 +19,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -46,10 +46,18 @@ from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
 from neuroblend.task.task import Task
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MATCHES = ("auto", "none")
 SHARES = (0.8, 0.2, 0.0)  # of the new trials: trained on, validating
 WIDER = 64  # neurons more, that tell which weights follow their number
-ALIGNMENT = 1.0  # weight beside the task in nats/spike
+ALIGNMENT = 0.1  # weight beside the task in nats/spike; see docs/adapt.md
+ALL_NEW = (
+    "No neuron has the id of one of training. Latents may come out turned or mirrored, which "
+    "spikes alone cannot tell, and decoded behavior with them: compare it with some behavior that "
+    "is known (docs/adapt.md)."
+)
 TRAINING = {"batch_size": 32, "lr": 1e-2, "weight_decay": 0.0}
 
 
@@ -118,26 +126,11 @@ def adapt_student(
     model = _built(student, spec, at, seed)
     assert student.layer is not None
     align = Align(latents, student.layer)
-    per_entry, valid = new.mean_count, task.batch("valid")
+    valid = task.batch("valid")
     with torch.no_grad(), blamed_on(f"adapt: on spikes of shape {tuple(valid.spikes.shape)},"):
         align.distance(model, valid)  # a network may take no padding
-    from neuroblend.training.train import train  # noqa: PLC0415  # lightning takes seconds
-
-    def yardstick(predicted: Tensor, target: Tensor, scored: Tensor) -> Tensor:
-        loss = poisson_nll(predicted, target, scored) / per_entry
-        if weight:
-            loss = loss + weight * align.distance(model, valid.to(predicted.device))
-        return loss
-
-    objective = Objective(
-        {"align": align} if weight else None,
-        weights={"align": weight} if weight else None,
-        counts_per_entry=per_entry,
-    )
-    history = train(
-        model, task, objective, settings, mixed_seed(seed, 31), progress=progress,
-        yardstick=yardstick,
-    )  # fmt: skip
+    history = _trained(model, task, align, weight, settings, seed, progress)
+    n_known = int((at.seen >= 0).sum())
     model.requires_grad_(True)
     about = {
         "adapted": {
@@ -147,12 +140,12 @@ def adapt_student(
             "behavior_seen": False,
             "n_trials": trials.n_trials,
             "n_neurons": trials.n_neurons,
-            "n_known_neurons": int((at.seen >= 0).sum()),
+            "n_known_neurons": n_known,
             "seed": seed,
             "weight": weight,
             "epochs": len(history),
             "valid": float(history["valid"].min()),
-            "notes": list(trials.notes),
+            "notes": [*trials.notes, *([] if n_known else [ALL_NEW])],
         }
     }
     return replace(
@@ -168,6 +161,35 @@ def adapt_student(
         known_reach=student.reach,
         latents=latents,
     )
+
+
+def _trained(
+    model: Student,
+    task: Task,
+    align: Align,
+    weight: float,
+    settings: TrainingConfig,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> pd.DataFrame:
+    """Train what is not frozen, until the same loss of validation trials falls no more."""
+    from neuroblend.training.train import train  # noqa: PLC0415  # lightning takes seconds
+
+    per_entry, valid = task.spec.mean_count, task.batch("valid")
+
+    def yardstick(predicted: Tensor, target: Tensor, scored: Tensor) -> Tensor:
+        loss = poisson_nll(predicted, target, scored) / per_entry
+        if weight:
+            loss = loss + weight * align.distance(model, valid.to(predicted.device))
+        return loss
+
+    objective = Objective(
+        {"align": align} if weight else None,
+        weights={"align": weight} if weight else None,
+        counts_per_entry=per_entry,
+    )
+    drawn = mixed_seed(seed, 31)
+    return train(model, task, objective, settings, drawn, progress=progress, yardstick=yardstick)
 
 
 class Align:
