@@ -187,6 +187,7 @@ def test_forward_bins_are_asked_for(student) -> None:
         (counts_of((20, 12, 7)), {"weight": -1.0}, "found weight -1.0, wanted 0 or more"),
         (counts_of((20, 12, 7)), {"seed": -1}, "found seed -1"),
         (counts_of((20, 12, 7)), {"settings": {"epoch": 2}}, "did you mean 'epochs'"),
+        (counts_of((20, 12, 7)), {"settings": {"devices": 2}}, "found devices 2, wanted 1"),
         (counts_of((20, 12, 7)) + 0.5, {}, "spikes"),
         (make_trials(bin_s=0.05), {}, "found bins of 0.05 s, wanted 0.02 s"),
     ],

@@ -293,9 +293,12 @@ def _latents(student: TrainedStudent) -> KnownLatents:
 
 
 def _training(given: TrainingConfig | Mapping[str, Any] | None) -> TrainingConfig:
-    if isinstance(given, TrainingConfig):
-        return given
-    return parse_settings(TrainingConfig, TRAINING | dict(given or {}), "adapt")
+    settings = given
+    if not isinstance(settings, TrainingConfig):
+        settings = parse_settings(TrainingConfig, TRAINING | dict(settings or {}), "adapt")
+    if settings.devices > 1:  # latents of a batch are compared as a whole
+        raise InputError(f"adapt: found devices {settings.devices}, wanted 1")
+    return settings
 
 
 def _trials(given: Spikes, spec: TaskSpec) -> Trials:
