@@ -211,7 +211,7 @@ class Align:
         spread = np.sqrt(np.diag(latents.covariance))
         scale = np.where(spread > 1e-6 * spread.max(), spread, np.inf)  # what never moved is left
         self.layer = layer
-        self.n_features = int(np.isfinite(scale).sum())
+        self.n_features = max(1, int(np.isfinite(scale).sum()))
         self.scale, self.mean = _floats(scale), _floats(latents.mean)
         self.covariance = _floats(latents.covariance / np.outer(scale, scale))
 
@@ -308,7 +308,7 @@ def _trials(given: Spikes, spec: TaskSpec) -> Trials:
         InputError: No neuron fires, ids cannot be used, or trials with forward bins have another
             length.
     """
-    width, is_whole = spec.t_out, isinstance(given, ContinuousSpikes)
+    width = spec.t_out
     if isinstance(given, ContinuousSpikes):
         stretches = [given.read(first, last) for first, last in given.parts]
     else:
@@ -329,7 +329,7 @@ def _trials(given: Spikes, spec: TaskSpec) -> Trials:
             f"found trials of {lengths.min()} bins, wanted {width} of {spec.bin_s:g} s or more: "
             "the student has forward bins, which follow trials of the length it was trained on"
         )
-    is_cut = is_whole or len(windows) > len(stretches)
+    is_cut = isinstance(given, ContinuousSpikes) or len(windows) > len(stretches)
     return Trials.from_arrays(
         np.stack([np.pad(w, ((0, width - len(w)), (0, 0))) for w in windows]),
         spec.bin_s,
@@ -370,32 +370,43 @@ def _built(student: TrainedStudent, spec: TaskSpec, at: _Places, seed: int) -> S
             "other neurons are no longer the ones that behavior is read out of; wanted a network "
             "of a width of its own, such as ndt with a width, gru or lfads"
         )
-    old = student.model.state_dict()
-    of_in, of_out = (dict(wide.state_dict()) for wide in (wide_in, wide_out))
-    learned = dict(model.named_parameters())
-    n_own = 0
-    with torch.no_grad():
-        for key, value in model.state_dict().items():
-            axes = [_differing(value, of_in[key]), _differing(value, of_out[key])]
-            if not any(axes):
-                value.copy_(old[key])
-                if key in learned:
-                    learned[key].requires_grad_(False)
-                continue
-            n_own += key in learned
-            for found, places, is_input in zip(
-                axes, (at.seen, at.predicted), (True, False), strict=True
-            ):
-                if len(found) != 1 or value.shape[found[0]] != places.size:
-                    continue
-                by_neuron, before = value.movedim(found[0], 0), old[key].movedim(found[0], 0)
-                if is_input:
-                    by_neuron.zero_()  # as if it were silent, where training begins
-                if before.shape[1:] == by_neuron.shape[1:]:
-                    by_neuron[places >= 0] = before[places[places >= 0]]
-    if not n_own:
+    if not _kept(model, student.model, wide_in, wide_out, at):
         raise InputError(f"adapt: no weight of {name} is of its neurons; wanted some to train")
     return model
+
+
+@torch.no_grad()
+def _kept(
+    model: nn.Module, old: nn.Module, wide_in: nn.Module, wide_out: nn.Module, at: _Places
+) -> int:
+    """Copy and freeze what is not of neurons, copy what is of known ones; return how much is left.
+
+    Args:
+        model: For the new neurons.
+        old: For those of training.
+        wide_in: For more neurons to see than ``model``'s.
+        wide_out: For more neurons to predict.
+        at: Where the new neurons were.
+    """
+    before, in_wide, out_wide = (each.state_dict() for each in (old, wide_in, wide_out))
+    learned, n_left = dict(model.named_parameters()), 0
+    for key, value in model.state_dict().items():
+        in_axes, out_axes = _differing(value, in_wide[key]), _differing(value, out_wide[key])
+        if not in_axes and not out_axes:
+            value.copy_(before[key])
+            if key in learned:
+                learned[key].requires_grad_(False)
+            continue
+        n_left += key in learned
+        for axes, places in ((in_axes, at.seen), (out_axes, at.predicted)):
+            if len(axes) != 1 or value.shape[axes[0]] != places.size:
+                continue  # not one entry a neuron
+            by_neuron, known = value.movedim(axes[0], 0), before[key].movedim(axes[0], 0)
+            if axes is in_axes:
+                by_neuron.zero_()  # as if it were silent, where training begins
+            if known.shape[1:] == by_neuron.shape[1:]:
+                by_neuron[places >= 0] = known[places[places >= 0]]
+    return n_left
 
 
 def _differing(value: Tensor, other: Tensor) -> list[int]:
