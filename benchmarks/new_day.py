@@ -15,6 +15,9 @@ replaced by others, with which behavior is decoded on the last third of the tria
   wiener            a Wiener filter trained on day 2 with behavior
   mean course       day 1's mean behavior in each bin, whatever the spikes
 
+With --uneven, all neurons are others, and four of eight targets (0, 1, 2 and 4) are reached for on
+both days, so that latents do not look alike from every side; adapt is given one start and five.
+
 Real days, with --data FOLDER of steinmetz_cori_*.npz: sessions of one animal that share no neuron
 and have labels of trials alone. The label of the first session, contrast right minus left, is held
 over all bins to stand for behavior. Bits/spike of hidden bins of test trials: adapted, and a fresh
@@ -23,7 +26,7 @@ trials of side (contrast right or left) and feedback: logistic regression on tri
 fitted to the first session and carried over; the same refitted on the new session's latents, and on
 its spike counts.
 
-Run: python benchmarks/new_day.py [--draws 5] [--epochs 60] [--model ndt] [--data FOLDER]
+Run: python benchmarks/new_day.py [--draws 5] [--epochs 60] [--model ndt] [--uneven | --data FOLDER]
 """
 
 import argparse
@@ -72,10 +75,13 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--model", default="ndt")
+    parser.add_argument("--uneven", action="store_true")
     parser.add_argument("--data", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    if given.data is None:
+    if given.uneven:
+        uneven(given.draws, given.epochs, given.model)
+    elif given.data is None:
         simulated(given.draws, given.epochs, given.model)
     else:
         real(sorted(given.data.glob("steinmetz_cori_*.npz")), given.draws, given.epochs)
@@ -124,6 +130,35 @@ def simulated(n_draws: int, epochs: int, model: str) -> None:
             for f in FRACTIONS
         ]
         print(f"adapt - {rival:17}" + "".join(f"{interval(c):>24}" for c in cells))
+
+
+def uneven(n_draws: int, epochs: int, model: str) -> None:
+    """Print R² where targets lie unevenly and no neuron stays."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for draw in range(n_draws):
+        trials = nb.simulate_reaching(4 * N_TRIALS, 2 * N_NEURONS, seed=300 + draw)
+        order = np.random.default_rng(draw).permutation(trials.n_neurons)
+        assert trials.condition is not None
+        kept = np.flatnonzero(np.isin(trials.condition.astype(int), (0, 1, 2, 4)))
+        first, second = trials[kept[kept < 2 * N_TRIALS]], trials[kept[kept >= 2 * N_TRIALS]]
+        one = first.take_neurons(np.sort(order[:N_NEURONS]))
+        two = second.take_neurons(np.sort(order[N_NEURONS:]))
+        learn, test = two[: 2 * N_TRIALS // 3], two[2 * N_TRIALS // 3 :]
+        student, true = fitted(one, draw, epochs, model), behavior_of(test)
+        found: dict[str, Array] = {}
+        for starts in (1, 5):
+            led = nb.adapt_student(
+                student, learn, settings={"epochs": epochs}, seed=draw, starts=starts
+            )
+            found[f"adapt, {starts} start(s)"] = led.predict(test).behavior
+        found["refit"] = fitted(learn, draw, epochs, model).predict(test).behavior
+        found["mean course"] = np.broadcast_to(behavior_of(one).mean(axis=0), true.shape)
+        for name, decoded in found.items():
+            scores[name].append(r2(decoded, true))
+        told = ", ".join(f"{name} {values[-1]:.3f}" for name, values in scores.items())
+        print(f"draw {draw}, uneven targets: {told}", flush=True)
+    for name, values in scores.items():
+        print(f"{name:20}{interval(values):>24}")
 
 
 def fitted(trials: nb.Trials, seed: int, epochs: int, model: str = "ndt") -> TrainedStudent:

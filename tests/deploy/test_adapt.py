@@ -149,6 +149,14 @@ def test_same_seed_same_student(student) -> None:
     assert not torch.equal(next(a.model.parameters()), next(other.model.parameters()))
 
 
+def test_of_several_starts_what_validates_best_is_kept(student) -> None:
+    one, two = adapted(student), adapted(student, starts=3)
+    losses = [s.about["adapted"]["valid"] for s in (one, two)]
+    assert losses[1] <= losses[0]
+    assert two.about["adapted"]["starts"] == 3
+    refuses("found 0 starts", adapted, student, starts=0)
+
+
 def test_spikes_come_in_any_length(student) -> None:
     long = adapted(student, counts_of((6, 40, 7)))
     assert long.about["adapted"]["n_trials"] == 18

@@ -94,6 +94,7 @@ def adapt(
     ] = "auto",
     epochs: Annotated[Whole, option("Most epochs.", "about 900 steps, 60 to 300")] = None,
     seed: Annotated[int, option("Of what validates, initial weights and masks.", "0")] = 0,
+    starts: Annotated[int, option("Trainings from other weights; the best is kept.")] = 1,
     arm: StudentArm = "selected",
     quiet: Quiet = False,
 ) -> None:
@@ -112,15 +113,17 @@ def adapt(
 
         settings = {} if epochs is None else {"epochs": epochs}
         adapted = adapt_student(
-            known, file, match=match, settings=settings, seed=seed, progress=progress
-        )
+            known, file, match=match, settings=settings, seed=seed, starts=starts,
+            progress=progress,
+        )  # fmt: skip
     save_student(adapted, out)
     found = adapted.about["adapted"]
     for note in found["notes"]:
         typer.echo(f"note: {note}", err=True)
     typer.echo(
         f"{out}: {adapted.arm} for {found['n_neurons']} neurons, {found['n_known_neurons']} of "
-        f"them known; learned from {found['n_trials']} trials or windows without behavior"
+        f"them known; learned from {found['n_trials']} trials or windows without behavior, "
+        f"to a validation loss of {found['valid']:.4f}"
     )
 
 

@@ -70,6 +70,7 @@ def adapt_student(
     match: str = "auto",
     settings: TrainingConfig | Mapping[str, Any] | None = None,
     seed: int = 0,
+    starts: int = 1,
     weight: float = ALIGNMENT,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainedStudent:
@@ -91,9 +92,11 @@ def adapt_student(
         settings: How to train: :class:`~neuroblend.config.TrainingConfig`, or those of its settings
             that are to differ from the defaults here, by name.
         seed: Decides what validates, initial weights of new neurons, order and masks.
+        starts: How often to train, from other initial weights each time; what validates best is
+            kept. One is enough where many neurons are known.
         weight: Of the alignment of latents, whose unit is their variance, beside the task in
             nats/spike; 0 for none.
-        progress: Called with (epochs done, most epochs).
+        progress: Called with (epochs done, most epochs) in each start.
 
     Raises:
         InputError: The student has no latents or a network whose latents follow the number of
@@ -107,6 +110,8 @@ def adapt_student(
     for name, number in (("weight", weight), ("seed", seed)):
         if not (np.isfinite(number) and number >= 0):
             raise InputError(f"adapt: found {name} {number}, wanted 0 or more")
+    if starts < 1:
+        raise InputError(f"adapt: found {starts} starts, wanted 1 or more")
     settings = _training(settings)
     given = as_spikes(spikes, student.spec.bin_s, lengths, unit_id)
     known = match == "auto" and given.unit_id is not None
@@ -123,13 +128,16 @@ def adapt_student(
         task = Task.of(trials, split_trials(trials, seed, 0.0, n_forward, shares=SHARES))
     old, new = student.spec, task.spec
     spec = replace(old, n_in=new.n_in, n_out=new.n_out, log_rate=new.log_rate)
-    model = _built(student, spec, at, seed)
     assert student.layer is not None
-    align = Align(latents, student.layer)
-    valid = task.batch("valid")
-    with torch.no_grad(), blamed_on(f"adapt: on spikes of shape {tuple(valid.spikes.shape)},"):
-        align.distance(model, valid)  # a network may take no padding
-    history = _trained(model, task, align, weight, settings, seed, progress)
+    align, valid, best = Align(latents, student.layer), task.batch("valid"), np.inf
+    for start in range(starts):
+        drawn = seed if start == 0 else mixed_seed(seed, 33, start)
+        tried = _built(student, spec, at, drawn)
+        with torch.no_grad(), blamed_on(f"adapt: on spikes of shape {tuple(valid.spikes.shape)},"):
+            align.distance(tried, valid)  # a network may take no padding
+        history = _trained(tried, task, align, weight, settings, drawn, progress)
+        if start == 0 or float(history["valid"].min()) < best:
+            model, best, n_epochs = tried, float(history["valid"].min()), len(history)
     n_known = int((at.seen >= 0).sum())
     model.requires_grad_(True)
     about = {
@@ -143,8 +151,9 @@ def adapt_student(
             "n_known_neurons": n_known,
             "seed": seed,
             "weight": weight,
-            "epochs": len(history),
-            "valid": float(history["valid"].min()),
+            "starts": starts,
+            "epochs": n_epochs,
+            "valid": best,
             "notes": [*trials.notes, *([] if n_known else [ALL_NEW])],
         }
     }
