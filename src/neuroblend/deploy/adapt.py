@@ -93,7 +93,7 @@ def adapt_student(
             that are to differ from the defaults here, by name.
         seed: Decides what validates, initial weights of new neurons, order and masks.
         starts: How often to train, from other initial weights each time; what validates best is
-            kept. One is enough where many neurons are known.
+            kept.
         weight: Of the alignment of latents, whose unit is their variance, beside the task in
             nats/spike; 0 for none.
         progress: Called with (epochs done, most epochs) in each start.
