@@ -9,6 +9,7 @@ from .data.recording import Recording as Recording
 from .data.recording import Signal as Signal
 from .data.split import split_trials as split_trials
 from .data.trials import Trials as Trials
+from .deploy.adapt import adapt_student as adapt_student
 from .deploy.bundle import load_student as load_student
 from .deploy.bundle import save_student as save_student
 from .deploy.student import TrainedStudent as TrainedStudent

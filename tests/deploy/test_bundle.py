@@ -12,6 +12,7 @@ from students import make_student
 from test_student import counts_of, same
 
 from neuroblend.data.trials import Trials
+from neuroblend.deploy.adapt import adapt_student
 from neuroblend.deploy.bundle import KEY, load_student, save_student
 from neuroblend.engine.folder import RunFolder
 from neuroblend.experiments.decoding.apply import predict_run
@@ -53,6 +54,26 @@ def test_what_a_run_exports_predicts_as_the_run(finished, tmp_path, arm) -> None
     assert about["scores"]["decoding_r2"]["mean"] == pytest.approx(
         finished.results()["arms"][student.arm]["decoding_r2"]["mean"]
     )
+
+
+def test_what_a_run_exports_can_be_led_to_other_neurons(finished, tmp_path) -> None:
+    trials: Trials = finished.data()
+    others = trials.spikes[:, :, ::-1], None, [f"x{i}" for i in range(10)]
+    quick = {"epochs": 2, "accelerator": "cpu"}
+    save_student(finished.baseline(), tmp_path / "s.nbm")
+    student = load_student(tmp_path / "s.nbm")
+    known, found = finished.baseline().known_latents, student.known_latents
+    np.testing.assert_array_equal(found.covariance, known.covariance)
+    np.testing.assert_array_equal(found.decoder.weights, known.decoder.weights)
+    led = adapt_student(student, *others, settings=quick)
+    same = adapt_student(finished.baseline(), *others, settings=quick)
+    assert led.about["adapted"]["from"]["data_hash"].startswith("sha256:")
+    spikes, ids = others[0], others[2]
+    np.testing.assert_array_equal(
+        led.predict(spikes, unit_id=ids).behavior, same.predict(spikes, unit_id=ids).behavior
+    )
+    for arm, why in (("direct", "without statistics"), ("wiener", "no latents")):
+        refuses(f"adapt: {arm} .*{why}", adapt_student, finished.student(arm), *others)
 
 
 def test_models_of_a_run_come_with_their_task(finished) -> None:

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from neuroblend.cli.options import Quiet, SeedOfRun, StudentArm, Text, names, option, status
+from neuroblend.cli.options import (
+    Quiet,
+    SeedOfRun,
+    StudentArm,
+    Text,
+    Whole,
+    names,
+    option,
+    status,
+)
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that has ended.")]
 
@@ -73,6 +82,56 @@ def export(
         return
     save_student(student, out)
     typer.echo(f"{out}: {student!r}")
+
+
+def adapt(
+    student: Annotated[
+        Path,
+        typer.Argument(metavar="STUDENT", help="A file that export wrote, or folder of a run."),
+    ],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Spikes of another day: .npz or .h5 with counts, or .nwb."
+        ),
+    ],
+    out: Annotated[Path, option("File to write.")] = Path("adapted.nbm"),
+    match: Annotated[
+        str, option("auto: neurons of the same id are the same; none: all are others.")
+    ] = "auto",
+    epochs: Annotated[Whole, option("Most epochs.", "about 900 steps, 60 to 300")] = None,
+    seed: Annotated[int, option("Of what validates, initial weights and masks.", "0")] = 0,
+    starts: Annotated[int, option("Trainings from other weights; the best is kept.")] = 1,
+    arm: StudentArm = "selected",
+    quiet: Quiet = False,
+) -> None:
+    """Take a student to another day's neurons, by their spikes alone."""
+    with status("loading", quiet):
+        from neuroblend.deploy.adapt import adapt_student
+        from neuroblend.deploy.bundle import save_student
+        from neuroblend.experiments.decoding.take import student_from
+
+        known = student_from(student, arm)
+    with status("adapting", quiet) as shown:
+
+        def progress(done: int, n: int) -> None:
+            if shown is not None:
+                shown.update(f"adapting: epoch {done} of at most {n}")
+
+        settings = {} if epochs is None else {"epochs": epochs}
+        adapted = adapt_student(
+            known, file, match=match, settings=settings, seed=seed, starts=starts,
+            progress=progress,
+        )  # fmt: skip
+    save_student(adapted, out)
+    found = adapted.about["adapted"]
+    for note in found["notes"]:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(
+        f"{out}: {adapted.arm} for {found['n_neurons']} neurons, {found['n_known_neurons']} of "
+        f"them known; learned from {found['n_trials']} trials or windows without behavior, "
+        f"to a validation loss of {found['valid']:.4f}"
+    )
 
 
 def report(run: Run, quiet: Quiet = False) -> None:

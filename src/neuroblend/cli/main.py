@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from neuroblend._version import __version__
-from neuroblend.cli.apply import export, predict, report
+from neuroblend.cli.apply import adapt, export, predict, report
 from neuroblend.cli.data import download, inspect, prepare, simulate
 from neuroblend.cli.nlb import evaluate, submit
 from neuroblend.cli.run import identity, run
@@ -41,7 +41,8 @@ def _root(
 
 
 for command in (
-    run, identity, predict, export, report, inspect, prepare, simulate, download, submit, evaluate
+    run, identity, predict, export, adapt, report, inspect, prepare, simulate, download, submit,
+    evaluate,
 ):  # fmt: skip
     app.command()(command)
 

@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neuroblend._version import __version__
 from neuroblend.deploy.direct import DirectDecoder, direct_signals
+from neuroblend.deploy.latents import KnownLatents
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
@@ -39,6 +41,8 @@ FORMAT, VERSION = "neuroblend student", 1
 SUFFIX = ".nbm"
 WEIGHT = "weight/"
 KEY = "neuroblend"
+LATENTS = "latents"
+DECODER = ("weights", "offset", "lags")
 
 
 def save_student(student: TrainedStudent, path: str | Path) -> None:
@@ -58,14 +62,18 @@ def save_student(student: TrainedStudent, path: str | Path) -> None:
         tied = value.data_ptr() in seen  # safetensors wants each of tied weights by itself
         seen.add(value.data_ptr())
         tensors[WEIGHT + name] = (value.clone() if tied else value).detach().cpu().contiguous()
-    for name, array in (
-        ("decoder/weights", student.decoder.weights),
-        ("decoder/offset", student.decoder.offset),
-        ("decoder/lags", student.decoder.lags),
-        ("neurons/unit_index", student.neurons.unit_index),
-        ("neurons/held_out", student.neurons.held_out),
-    ):
-        tensors[name] = torch.from_numpy(np.ascontiguousarray(array))
+    arrays = _decoder_arrays("decoder", student.decoder) | {
+        "neurons/unit_index": student.neurons.unit_index,
+        "neurons/held_out": student.neurons.held_out,
+    }
+    latents = student.known_latents
+    if latents is not None:
+        arrays |= _decoder_arrays(f"{LATENTS}/decoder", latents.decoder) | {
+            f"{LATENTS}/mean": latents.mean,
+            f"{LATENTS}/covariance": latents.covariance,
+        }
+    for name, array in arrays.items():
+        tensors[name] = torch.tensor(array)  # a copy: none may share memory
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -79,6 +87,7 @@ def save_student(student: TrainedStudent, path: str | Path) -> None:
         "unit_id": student.neurons.unit_id.tolist(),
         "n_source_neurons": student.neurons.n_source,
         "readout": list(student.readout),
+        "latents": None if latents is None else latents.family,
         "behavior_units": list(student.behavior_units),
         "reach": asdict(student.reach),
         "about": dict(student.about),
@@ -166,7 +175,7 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
             content["n_source_neurons"],
         ),
         signals=signals,
-        decoder=Decoder(*(arrays[f"decoder/{part}"] for part in ("weights", "offset", "lags"))),
+        decoder=_decoder("decoder", arrays),
         readout=(content["readout"][0], content["readout"][1]),
         behavior_units=tuple(content["behavior_units"]),
         model=model,
@@ -174,7 +183,23 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
         network=(name, settings),
         about=content["about"],
         known_reach=Margins(**content["reach"]),
+        latents=_latents(content.get("latents"), arrays),
     )
+
+
+def _decoder_arrays(name: str, decoder: Decoder) -> dict[str, NDArray[Any]]:
+    return {f"{name}/{part}": getattr(decoder, part) for part in DECODER}
+
+
+def _decoder(name: str, arrays: Mapping[str, NDArray[Any]]) -> Decoder:
+    return Decoder(*(arrays[f"{name}/{part}"] for part in DECODER))
+
+
+def _latents(family: str | None, arrays: Mapping[str, NDArray[Any]]) -> KnownLatents | None:
+    if family is None:
+        return None
+    mean, covariance = arrays[f"{LATENTS}/mean"], arrays[f"{LATENTS}/covariance"]
+    return KnownLatents(mean, covariance, _decoder(f"{LATENTS}/decoder", arrays), family)
 
 
 def _checksum(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

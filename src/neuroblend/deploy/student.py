@@ -19,6 +19,7 @@ from torch import nn
 
 from neuroblend.data.spikes import ContinuousSpikes, TrialSpikes, as_spikes
 from neuroblend.deploy.direct import DirectDecoder
+from neuroblend.deploy.latents import KnownLatents, latents_of
 from neuroblend.deploy.neurons import KnownNeurons, Match, match_neurons
 from neuroblend.deploy.onnx import export_step, export_trials
 from neuroblend.deploy.prediction import Prediction, joined
@@ -68,6 +69,8 @@ class TrainedStudent:
             file.
         about: Provenance and scores, to be stored with it.
         known_reach: How far the network looks, where that was found before.
+        latents: How its latents lay where behavior was known, where that was found before; see
+            :attr:`known_latents`.
     """
 
     arm: str
@@ -84,6 +87,7 @@ class TrainedStudent:
     task: Any = None
     about: Mapping[str, Any] = field(default_factory=dict)
     known_reach: Margins | None = None
+    latents: KnownLatents | None = None
 
     def __repr__(self) -> str:
         return (
@@ -132,6 +136,16 @@ class TrainedStudent:
         if self.past is None or self._streams is None:
             return Windows(n_bins, self.spec.t_in, self.reach)
         return Windows(n_bins, min(n_bins, LONG), Margins(self.past, 0), self._streams.period)
+
+    @cached_property
+    def known_latents(self) -> KnownLatents | None:
+        """How latents lay in the trials of training, and a read-out; ``None`` where unknown."""
+        if self.latents is not None or self.layer is None or self.task is None:
+            return self.latents
+        of_features = self.readout[0] == FEATURES
+        return latents_of(
+            self.task, self._signals, (self.decoder, self.readout[1]) if of_features else None
+        )
 
     @property
     def margins(self) -> tuple[int, int]:
