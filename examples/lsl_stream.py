@@ -15,6 +15,7 @@ from pylsl import StreamInfo, StreamInlet, StreamOutlet, resolve_byprop
 from stream import causal_student
 
 import neuroblend as nb
+from neuroblend.deploy.student import TrainedStudent
 
 COUNTS, DECODED = "neuroblend-counts", "neuroblend-decoded"
 
@@ -30,7 +31,7 @@ def send(counts: np.ndarray, bin_s: float, pace: float = 1.0) -> None:
     time.sleep(1.0)  # what is in flight arrives
 
 
-def decode(student: nb.TrainedStudent, n_bins: int) -> tuple[np.ndarray, list[float]]:
+def decode(student: TrainedStudent, n_bins: int) -> tuple[np.ndarray, list[float]]:
     """Decode what arrives and send it on; return (bin, channel) behavior and ms from bin to bin."""
     (found,) = resolve_byprop("name", COUNTS, minimum=1, timeout=10.0)[:1]
     names = student.spec.behavior
@@ -49,7 +50,7 @@ def decode(student: nb.TrainedStudent, n_bins: int) -> tuple[np.ndarray, list[fl
     return np.array(decoded), took
 
 
-def main(student: nb.TrainedStudent, n_bins: int, pace: float = 1.0) -> None:
+def main(student: TrainedStudent, n_bins: int, pace: float = 1.0) -> None:
     """Send and decode on this machine, and print what came of it."""
     trials = nb.simulate_reaching(n_trials=240, n_neurons=60, seed=0)
     known = np.isin(trials.unit_id, student.neurons.seen)

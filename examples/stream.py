@@ -9,9 +9,10 @@ import numpy as np
 from sklearn.metrics import r2_score
 
 import neuroblend as nb
+from neuroblend.deploy.student import TrainedStudent
 
 
-def causal_student(out: str = "runs/stream", epochs: int = 40) -> nb.TrainedStudent:
+def causal_student(out: str = "runs/stream", epochs: int = 40) -> TrainedStudent:
     """Train on a simulated recording; only the teacher sees behavior and later spikes."""
     trials = nb.simulate_reaching(n_trials=240, n_neurons=60, seed=0)[:200]
     settings = {
@@ -24,7 +25,7 @@ def causal_student(out: str = "runs/stream", epochs: int = 40) -> nb.TrainedStud
     return nb.run(trials, out=out, config=settings, quiet=False).student("feature+multitask")
 
 
-def main(student: nb.TrainedStudent) -> None:
+def main(student: TrainedStudent) -> None:
     """Stream trials that the student has not seen, and print how well and how fast."""
     later = nb.simulate_reaching(n_trials=240, n_neurons=60, seed=0)[200:]
     known = np.isin(later.unit_id, student.neurons.seen)  # the others were held out

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import neuroblend as nb
 from neuroblend.distill.feature import Feature
 from neuroblend.distill.hard import Hard
+from neuroblend.evaluation.readout import Decoder
 from neuroblend.nlb.scores import bits_per_spike
 from neuroblend.task.batch import Batch
 
@@ -85,7 +86,7 @@ def scores(model: nn.Module, task: nb.Task) -> tuple[float, float]:
     trials, train, test = task.trials, task.split.train, task.split.test
     assert trials.behavior is not None
     rates, held_out = nb.predict(model, task, test), task.split.held_out
-    decoder = nb.Decoder.fit(nb.predict(model, task, train), trials.behavior[train])
+    decoder = Decoder.fit(nb.predict(model, task, train), trials.behavior[train])
     decoded, true = decoder(rates), trials.behavior[test]
     r2 = r2_score(true.reshape(-1, true.shape[2]), decoded.reshape(-1, true.shape[2]))
     return bits_per_spike(rates[:, :, held_out], trials.spikes[test][:, :, held_out]), float(r2)

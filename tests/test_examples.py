@@ -15,6 +15,7 @@ from conftest import make_task, make_trials, tiny_config
 
 import neuroblend as nb
 from neuroblend.data.trials import Trials
+from neuroblend.deploy.student import TrainedStudent
 from neuroblend.models.gru import GRU
 from neuroblend.privilege.concat import Concat
 
@@ -97,7 +98,7 @@ def test_your_own_strategy(tmp_path) -> None:
 
 
 @pytest.fixture(scope="module")
-def causal(tmp_path_factory) -> nb.TrainedStudent:
+def causal(tmp_path_factory) -> TrainedStudent:
     out = str(tmp_path_factory.mktemp("stream") / "run")
     return runpy.run_path(str(EXAMPLES / "stream.py"))["causal_student"](out, epochs=1)
 

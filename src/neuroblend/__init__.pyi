@@ -12,13 +12,11 @@ from .data.trials import Trials as Trials
 from .deploy.adapt import adapt_student as adapt_student
 from .deploy.bundle import load_student as load_student
 from .deploy.bundle import save_student as save_student
-from .deploy.student import TrainedStudent as TrainedStudent
 from .distill.objective import Objective as Objective
 from .engine.folder import RunFolder as RunFolder
 from .errors import InputError as InputError
 from .estimator import Blend as Blend
 from .evaluation.predict import predict as predict
-from .evaluation.readout import Decoder as Decoder
 from .experiments.decoding.apply import predict_run as predict_run
 from .experiments.decoding.settings import RunConfig as RunConfig
 from .experiments.identity.settings import IdentityConfig as IdentityConfig
