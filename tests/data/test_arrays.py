@@ -120,7 +120,11 @@ def test_a_file_that_trials_wrote_keeps_its_notes(tmp_path) -> None:
         "1 neuron left out.",
     ]
     assert [note[:12] for note in again.notes if note.startswith("behavior")] == ["behavior 'y'"]
-    assert again.unit_id.tolist() == [0, 2, 3]
+    assert again.unit_id.tolist() == [0, 1, 2]  # the arrays named none
+    named = Trials.from_arrays(SPIKES, 0.02, behavior, ["x", "y"], unit_id=[*"abcd"])
+    named.take_neurons([0, 2, 3]).save(tmp_path / "named.h5")
+    again = read_arrays(tmp_path / "named.h5")
+    assert again.unit_id.tolist() == ["a", "c", "d"] and again.has_unit_ids
     assert again.unit_index.tolist() == [0, 1, 2]
 
 

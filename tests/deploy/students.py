@@ -30,6 +30,26 @@ class Convolution(nn.Module):
         return self.readout(self.features)
 
 
+class Plain(Convolution):
+    """The same, which knows nothing of padding."""
+
+    def forward(self, spikes):
+        return super().forward(spikes)
+
+
+class Rates(nn.Module):
+    """A network whose layers are called as signals are."""
+
+    def __init__(self, spec: object) -> None:
+        super().__init__()
+        self.rates = nn.Linear(spec.n_in, 6)
+        self.features = nn.Tanh()
+        self.readout = nn.Linear(6, spec.n_out)
+
+    def forward(self, spikes, present=None):
+        return self.readout(self.features(self.rates(spikes)))
+
+
 def make_student(
     model: str = "students:Convolution",
     settings: dict | None = None,
@@ -55,7 +75,13 @@ def make_student(
         arm="hard",
         seed=0,
         spec=task.spec,
-        neurons=KnownNeurons(trials.unit_id, trials.unit_index, held_out, trials.n_source_neurons),
+        neurons=KnownNeurons(
+            trials.unit_id,
+            trials.unit_index,
+            held_out,
+            trials.n_source_neurons,
+            trials.has_unit_ids,
+        ),
         signals=signals,
         decoder=Decoder(weights, rng.normal(size=2), np.array(lags)),
         readout=(signal, "history and future"),

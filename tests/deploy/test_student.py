@@ -37,6 +37,18 @@ def full_pass(student: TrainedStudent, counts: np.ndarray) -> np.ndarray:
     return student.signals(Batch(torch.from_numpy(seen)), ())
 
 
+def recording_of(counts: np.ndarray, ids: np.ndarray, parts: list[tuple[int, int]]) -> Recording:
+    """A recording with the (T, N) counts of its parts, a spike in the middle of its bin."""
+    middle = (np.arange(len(counts)) + 0.5) * BIN_S
+    times = [np.repeat(middle, n) for n in counts.T]
+    return Recording.of(
+        times,
+        span=(0.0, len(counts) * BIN_S),
+        units=pd.DataFrame({"id": ids}),
+        observed=np.array(parts) * BIN_S,
+    )
+
+
 class TestNeurons:
     def test_order_does_not_matter_where_there_are_ids(self, student) -> None:
         spikes, ids = counts_of((5, 12, 10)), student.neurons.unit_id
@@ -125,6 +137,55 @@ class TestNeurons:
         same(whole, student.predict(trials))
         same(whole, student.predict(spikes[:, :, drawn.unit_index], unit_id=drawn.unit_id))
 
+    def test_places_are_no_names(self, tmp_path) -> None:
+        """Ids that nobody gave match nothing, whichever side lacks them."""
+        spikes, order = counts_of((5, 12, 10)), np.random.default_rng(1).permutation(10)
+        unnamed = make_student(trials=make_trials())
+        expected = unnamed.predict(spikes)
+        sorted_later = Trials.from_arrays(spikes[:, :, order], BIN_S, unit_id=np.arange(10))
+        found = unnamed.predict(sorted_later)
+        assert found.matched.startswith("by position")
+        assert "without unit_id of the training data too" in found.notes[0]
+        refuses("training data had no unit_id", unnamed.predict, sorted_later, match="id")
+        named = make_student(trials=make_trials(unit_id=np.arange(10)))
+        of_array = Trials.from_arrays(spikes[:, :, order], BIN_S)
+        of_array.save(tmp_path / "a.h5")
+        for source in (of_array, tmp_path / "a.h5"):
+            assert named.predict(source).matched.startswith("by position")
+        same(expected, unnamed.predict(Trials.from_arrays(spikes, BIN_S)))
+
+    def test_names_are_given_once(self, student, tmp_path) -> None:
+        spikes, ids = counts_of((5, 12, 10)), student.neurons.unit_id
+        np.savez(tmp_path / "none.npz", spikes=spikes[:, :, ::-1])
+        same(student.predict(spikes), student.predict(tmp_path / "none.npz", unit_id=ids[::-1]))
+        trials = Trials.from_arrays(spikes, BIN_S, unit_id=ids)
+        trials.save(tmp_path / "own.h5")
+        refuses("unit_id: found beside Trials", student.predict, trials, unit_id=ids)
+        refuses("lengths: found beside Trials", student.predict, trials, [10] * 5)
+        refuses("unit_id: found beside a file", student.predict, tmp_path / "own.h5", unit_id=ids)
+
+    def test_a_neuron_that_is_silent_today_is_not_missing(self, student, tmp_path) -> None:
+        spikes, known = counts_of((5, 12, 10)), student.neurons
+        gone = str(known.seen[3])
+        spikes[:, :, known.unit_id == gone] = 0
+        trials = Trials.from_arrays(spikes, BIN_S, unit_id=known.unit_id)
+        trials.save(tmp_path / "a.h5")
+        expected = student.predict(spikes, unit_id=known.unit_id)
+        for source in (trials, tmp_path / "a.h5"):
+            found = student.predict(source)
+            same(expected, found)
+            assert (
+                found.notes[0].startswith("1 neuron that the student sees never fire")
+                and gone in found.notes[0]
+            )
+
+    def test_frames_name_neurons_by_their_columns(self, student) -> None:
+        counts, ids = counts_of((50, 10)), student.neurons.unit_id
+        frame = pd.DataFrame(counts, columns=ids)
+        same(student.predict(counts, unit_id=ids), student.predict(frame[ids[::-1]]))
+        same(student.predict(counts), student.predict(torch.from_numpy(counts)))
+        same(student.predict(counts), student.predict(counts.tolist()))
+
 
 class TestLengths:
     def test_a_stretch_is_what_one_pass_over_it_gives(self, student) -> None:
@@ -177,29 +238,39 @@ class TestLengths:
             assert np.isnan(whole.behavior[:, gap]).all()
             assert whole.edge[:, gap].all()
 
-    def test_a_thousand_orders_gaps_and_lengths(self, student) -> None:
-        """Whatever the order of neurons, breaks and lengths: what one pass gives, or refused."""
-        rng = np.random.default_rng(0)
-        known, n_refused = student.neurons, 0
-        for _ in range(1000):
-            order = rng.permutation(10)
-            n_bins = int(rng.integers(1, 60))
+    @pytest.mark.parametrize("ids", [np.arange(10) * 7, [f"n{i}" for i in range(10)]])
+    def test_orders_breaks_and_lengths(self, ids) -> None:
+        """A thousand, in all: what one pass gives for each part, or refused by name."""
+        student = make_student(trials=make_trials(unit_id=ids))
+        rng, known, n_refused = np.random.default_rng(0), student.neurons, 0
+        for _ in range(500):
+            order, n_bins = rng.permutation(10), int(rng.integers(1, 60))
             counts = rng.poisson(0.7, (n_bins, 10)).astype(np.uint8)
-            lost = rng.random() < 0.3
-            kept = order[rng.random(10) < 0.9] if lost else order
-            is_whole = set(known.seen) <= set(known.unit_id[kept])
-            given = counts[:, kept] if rng.random() < 0.5 else counts[None][:, :, kept]
-            ids = known.unit_id[kept]
-            if not is_whole:
-                refuses("missing|none of", student.predict, given, unit_id=ids)
+            kept = order[rng.random(10) < 0.9] if rng.random() < 0.3 else order
+            parts = [(0, n_bins)]
+            if n_bins > 3 and rng.random() < 0.5:
+                first, last = np.sort(rng.choice(np.arange(1, n_bins), 2, replace=False))
+                parts = [(0, int(first)), (int(last), n_bins)]
+            given, named = counts[:, kept], {"unit_id": known.unit_id[kept]}
+            if len(parts) > 1:
+                given, named = recording_of(given, known.unit_id[kept], parts), {}
+            elif rng.random() < 0.5:
+                given = given[None]
+            if not set(known.seen) <= set(known.unit_id[kept]):
+                refuses("missing|none of|with none of them 0", student.predict, given, **named)
                 n_refused += 1
                 continue
-            found = student.predict(given, unit_id=ids)
-            expected = full_pass(student, counts)
-            np.testing.assert_allclose(found.rates, expected["rates"], atol=1e-5)
-            decoded = student.decoder(expected["features"])
-            np.testing.assert_allclose(found.behavior, decoded, atol=1e-5)
-        assert 50 < n_refused < 400
+            found = student.predict(given, **named)
+            for first, last in parts:
+                expected = full_pass(student, counts[first:last])
+                np.testing.assert_allclose(found.rates[:, first:last], expected["rates"], atol=1e-5)
+                decoded = student.decoder(expected["features"])
+                np.testing.assert_allclose(found.behavior[:, first:last], decoded, atol=1e-5)
+            gone = np.ones(n_bins, dtype=bool)
+            for first, last in parts:
+                gone[first:last] = False
+            assert np.isnan(found.rates[0, gone]).all()
+        assert 20 < n_refused < 200
 
     def test_a_network_that_looks_at_all_bins_says_so(self) -> None:
         student = make_student("gru", {"width": 4, "dropout": 0.0}, "norm")
@@ -247,6 +318,24 @@ class TestLengths:
         student = make_student(model, settings, layer)
         assert margins_of(lambda b: student.signals(b, ()), 12, student.spec.n_in) == expected
 
+    def test_what_depends_on_windows_is_said_whatever_the_first_piece(self) -> None:
+        student = make_student("gru", {"width": 4, "dropout": 0.0}, "norm")
+        times = [np.arange(i + 1, 2000) * 0.02 for i in range(10)]
+        for observed in ([[1.0, 40.0]], [[0.0, 0.1], [2.0, 40.0]], [[2, 40], [0, 0.1]]):
+            recording = Recording.of(times, span=(0.0, 40.0), observed=observed)
+            assert "looks at all of the 12 bins" in student.predict(recording).notes[-1]
+
+    def test_a_network_that_knows_no_padding_takes_shorter_trials(self) -> None:
+        student = make_student("students:Plain")
+        lengths = np.array([12, 3, 7, 3])
+        counts = counts_of((4, 12, 10))
+        counts[np.arange(12) >= lengths[:, None]] = 0
+        whole = student.predict(counts, lengths)
+        for trial, n in enumerate(lengths):
+            expected = full_pass(student, counts[trial, :n])
+            np.testing.assert_allclose(whole.rates[trial, :n], expected["rates"][0], atol=1e-5)
+            assert np.isnan(whole.rates[trial, n:]).all()
+
 
 class TestFiles:
     def test_a_file_written_in_pieces_holds_the_same(self, student, tmp_path, monkeypatch) -> None:
@@ -263,6 +352,21 @@ class TestFiles:
             assert file["behavior_units"].asstr()[()].tolist() == ["cm/s", "cm/s"]
             assert file.attrs["matched"] == "by id"
 
+    def test_what_is_read_is_not_written_over(self, student, tmp_path) -> None:
+        path = tmp_path / "s.npz"
+        np.savez(path, spikes=counts_of((50, 10)), bin_s=BIN_S)
+        before = path.read_bytes()
+        refuses("holds the spikes to predict from", predict_to_file, student, path, path)
+        refuses("a folder, wanted", predict_to_file, student, path, tmp_path)
+        assert path.read_bytes() == before
+
+    def test_a_layer_may_have_any_name(self) -> None:
+        student = make_student("students:Rates")
+        whole = student.predict(counts_of((5, 12, 10)), layers=["rates", "features"])
+        assert whole.rates.shape == (5, 12, 10)
+        assert whole.layers["rates"].shape == whole.layers["features"].shape == (5, 12, 6)
+        same(whole, student.predict(counts_of((5, 12, 10))))
+
     def test_bins_of_another_width_are_refused(self, student, tmp_path) -> None:
         np.savez(tmp_path / "s.npz", spikes=counts_of((50, 10)), bin_s=0.01)
         refuses("bins of 0.01 s, wanted 0.02 s", student.predict, tmp_path / "s.npz")
@@ -275,8 +379,12 @@ class TestFiles:
             (np.full((50, 10), 0.5), "fractional"),
             (np.full((50, 10), -1), "negative"),
             (np.full((50, 10), np.nan), "NaN"),
-            ([[1, 2]], "found list, wanted a file, an array"),
+            ([[1, 2]], "found 2 neurons, wanted the 10"),
+            ([["a"]], "found list, wanted a file, counts"),
+            (object(), "found object, wanted a file, counts"),
             (np.zeros(5), "found shape"),
+            (np.zeros((0, 10)), "with none of them 0"),
+            (np.float64(3), "found shape"),
         ],
     )
     def test_what_are_no_counts_is_refused(self, student, spikes, message) -> None:

@@ -15,6 +15,14 @@ from neuroblend.cli.options import (
     option,
     status,
 )
+from neuroblend.errors import InputError
+
+
+def refuse_same(out: Path, source: Path) -> None:
+    """Refuse to write over what is read."""
+    if out.exists() and source.exists() and out.samefile(source):
+        raise InputError(f"{out}: is what is read; choose another --out")
+
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that has ended.")]
 
@@ -49,6 +57,7 @@ def predict(
         from neuroblend.deploy.write import predict_to_file
         from neuroblend.experiments.decoding.take import student_from
 
+        refuse_same(out, run)
         student = student_from(run, arm, seed)
     with status("predicting", quiet) as shown:
 

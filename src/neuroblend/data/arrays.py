@@ -50,7 +50,13 @@ from neuroblend.files import errors_of
 # of the table above; "name" is the file's
 KEYS = inspect.signature(Trials.from_arrays).parameters.keys() - {"name"}
 SUFFIXES = (".npz", ".h5", ".hdf5")
-_BOOKKEEPING = {"trial_id", "unit_index", "notes"}  # written by Trials.save
+_BOOKKEEPING = {
+    "trial_id",
+    "unit_index",
+    "notes",
+    "has_unit_ids",
+    "silent_id",
+}  # written by Trials.save
 
 
 def read_arrays(
@@ -80,6 +86,8 @@ def read_arrays(
         _check_bins(arrays, bin_s, path)
         arrays["bin_s"] = bin_s
     need(arrays, "bin_s", path)
+    if not has_ids(arrays):
+        arrays.pop("unit_id", None)
     unknown = [key for key in arrays if key not in KEYS and key not in _BOOKKEEPING]
     known = {key: value for key, value in arrays.items() if key in KEYS}
     if behavior is not None:
@@ -124,6 +132,11 @@ def _check_bins(arrays: dict[str, Any], bin_s: float, path: Path) -> None:
         found = checked_bin_width(arrays["bin_s"])
         if not np.isclose(found, bin_s, rtol=1e-6):
             raise InputError(f"{path}: found bins of {found:g} s, wanted {bin_s:g} s")
+
+
+def has_ids(arrays: Mapping[str, Any]) -> bool:
+    """Whether ``unit_id`` of a file names its neurons, and is not what ``Trials.save`` made up."""
+    return "unit_id" in arrays and bool(arrays.get("has_unit_ids", True))
 
 
 def need(arrays: Mapping[str, Any], key: str, path: str | Path) -> None:

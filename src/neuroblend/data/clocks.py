@@ -50,3 +50,17 @@ def at_frames(
     following = times[np.searchsorted(times, frames).clip(max=times.size - 1)]
     found[following - last > LONGEST_GAP_S + _ROUNDING_S] = np.nan  # 0 where a frame has a sample
     return found.astype(np.float32)
+
+
+def merged(intervals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (n, 2) ascending intervals, those that touch or overlap as one.
+
+    >>> merged(np.array([[2.0, 3.0], [0.0, 1.0], [1.0, 2.0], [5.0, 6.0]])).tolist()
+    [[0.0, 3.0], [5.0, 6.0]]
+    """
+    if not len(intervals):
+        return intervals
+    ordered = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    ends = np.maximum.accumulate(ordered[:, 1])
+    apart = np.flatnonzero(ordered[1:, 0] > ends[:-1] + 1e-9)
+    return np.stack([ordered[np.r_[0, apart + 1], 0], ends[np.r_[apart, -1]]], axis=1)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.core import MultiContainerInterface
 
+from neuroblend.data.clocks import merged
 from neuroblend.data.recording import Recording, Signal
 from neuroblend.errors import InputError, nearest, some
 
@@ -244,20 +245,6 @@ def _observed(units: pd.DataFrame) -> NDArray[np.float64] | None:
         return None
     different = {intervals.tobytes(): intervals for intervals in units[OBSERVED]}  # often just one
     return reduce(intersected, map(merged, different.values()))
-
-
-def merged(intervals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (n, 2) ascending intervals, those that touch or overlap as one.
-
-    >>> merged(np.array([[2.0, 3.0], [0.0, 1.0], [1.0, 2.0], [5.0, 6.0]])).tolist()
-    [[0.0, 3.0], [5.0, 6.0]]
-    """
-    if not len(intervals):
-        return intervals
-    ordered = intervals[np.argsort(intervals[:, 0], kind="stable")]
-    ends = np.maximum.accumulate(ordered[:, 1])
-    apart = np.flatnonzero(ordered[1:, 0] > ends[:-1] + 1e-9)
-    return np.stack([ordered[np.r_[0, apart + 1], 0], ends[np.r_[apart, -1]]], axis=1)
 
 
 def intersected(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from neuroblend.data.clocks import merged
 from neuroblend.data.trials import Trials, checked_bin_width
 from neuroblend.errors import InputError, nearest
 
@@ -144,7 +145,7 @@ class Recording:
         Raises:
             InputError: Spike times are not finite, or there are none.
         """
-        per_neuron = tuple(np.sort(np.asarray(times, dtype=np.float64)) for times in spike_times)
+        per_neuron = tuple(_sorted_times(times, i) for i, times in enumerate(spike_times))
         if not any(times.size for times in per_neuron):
             raise InputError("spike_times: no neuron has a spike")
         if not all(np.isfinite(times).all() for times in per_neuron):
@@ -159,6 +160,8 @@ class Recording:
         span = float(span[0]), float(span[1])
         units = pd.DataFrame(index=range(len(per_neuron))) if units is None else units
         trials = pd.DataFrame() if trials is None else trials
+        if observed is not None:
+            observed = _intervals(observed)
         return cls(per_neuron, signals, span, units, trials, name, observed)
 
     def __repr__(self) -> str:
@@ -312,3 +315,29 @@ class Recording:
             if name not in self.signals:
                 raise InputError(f"no signal '{name}': {nearest(name, self.signals)}")
         return [self.signals[name] for name in (self.signals if names is None else names)]
+
+
+def _sorted_times(times: object, neuron: int) -> NDArray[np.float64]:
+    try:
+        values = np.asarray(times, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.empty((0, 0))
+    if values.ndim != 1:
+        raise InputError(
+            f"spike_times: found {type(times).__name__} for neuron {neuron}, wanted one array of "
+            "seconds for each neuron, such as [group[i].t for i in group]"
+        )
+    return np.sort(values)
+
+
+def _intervals(observed: ArrayLike) -> NDArray[np.float64]:
+    """Return (n, 2) ascending intervals, those that touch or overlap as one."""
+    values = np.asarray(observed, dtype=np.float64)
+    if values.size == 0:
+        return np.empty((0, 2))
+    if values.ndim != 2 or values.shape[1] != 2 or not (values[:, 1] > values[:, 0]).all():
+        raise InputError(
+            f"observed: found shape {values.shape}, wanted (interval, 2) seconds, each start "
+            "before its stop"
+        )
+    return merged(values)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroblend.data.arrays import load_arrays, need
+from neuroblend.data.arrays import has_ids, load_arrays, need
 from neuroblend.data.trials import (
     Trials,
     UnitIds,
@@ -21,6 +21,7 @@ from neuroblend.data.trials import (
     checked_counts,
     checked_ids,
     checked_padded_counts,
+    checked_seconds,
 )
 from neuroblend.errors import InputError
 from neuroblend.files import errors_of
@@ -41,12 +42,14 @@ class TrialSpikes:
         lengths: (B,) bins of each trial where they differ, else ``None``.
         unit_id: (N,) names of the neurons; ``None`` where the source has none.
         start_s: Start of the first bin in seconds from the event that trials are aligned to.
+        silent_id: Names of further neurons that were recorded and had no spike.
     """
 
     counts: Counts
     lengths: NDArray[np.int64] | None
     unit_id: UnitIds | None
     start_s: float = 0.0
+    silent_id: UnitIds | None = None
 
     @property
     def n_neurons(self) -> int:
@@ -66,6 +69,7 @@ class ContinuousSpikes:
         unit_id: (N,) names of the neurons; ``None`` where the source has none.
         start_s: Start of the first bin on the source's clock, in seconds.
         notes: What a user should know of the source, in sentences.
+        silent_id: Names of further neurons that were recorded and had no spike.
     """
 
     read: Callable[[int, int], Counts]
@@ -75,6 +79,7 @@ class ContinuousSpikes:
     unit_id: UnitIds | None
     start_s: float = 0.0
     notes: tuple[str, ...] = ()
+    silent_id: UnitIds | None = None
 
 
 Spikes = TrialSpikes | ContinuousSpikes
@@ -87,33 +92,55 @@ def as_spikes(
 
     Args:
         source: :class:`~neuroblend.data.trials.Trials`, a
-            :class:`~neuroblend.data.recording.Recording`, a pynapple ``TsGroup``; an array of
-            counts/bin, (trial, bin, neuron) or, of one stretch of time, (bin, neuron); or a file:
-            ``.npz`` or ``.h5`` with a key ``spikes`` of either shape, or ``.nwb``.
+            :class:`~neuroblend.data.recording.Recording`, a pynapple ``TsGroup``; counts/bin,
+            (trial, bin, neuron) or, of one stretch of time, (bin, neuron), as an array or what
+            becomes one, or as a data frame or pynapple ``TsdFrame`` whose columns name neurons; or
+            a file: ``.npz`` or ``.h5`` with a key ``spikes`` of either shape, or ``.nwb``.
         bin_s: Width of a bin in seconds, which counts must have and spike times are counted in.
         lengths: (B,) bins of each trial where they differ, for an array.
-        unit_id: (N,) names of the neurons of an array.
+        unit_id: (N,) names of the neurons, for an array, or a file that has none.
 
     Raises:
-        InputError: They cannot be used.
+        InputError: They cannot be used, or have lengths or names of neurons already.
     """
+    if isinstance(source, (TrialSpikes, ContinuousSpikes)):
+        return source
     if isinstance(source, (str, Path)):
-        return _of_file(Path(source), bin_s)
+        return _of_file(Path(source), bin_s, lengths, unit_id)
+    kind, module = type(source).__name__, type(source).__module__.partition(".")[0]
+    if isinstance(source, Trials) or module == "pynapple" or kind in ("Recording", "DataFrame"):
+        for name, given in (("lengths", lengths), ("unit_id", unit_id)):
+            if given is not None:
+                raise InputError(
+                    f"{name}: found beside {kind}, which has its own; wanted for an array alone"
+                )
     if isinstance(source, Trials):
         _check_width(source.bin_s, bin_s, source.name)
-        return TrialSpikes(source.spikes, source.lengths, source.unit_id, source.start_s)
-    if isinstance(source, np.ndarray):
-        return _of_array(source, lengths, unit_id)
-    if type(source).__module__.startswith("pynapple"):
-        return _of_pynapple(source, bin_s)
-    from neuroblend.data.recording import Recording  # noqa: PLC0415  # pandas takes its time
+        ids = source.unit_id if source.has_unit_ids else None
+        silent = source.silent_id if source.has_unit_ids else None
+        return TrialSpikes(source.spikes, source.lengths, ids, source.start_s, silent)
+    if module == "pynapple" or kind == "Recording":
+        return (_of_pynapple if module == "pynapple" else of_recording)(cast(Any, source), bin_s)
+    values, names = _counts_of(source)
+    return _of_array(values, lengths, unit_id if names is None else names)
 
-    if not isinstance(source, Recording):
+
+def _counts_of(source: Any) -> tuple[NDArray[Any], list[Any] | None]:
+    """Return what becomes an array, and the names of its columns, if it has any."""
+    names = list(source.columns) if type(source).__name__ in ("DataFrame", "TsdFrame") else None
+    try:
+        values = np.asarray(source)
+    except Exception as error:  # whatever conversion of a stranger's object does
         raise InputError(
-            f"spikes: found {type(source).__name__}, wanted a file, an array of counts, Trials, a "
-            "Recording or a pynapple TsGroup"
+            f"spikes: found {type(source).__name__}, which becomes no array ({error}); wanted a "
+            "file, counts, Trials, a Recording or a pynapple TsGroup"
+        ) from None
+    if values.dtype.kind not in "buif":
+        raise InputError(
+            f"spikes: found {type(source).__name__}, wanted a file, counts (trial, bin, neuron) or "
+            "(bin, neuron), Trials, a Recording or a pynapple TsGroup"
         )
-    return of_recording(source, bin_s)
+    return values, names
 
 
 def of_recording(recording: Recording, bin_s: float) -> ContinuousSpikes:
@@ -161,11 +188,15 @@ def _notes(recording: Recording) -> tuple[str, ...]:
     return (f"{silent} of {len(recording.spike_times)} neurons have no spike in this recording.",)
 
 
-def _of_pynapple(source: Any, bin_s: float) -> ContinuousSpikes:
-    """Return the counts of a ``TsGroup`` in the epochs of its time support."""
+def _of_pynapple(source: Any, bin_s: float) -> Spikes:
+    """Return counts of a ``TsGroup`` in the epochs of its time support, or of a ``TsdFrame``."""
     name = type(source).__name__
+    if name == "TsdFrame":
+        _check_width(float(np.median(np.diff(source.t))), bin_s, "TsdFrame", rtol=1e-3)
+        values, names = _counts_of(source)
+        return replace(_of_array(values, None, names), start_s=float(source.t[0]) - bin_s / 2)
     if name != "TsGroup":
-        raise InputError(f"spikes: found a pynapple {name}, wanted a TsGroup")
+        raise InputError(f"spikes: found a pynapple {name}, wanted a TsGroup, or counts")
     from neuroblend.data.recording import Recording  # noqa: PLC0415
 
     ids = list(source.keys())
@@ -181,6 +212,11 @@ def _of_pynapple(source: Any, bin_s: float) -> ContinuousSpikes:
 
 
 def _of_array(counts: NDArray[Any], lengths: ArrayLike | None, unit_id: ArrayLike | None) -> Spikes:
+    if counts.ndim not in (2, 3) or 0 in counts.shape:
+        raise InputError(
+            f"spikes: found shape {counts.shape}, wanted (trial, bin, neuron) or (bin, neuron), "
+            "with none of them 0"
+        )
     ids = None if unit_id is None else checked_ids(unit_id, counts.shape[-1])
     if counts.ndim == 2:
         if lengths is not None:
@@ -200,22 +236,40 @@ def _continuous(counts: NDArray[Any], ids: UnitIds | None) -> ContinuousSpikes:
     return ContinuousSpikes(read, n_bins, n_neurons, ((0, n_bins),), ids)
 
 
-def _of_file(path: Path, bin_s: float) -> Spikes:
-    if path.suffix.lower() == ".nwb":
+def _of_file(
+    path: Path, bin_s: float, lengths: ArrayLike | None, unit_id: ArrayLike | None
+) -> Spikes:
+    has_own = path.suffix.lower() == ".nwb"
+    arrays: dict[str, Any] = {}
+    if not has_own:
+        arrays = load_arrays(path)
+        need(arrays, "spikes", path)
+    named = has_own or has_ids(arrays)
+    for name, given, there in (
+        ("lengths", lengths, has_own or "lengths" in arrays),
+        ("unit_id", unit_id, named),
+    ):
+        if given is not None and there:
+            raise InputError(f"{path}: {name}: found beside a file that has its own")
+    if has_own:
         from neuroblend.data.nwb import read_nwb  # noqa: PLC0415  # heavy, and seldom needed
 
         return of_recording(read_nwb(path, ()), bin_s)
-    arrays = load_arrays(path)
-    need(arrays, "spikes", path)
     if "bin_s" in arrays:
         _check_width(checked_bin_width(arrays["bin_s"]), bin_s, str(path))
     with errors_of(path):
-        spikes = _of_array(arrays["spikes"], arrays.get("lengths"), arrays.get("unit_id"))
-        return replace(spikes, start_s=float(np.asarray(arrays.get("start_s", 0.0))))
+        ids = arrays["unit_id"] if named else unit_id
+        spikes = _of_array(arrays["spikes"], arrays.get("lengths", lengths), ids)
+        silent = arrays.get("silent_id") if named else None
+        return replace(
+            spikes,
+            start_s=checked_seconds(arrays.get("start_s", 0.0), "start_s"),
+            silent_id=None if silent is None else checked_ids(silent, np.size(silent)),
+        )
 
 
-def _check_width(found: float, wanted: float, where: str) -> None:
-    if not np.isclose(found, wanted, rtol=1e-6):
+def _check_width(found: float, wanted: float, where: str, rtol: float = 1e-6) -> None:
+    if not np.isclose(found, wanted, rtol=rtol):
         raise InputError(
             f"{where}: found bins of {found:g} s, wanted {wanted:g} s, as the student was trained "
             "on; count spikes again"

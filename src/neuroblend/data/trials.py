@@ -67,6 +67,9 @@ class Trials:
         unit_id: (N,) name of each neuron in its source, whole numbers or strings, each once: its
             index where the source names none. Neurons are known by it wherever trials go.
         unit_index: (N,) index of each neuron in its source.
+        has_unit_ids: Whether the source names its neurons, so that they are known by ``unit_id``
+            elsewhere too.
+        silent_id: (n,) names of neurons of the source that were kept out, as they never fire.
         n_source_neurons: How many neurons the source has, those that were left out included.
         name: What to call the recording.
         notes: What was left out or is unusual, in sentences for the user.
@@ -97,6 +100,8 @@ class Trials:
     behavior_units: tuple[str, ...] = ()
     event: str | None = None
     start_s: float = 0.0
+    has_unit_ids: bool = False
+    silent_id: UnitIds | None = None
 
     @classmethod
     def from_arrays(
@@ -156,7 +161,8 @@ class Trials:
             window_id=_window_id(window_id, n_trials),
             behavior_units=channel_units(behavior_units, len(names)),
             event=None if event is None else _text(event),
-            start_s=_finite(start_s, "start_s"),
+            start_s=checked_seconds(start_s, "start_s"),
+            has_unit_ids=unit_id is not None,
         )
         return trials._without_silent()
 
@@ -353,7 +359,10 @@ class Trials:
                 for key in (*_WORDS, *_LABELS):
                     if (value := getattr(self, key)) is not None:
                         file[key] = [str(word) for word in value]
-                write_ids(file, self.unit_id)
+                write_ids(file, "unit_id", self.unit_id)
+                file["has_unit_ids"] = self.has_unit_ids
+                if self.silent_id is not None:
+                    write_ids(file, "silent_id", self.silent_id)
                 for key in _ARRAYS:
                     if (value := getattr(self, key)) is not None:
                         file.create_dataset(key, data=value, compression="gzip", compression_opts=1)
@@ -377,7 +386,9 @@ class Trials:
                 for key in _WORDS:
                     words = file[key].asstr()[()] if key in file and file[key].size else ()
                     fields[key] = tuple(map(str, words))
-                fields["unit_id"] = read_ids(file)
+                fields["unit_id"] = read_ids(file, "unit_id")
+                fields["has_unit_ids"] = "has_unit_ids" in file and bool(file["has_unit_ids"][()])
+                fields["silent_id"] = read_ids(file, "silent_id") if "silent_id" in file else None
                 if "unit_index" not in file:  # files of version 0.1.0: ids were the index
                     fields["unit_index"] = fields["unit_id"]
                 if "start_s" in file:  # files of version 0.1.0 have neither this nor an event
@@ -402,7 +413,8 @@ class Trials:
                 f"spikes: {int(fires.sum())} of {self.n_neurons} neurons ever fire, wanted 2"
             )
         note = f"{int((~fires).sum())} of {self.n_neurons} neurons never fire: kept out"
-        return self.take_neurons(fires, f"{note} ({some(self.unit_id[~fires])}).")
+        kept = self.take_neurons(fires, f"{note} ({some(self.unit_id[~fires])}).")
+        return replace(kept, silent_id=self.unit_id[~fires])
 
 
 def checked_ids(ids: ArrayLike, n_neurons: int) -> UnitIds:
@@ -431,14 +443,14 @@ def checked_ids(ids: ArrayLike, n_neurons: int) -> UnitIds:
     return values.astype(str if values.dtype.kind == "U" else np.int64)
 
 
-def write_ids(file: h5py.Group, ids: UnitIds) -> None:
-    """Write ``unit_id``."""
-    file["unit_id"] = [str(word) for word in ids] if ids.dtype.kind == "U" else ids
+def write_ids(file: h5py.Group, key: str, ids: UnitIds) -> None:
+    """Write names of neurons."""
+    file[key] = [str(word) for word in ids] if ids.dtype.kind == "U" else ids
 
 
-def read_ids(file: h5py.Group) -> UnitIds:
+def read_ids(file: h5py.Group, key: str) -> UnitIds:
     """Return what :func:`write_ids` wrote."""
-    stored = file["unit_id"]
+    stored = file[key]
     is_text = h5py.check_string_dtype(stored.dtype) is not None
     ids: UnitIds = stored.asstr()[()].astype(str) if is_text else stored[()]
     return ids
@@ -515,7 +527,12 @@ def checked_bin_width(bin_s: Any) -> float:
     return width
 
 
-def _finite(value: Any, key: str) -> float:
+def checked_seconds(value: Any, key: str) -> float:
+    """Return one finite number of seconds.
+
+    Raises:
+        InputError: It is not one.
+    """
     try:
         number = float(np.asarray(value).reshape(()))
     except (TypeError, ValueError):

@@ -114,7 +114,7 @@ def adapt_student(
         raise InputError(f"adapt: found {starts} starts, wanted 1 or more")
     settings = _training(settings)
     given = as_spikes(spikes, student.spec.bin_s, lengths, unit_id)
-    known = match == "auto" and given.unit_id is not None
+    known = match == "auto" and given.unit_id is not None and student.neurons.are_named
     with errors_of(where):
         trials = _trials(given, student.spec)
         neurons = KnownNeurons(
@@ -122,6 +122,7 @@ def adapt_student(
             trials.unit_index,
             np.zeros(trials.n_neurons, dtype=bool),
             trials.n_source_neurons,
+            trials.has_unit_ids,
         )
         at = _Places.of(student.neurons, neurons.unit_id, known)
         n_forward = student.spec.t_out - student.spec.t_in

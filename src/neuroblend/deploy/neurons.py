@@ -29,12 +29,15 @@ class KnownNeurons:
         unit_index: (n,) index of each in the source of the training data.
         held_out: (n,) bool, those that the student does not see.
         n_source: How many neurons that source has.
+        are_named: Whether that source names its neurons; else ``unit_id`` are their places there,
+            by which the neurons of other spikes cannot be known.
     """
 
     unit_id: UnitIds
     unit_index: NDArray[np.int64]
     held_out: NDArray[np.bool_]
     n_source: int
+    are_named: bool = True
 
     @property
     def seen(self) -> UnitIds:
@@ -75,10 +78,11 @@ def match_neurons(
     match: str = "auto",
     missing: str = "refuse",
     where: str = "spikes",
+    silent_id: UnitIds | None = None,
 ) -> Match:
     """Find a student's neurons among those of some spikes.
 
-    By id where the spikes have ids, whatever their order. Without ids, or where ``match`` is
+    By id where both have ids, whatever their order. Without ids, or where ``match`` is
     ``"position"``, by position: in the order of the training data's source, of the neurons that
     were used of it, or of those that the student sees, whichever the number of neurons fits.
 
@@ -89,6 +93,7 @@ def match_neurons(
         match: ``"auto"``, ``"id"`` or ``"position"``.
         missing: ``"zeros"`` to take neurons that are not there as silent, ``"refuse"`` else.
         where: What the spikes are called in errors.
+        silent_id: Names of further neurons that were recorded and had no spike.
 
     Raises:
         InputError: Neurons that the student sees are not there, ids are wanted and there are none,
@@ -97,21 +102,40 @@ def match_neurons(
     for given, allowed, name in ((match, MATCHES, "match"), (missing, MISSING, "missing units")):
         if given not in allowed:
             raise InputError(f"{name}: found '{given}', wanted one of {some(allowed)}")
-    if match == "position" or (match == "auto" and unit_id is None):
-        return _by_position(known, n_given, missing, where)
+    can_be_by_id = known.are_named and unit_id is not None
+    if match == "position" or (match == "auto" and not can_be_by_id):
+        return _by_position(known, n_given, where)
+    if not known.are_named:
+        raise InputError(
+            f"{where}: the student's training data had no unit_id to match neurons by; wanted a "
+            "training with them, or match by position"
+        )
     if unit_id is None:
         raise InputError(
             f"{where}: no unit_id to match neurons by; wanted the ids of the training data, or "
             "match by position"
         )
-    return _by_id(known, unit_id, missing, where)
+    return _by_id(known, unit_id, missing, where, silent_id)
 
 
-def _by_id(known: KnownNeurons, unit_id: UnitIds, missing: str, where: str) -> Match:
+def _by_id(
+    known: KnownNeurons,
+    unit_id: UnitIds,
+    missing: str,
+    where: str,
+    silent_id: UnitIds | None,
+) -> Match:
     at = {str(each): i for i, each in enumerate(unit_id)}
     index = np.array([at.get(str(each), -1) for each in known.seen], dtype=np.int64)
-    gone = known.seen[index < 0]
+    silent = set() if silent_id is None else set(map(str, silent_id))
+    is_silent = np.array([str(each) in silent for each in known.seen]) & (index < 0)
+    gone = known.seen[(index < 0) & ~is_silent]
     notes = []
+    if is_silent.any():
+        notes.append(
+            f"{_neurons(int(is_silent.sum()))} that the student sees never fire in these spikes: "
+            f"{some(known.seen[is_silent].tolist())}."
+        )
     if gone.size == known.n_seen:
         raise InputError(
             f"{where}: none of the {known.n_seen} neurons that the student sees is there (it wants "
@@ -137,7 +161,7 @@ def _by_id(known: KnownNeurons, unit_id: UnitIds, missing: str, where: str) -> M
     return Match(index, "by id", tuple(notes))
 
 
-def _by_position(known: KnownNeurons, n_given: int, missing: str, where: str) -> Match:
+def _by_position(known: KnownNeurons, n_given: int, where: str) -> Match:
     seen = ~known.held_out
     counted: Sequence[tuple[int, NDArray[np.int64], str]] = (
         (known.n_seen, np.arange(known.n_seen), "that the student sees"),
@@ -147,9 +171,10 @@ def _by_position(known: KnownNeurons, n_given: int, missing: str, where: str) ->
     for n, index, what in counted:
         if n == n_given:
             how = f"by position, in the order of the {n} {what}"
+            of = "" if known.are_named else " of the training data too"
             note = (
                 f"Neurons were matched {how}: whether they are the same neurons cannot be checked "
-                "without unit_id."
+                f"without unit_id{of}."
             )
             return Match(index, how, (note,))
     raise InputError(

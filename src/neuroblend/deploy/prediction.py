@@ -170,7 +170,7 @@ class Prediction:
             file["behavior_units"] = list(self.behavior_units)
         if self.notes:
             file["notes"] = list(self.notes)
-        write_ids(file, self.unit_id)
+        write_ids(file, "unit_id", self.unit_id)
 
 
 def attributes(name: str) -> dict[str, str]:

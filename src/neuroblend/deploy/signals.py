@@ -17,6 +17,7 @@ from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, log_of
 from neuroblend.task.batch import Batch, Batches
 
 AT_ONCE = 256  # trials
+LAYER = "layer "  # before names of further layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +25,8 @@ class StudentSignals:
     """What a student gives: called with a batch, and names of further layers that are wanted.
 
     Returns ``rates`` (B, T, N) in counts/bin, neurons as recorded, and their ``log rates``;
-    ``features`` (B, T, C); and those of further layers by name. NaN where no bin is present. Bins
-    that a network predicts but has no features of have those of the last bin.
+    ``features`` (B, T, C); and those of further layers by ``LAYER`` and their name. NaN where no
+    bin is present. Bins that a network predicts but has no features of have those of the last bin.
 
     Attributes:
         model: A student in its role.
@@ -45,7 +46,7 @@ class StudentSignals:
         """
         model = self.model
         _check_layers(model, layers)
-        names = {FEATURES: self.layer} | {name: name for name in layers}
+        names = {FEATURES: self.layer} | {LAYER + name: name for name in layers}
         was_training = model.training
         model.eval()
         with torch.no_grad():

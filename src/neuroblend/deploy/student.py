@@ -6,6 +6,7 @@ seen, ``D`` behavior channels, ``H`` features of a layer.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from neuroblend.deploy.latents import KnownLatents, latents_of
 from neuroblend.deploy.neurons import KnownNeurons, Match, match_neurons
 from neuroblend.deploy.onnx import export_step, export_trials
 from neuroblend.deploy.prediction import Prediction, joined
+from neuroblend.deploy.signals import LAYER
 from neuroblend.deploy.stream import Stream
 from neuroblend.deploy.windows import (
     Margins,
@@ -34,7 +36,7 @@ from neuroblend.deploy.windows import (
     padded_signals,
     signals_between,
 )
-from neuroblend.errors import InputError, nearest
+from neuroblend.errors import InputError, blamed_on, nearest
 from neuroblend.evaluation.reach import receptive_field
 from neuroblend.evaluation.readout import FEATURES, RATES, Decoder
 from neuroblend.models.parts.streams import Streams
@@ -189,7 +191,13 @@ class TrainedStudent:
         where = str(spikes) if isinstance(spikes, (str, Path)) else "spikes"
         given = as_spikes(spikes, self.spec.bin_s, lengths, unit_id)
         found = match_neurons(
-            self.neurons, given.unit_id, given.n_neurons, match, missing_units, where
+            self.neurons,
+            given.unit_id,
+            given.n_neurons,
+            match,
+            missing_units,
+            where,
+            given.silent_id,
         )
         if isinstance(given, ContinuousSpikes):
             return joined(self._pieces(given, found, layers, progress, where), given.n_bins)
@@ -274,7 +282,8 @@ class TrainedStudent:
         edge = np.ones((len(counts), n_here), dtype=bool)
         for trial, n in enumerate(ends):
             edge[trial, :n] = edges_of(int(n), *self.margins)
-        return self._predicted(signals, edge, found, layers, given.start_s)
+        notes = self._notes(int(ends.max()))
+        return self._predicted(signals, edge, found, layers, given.start_s, notes)
 
     def _of_any_length(
         self,
@@ -296,9 +305,8 @@ class TrainedStudent:
                 whole[name][trials, :n_bins] = values
 
         if short.size:
-            cut = counts[short, : min(width, longest)]
-            signals = padded_signals(self._with(layers), cut, lengths[short], width)
             n_kept = min(width, longest)
+            signals = self._of_short(counts[short, :n_kept], lengths[short], layers)
             put(short, n_kept, {name: s[:, :n_kept] for name, s in signals.items()})
         long = np.flatnonzero(lengths > width)
         for done, trial in enumerate(long):
@@ -316,6 +324,41 @@ class TrainedStudent:
         for values in whole.values():
             values[gone] = np.nan
         return whole
+
+    def _of_short(
+        self, counts: NDArray[np.float32], lengths: NDArray[np.int64], layers: Sequence[str]
+    ) -> Mapping[str, NDArray[Any]]:
+        """Return (B, T, C) signals of trials that are no longer than those of training.
+
+        They are padded, and the network told so; one that knows nothing of padding is called on
+        what there is.
+        """
+        if self._takes_padding:
+            return padded_signals(self._with(layers), counts, lengths, self.spec.t_in)
+        whole: Signals = {}
+        for n_bins in np.unique(lengths):
+            trials = np.flatnonzero(lengths == n_bins)
+            with blamed_on(f"student: on {n_bins} bins, trained on {self.spec.t_in},"):
+                found = self.signals(Batch(_tensor(counts[trials, :n_bins])), layers)
+            for name, values in found.items():
+                if values.shape[1] != n_bins:
+                    raise InputError(
+                        f"student: gives {values.shape[1]} bins for {n_bins}, wanted as many; it "
+                        f"takes trials of {self.spec.t_in} bins alone"
+                    )
+                shape = (*counts.shape[:2], values.shape[2])
+                into = whole.setdefault(name, np.full(shape, np.nan, dtype=values.dtype))
+                into[trials, :n_bins] = values
+        return whole
+
+    @property
+    def _takes_padding(self) -> bool:
+        net = None if self.model is None else self.model.net
+        if net is None:
+            return True
+        assert isinstance(net, nn.Module)
+        known = inspect.signature(net.forward).parameters
+        return "present" in known or any(p.kind is p.VAR_KEYWORD for p in known.values())
 
     def _pieces(
         self,
@@ -357,9 +400,8 @@ class TrainedStudent:
 
         signals_of = self._with(layers)
         if n_bins < width:
-            counts = read(0, n_bins)[None]
-            padded = padded_signals(signals_of, counts, np.array([n_bins]), width)
-            signals: Signals = {n: s[0, begin - first : end - first] for n, s in padded.items()}
+            short = self._of_short(read(0, n_bins)[None], np.array([n_bins]), layers)
+            signals: Signals = {n: s[0, begin - first : end - first] for n, s in short.items()}
         else:
             windows = self._windows(n_bins)
             signals = signals_between(signals_of, read, windows, begin - first, end - first)
@@ -371,7 +413,7 @@ class TrainedStudent:
             found,
             layers,
             spikes.start_s,
-            spikes.notes,
+            (*spikes.notes, *self._notes(_longest(spikes))),
         )
         return replace(_cut(whole, cut), edge=edge[None])
 
@@ -389,7 +431,8 @@ class TrainedStudent:
                 for name, s in example.items()
             }
             edge = np.ones(shape, dtype=bool)
-            yield self._predicted(empty, edge, found, layers, spikes.start_s, spikes.notes)
+            notes = (*spikes.notes, *self._notes(_longest(spikes)))
+            yield self._predicted(empty, edge, found, layers, spikes.start_s, notes)
 
     def _predicted(
         self,
@@ -413,8 +456,8 @@ class TrainedStudent:
             seed=self.seed,
             start_s=start_s,
             matched=found.how,
-            notes=(*found.notes, *notes, *self._notes(edge.shape[1])),
-            layers={name: signals[name].astype(np.float32) for name in layers},
+            notes=(*found.notes, *notes),
+            layers={name: signals[LAYER + name].astype(np.float32) for name in layers},
             behavior_units=self.behavior_units,
         )
 
@@ -451,6 +494,10 @@ class TrainedStudent:
 
     def _with(self, layers: Sequence[str]) -> Callable[[Batch], Signals]:
         return lambda batch: self.signals(batch, layers)
+
+
+def _longest(spikes: ContinuousSpikes) -> int:
+    return max(last - first for first, last in spikes.parts)
 
 
 def _cut(whole: Prediction, bins: slice) -> Prediction:

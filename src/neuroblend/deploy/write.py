@@ -48,16 +48,26 @@ def predict_to_file(
     Raises:
         InputError: The spikes do not fit, or there is no room for the file.
     """
+    if Path(out).is_dir():
+        raise InputError(f"{out}: a folder, wanted the name of a file to write")
+    if Path(out).exists() and Path(out).samefile(source):
+        raise InputError(f"{out}: holds the spikes to predict from; choose another --out")
     spikes = as_spikes(source, student.spec.bin_s)
     if not isinstance(spikes, ContinuousSpikes):
         prediction = student.predict(
-            source, match=match, missing_units=missing_units, layers=layers or (), progress=progress
+            spikes, match=match, missing_units=missing_units, layers=layers or (), progress=progress
         )
         prediction.save(out)
         n_trials, n_bins, _ = prediction.behavior.shape
         return Written(f"{n_trials} trials x {n_bins} bins{_of(prediction)}", prediction.notes)
     found = match_neurons(
-        student.neurons, spikes.unit_id, spikes.n_neurons, match, missing_units, str(source)
+        student.neurons,
+        spikes.unit_id,
+        spikes.n_neurons,
+        match,
+        missing_units,
+        str(source),
+        spikes.silent_id,
     )
     pieces = student.pieces(spikes, found, layers or (), progress)
     first: list[Prediction] = []

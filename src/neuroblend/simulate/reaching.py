@@ -245,6 +245,7 @@ def simulate_reaching(
         behavior_units="mm/s",
         event="go cue",
         start_s=-GO_CUE_S,
+        unit_id=np.arange(rates.shape[2]),
     )
 
 

@@ -86,7 +86,11 @@ def trained_student(
         seed=fit.seed,
         spec=task.spec,
         neurons=KnownNeurons(
-            trials.unit_id, trials.unit_index, task.split.held_out, trials.n_source_neurons
+            trials.unit_id,
+            trials.unit_index,
+            task.split.held_out,
+            trials.n_source_neurons,
+            trials.has_unit_ids,
         ),
         signals=signals,
         decoder=scored.decoder,

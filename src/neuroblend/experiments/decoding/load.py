@@ -59,11 +59,14 @@ def _of_dataset(source: str | Path, name: str, bin_ms: int) -> Trials:
     return read_nlb(source, find_dataset(name), bin_ms, truth)
 
 
+NO_SCORE_DEPENDS_ON = ("behavior_units", "event", "start_s", "has_unit_ids", "silent_id")
+
+
 def content_hash(trials: Trials) -> str:
     """Return a SHA-256 over every field of the recording but its name, notes, units and event."""
     digest = hashlib.sha256()
     for entry in fields(trials):
-        if entry.name in ("behavior_units", "event", "start_s"):  # of which no score depends
+        if entry.name in NO_SCORE_DEPENDS_ON:
             continue
         value = getattr(trials, entry.name)
         if entry.name == "window_id" and value is None:  # as before there was this field
