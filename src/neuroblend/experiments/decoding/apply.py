@@ -70,7 +70,7 @@ def trained_student(
     task: Task = folder.task(fit)
     scored = Scored.load(folder.of(fit) / "test.h5")
     model = None if fit.arm.name in WITHOUT_NETWORK else load_model(folder, fit, task)
-    layer, config = None, folder.config()
+    layer, config, network = None, folder.config(), None
     causal = config.model.causal
     signals: SignalsOf = partial(_rival_signals, fit.arm.name, model, task, causal)
     if fit.arm.name == DIRECT:
@@ -80,6 +80,8 @@ def trained_student(
         assert model is not None
         layer = layer_of(config, fit.arm, model)
         signals = StudentSignals(model, layer, task.split.held_out)
+    if layer is not None and (fit.arm.name == DIRECT or not fit.arm.is_reference):
+        network = (config.model.name, student_settings(config.model))
     trials = task.trials
     return TrainedStudent(
         arm=fit.arm.name,
@@ -94,7 +96,7 @@ def trained_student(
         behavior_units=trials.behavior_units,
         model=model,
         layer=layer,
-        network=(config.model.name, student_settings(config.model)) if layer else None,
+        network=network,
         task=task,
         about=_about(folder, fit),
     )
