@@ -113,12 +113,12 @@ def test_a_state_that_is_a_single_number_is_taken_along(tmp_path) -> None:
 
 
 def test_numbers_of_numpy_are_settings_and_scores_like_any_other(tmp_path) -> None:
-    settings = {"width": 4, "dropout": np.float32(0.5), "bidirectional": np.bool_(True)}
+    settings = {"n_layers": np.int64(1), "width": np.int64(8), "dropout": np.float32(0.5)}
     about = {"scores": {"co_bps": np.float32(0.25)}, "bins": (np.uint8(3), None)}
-    student = replace(make_student("gru", settings, "norm"), seed=np.int64(3), about=about)
+    student = replace(make_student("ndt", settings, "norm"), seed=np.int64(3), about=about)
     save_student(student, tmp_path / "s.nbm")
     again = load_student(tmp_path / "s.nbm")
-    assert again.network[1] == {"width": 4, "dropout": 0.5, "bidirectional": True}
+    assert again.network[1] == {"n_layers": 1, "width": 8, "dropout": 0.5}
     assert again.about == {"scores": {"co_bps": 0.25}, "bins": [3, None]}
     same(student.predict(counts_of((5, 12, 10))), again.predict(counts_of((5, 12, 10))))
 

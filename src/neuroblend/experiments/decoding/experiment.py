@@ -284,11 +284,11 @@ class Decoding(Experiment):
         if arm.name in RIVALS["all"]:
             batch = task.batch_of(np.arange(task.trials.n_trials))
             signals = rival_signals(arm.name, model, task, batch, self.config.model.causal)
-            scored, valid = score_signals(signals, task, self._families(arm))
+            scored, valid = score_signals(signals, task, self.families(arm))
         else:
             assert model is not None
             layer = layer_of(self.config, arm, model)
-            scored, valid = score_model(model, task, layer, self._families(arm))
+            scored, valid = score_model(model, task, layer, self.families(arm))
             if arm.name in TEACHERS and self.config.teacher.sees == "all":
                 scored = replace(scored, held_out=None)  # it sees them
                 valid.pop("co_bps", None)
@@ -306,7 +306,7 @@ class Decoding(Experiment):
             for split in folder.splits():
                 of_seed = scored.setdefault(ORACLE, {}).setdefault(split.seed, [])
                 task = Task.of(trials, split)
-                of_seed.append(score_rates(trials.rates, task, families=self._families())[0])
+                of_seed.append(score_rates(trials.rates, task, families=self.families())[0])
         return {
             arm: [
                 samples_of_seed(folds, trials.behavior_names, draws, len(by_seed) == 1)
@@ -328,7 +328,7 @@ class Decoding(Experiment):
             "readouts": {arm: dict(Counter(names)) for arm, names in readouts.items()},
         }
 
-    def _families(self, arm: Arm | None = None) -> tuple[str, ...]:
+    def families(self, arm: Arm | None = None) -> tuple[str, ...]:
         """Return the read-outs of an arm, of a causal run without future unless it is a teacher."""
         is_teacher = arm is not None and (arm.sees_behavior or arm.name == BLIND)
         return CAUSAL_FAMILIES if self.config.model.causal and not is_teacher else FAMILIES
