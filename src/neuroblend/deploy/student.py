@@ -45,6 +45,7 @@ BLOCK = 16384  # bins of a recording that are worked on at a time
 LONG = 2048  # bins of a window, for networks that take any number of them
 FORGOTTEN = 1e-6  # difference in log rates and features
 SignalsOf = Callable[[Batch, Sequence[str]], Signals]
+FORMS = {"step": export_step, "trials": export_trials}  # of ONNX files
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +92,22 @@ class TrainedStudent:
 
     def __repr__(self) -> str:
         return (
-            f"TrainedStudent({self.arm}, seed {self.seed}: {self.neurons.n_seen} neurons seen, "
+            f"TrainedStudent({self.label}: {self.neurons.n_seen} neurons seen, "
             f"bins of {self.spec.bin_s * 1000:g} ms, decodes {', '.join(self.spec.behavior)} from "
             f"{self.readout[0]}, {self.readout[1]})"
         )
+
+    @property
+    def fold(self) -> int | None:
+        """Of which fold of its run it is; ``None`` of one without folds."""
+        fold: int | None = self.about.get("fold")
+        return fold
+
+    @property
+    def label(self) -> str:
+        """Which student of its run it is: its arm, seed and, with folds, fold."""
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.arm}, seed {self.seed}{fold}"
 
     @cached_property
     def reach(self) -> Margins:
@@ -218,10 +231,9 @@ class TrainedStudent:
             InputError: As :meth:`stream` (an arm may look ahead in whole trials); there is no such
                 form, or the network cannot be exported.
         """
-        forms = {"step": export_step, "trials": export_trials}
-        if form not in forms:
-            raise InputError(f"onnx: no form '{form}': {nearest(form, forms)}")
-        return forms[form](path, *self._as_network("onnx"))
+        if form not in FORMS:
+            raise InputError(f"onnx: no form '{form}': {nearest(form, FORMS)}")
+        return FORMS[form](path, *self._as_network("onnx"))
 
     def _as_network(
         self, what: str

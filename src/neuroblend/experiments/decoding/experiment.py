@@ -334,11 +334,11 @@ class Decoding(Experiment):
         return CAUSAL_FAMILIES if self.config.model.causal and not is_teacher else FAMILIES
 
     def take_home(
-        self, folder: Any, arm: str | None, seed: int | None
+        self, folder: Any, arm: str | None, seed: int | None, fold: int | None = None
     ) -> TrainedStudent | TrainedTeacher:
         if arm == TEACHER:
-            return trained_teacher(folder, seed)
-        return trained_student(folder, SELECTED if arm is None else arm, seed)
+            return trained_teacher(folder, seed, fold)
+        return trained_student(folder, SELECTED if arm is None else arm, seed, fold)
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
         """Choose the candidate that is best at the goal, by the mean validation scores of all arms.
