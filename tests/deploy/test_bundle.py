@@ -101,6 +101,7 @@ def test_a_reference_is_not_exported_as_the_network_of_the_run(finished, tmp_pat
     student = finished.student(arm)
     assert student.network is None
     refuses(f"export: {arm} has no network that a file", save_student, student, tmp_path / "s.nbm")
+    refuses(f"onnx: {arm} has no network", student.export_onnx, tmp_path / "s.onnx", "trials")
     assert not list(tmp_path.iterdir())
 
 
@@ -215,6 +216,8 @@ class TestBadFiles:
             ({"readout": ["features"]}, "damaged .readout: List should have at least 2"),
             ({"seed": "0"}, "damaged .seed"),
             ({"layer": "nrom"}, "no layer 'nrom'"),
+            ({"layer": ""}, "no layer ''"),
+            ({"readout": ["feature", "same bin"]}, "there is no signal 'feature'"),
             ({"layer": None}, "damaged .layer"),
             ({"unit_id": [1, 2]}, "numbers of neurons differ"),
             ({"unit_id": [10**30] * 10}, "damaged .unit_id"),

@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neuroblend._version import __version__
-from neuroblend.deploy.direct import DirectDecoder, direct_signals
+from neuroblend.deploy.direct import DECODED, DirectDecoder, direct_signals
 from neuroblend.deploy.header import as_json, check_header, plain
 from neuroblend.deploy.latents import KnownLatents
 from neuroblend.deploy.neurons import KnownNeurons
@@ -31,7 +31,7 @@ from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.deploy.windows import Margins
 from neuroblend.errors import InputError
-from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, Decoder
 from neuroblend.files import write_whole
 from neuroblend.models.build import build_network
 from neuroblend.privilege.roles import Student
@@ -167,8 +167,12 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     )
     model.eval()
     held_out, decoder = arrays["neurons/held_out"], _decoder("decoder", arrays)
-    if layer.partition(":")[0] not in dict(net.named_modules()) and not is_decoder:
+    named = {each for each, _ in net.named_modules() if each}
+    if not is_decoder and layer.partition(":")[0] not in named:
         raise InputError(f"its network {name} has no layer '{layer}'")
+    signal = content["readout"][0]
+    if signal not in ((DECODED,) if is_decoder else (RATES, LOG_RATES, FEATURES)):
+        raise InputError(f"its header is damaged (readout: there is no signal '{signal}')")
     sizes_of = {
         "neurons": (spec.n_out, held_out.size, len(content["unit_id"]), len(spec.log_rate)),
         "neurons that are seen": (spec.n_in, int((~held_out).sum())),

@@ -65,7 +65,8 @@ class TrainedStudent:
         behavior_units: D units of measure, ``""`` where unknown.
         model: The network in its role; ``None`` of an arm without one.
         layer: Layer that is distilled and read out.
-        network: Name of the model and the settings that it was built with.
+        network: Name of the model and the settings that it was built with; ``None`` of what is
+            not built so, such as a reference, and cannot be exported.
         task: The trials and split that it was trained on; ``None`` of one that was read from a
             file.
         about: Provenance and scores, to be stored with it.
@@ -233,6 +234,8 @@ class TrainedStudent:
         """
         if form not in FORMS:
             raise InputError(f"onnx: no form '{form}': {nearest(form, FORMS)}")
+        if self.network is None:
+            raise InputError(f"onnx: {self.arm} has no network; wanted a student, or direct")
         return FORMS[form](path, *self._as_network("onnx"))
 
     def _as_network(
