@@ -20,6 +20,8 @@ import neuroblend as nb
 from neuroblend.config import TrainingConfig
 from neuroblend.data.split import TRAIN_VALID, split_trials
 from neuroblend.estimator import Blend
+from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.score import score_rates
 from neuroblend.experiments.decoding.settings import RunConfig
 
 DOCS = Path(__file__).parents[1] / "docs" / "estimator.md"
@@ -133,7 +135,7 @@ def test_defaults_are_those_of_a_run() -> None:
     assert ours.training == theirs.training
     assert ours.distill.alpha == theirs.distill.alpha
     assert ours.distill.strategies[0] in theirs.distill.strategies
-    assert len(Blend().get_params()) <= 15
+    assert len(Blend().get_params()) <= 16
 
 
 def test_what_is_predicted_has_the_layout_of_what_was_given(fitted, continuous) -> None:
@@ -159,7 +161,7 @@ def test_fitted_attributes(fitted, continuous) -> None:
     assert isinstance(fitted.student_, nb.Student)
     assert isinstance(fitted.teacher_, nb.Teacher)
     assert continuous.teacher_ is None
-    assert isinstance(fitted.decoder_, nb.Decoder)
+    assert isinstance(fitted.decoder_, Decoder)
     assert re.fullmatch(
         r"(same bin|history|history and future) of (rates|features)", fitted.readout_
     )
@@ -286,6 +288,81 @@ def test_latents_as_a_data_frame() -> None:
     assert blend.feature_names_in_.tolist() == frame.columns.tolist()
     refuses("feature names", blend.predict, frame[frame.columns[::-1]])
     refuses("found 'pandas' and spikes .trial, bin, neuron.", blend.transform, X)
+
+
+def test_neurons_of_a_data_frame_are_known_by_name_in_a_file(tmp_path) -> None:
+    frame = pd.DataFrame(FLAT_X, columns=[f"unit{i}" for i in range(10)])
+    frame["unit4"] = 0
+    blend = quick().fit(frame, FLAT_Y)
+    names = [name for name in frame.columns if name != "unit4"]
+    assert blend.trained_.neurons.unit_id.tolist() == names
+    assert blend.unit_id_.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert np.isnan(blend.predict_rates(frame)[:, 4]).all()
+    refuses("feature names", blend.predict, frame[frame.columns[::-1]])
+    nb.save_student(blend.trained_, tmp_path / "s.nbm")
+    student, turned = nb.load_student(tmp_path / "s.nbm"), frame[frame.columns[::-1]]
+    found = student.predict(turned.to_numpy(), unit_id=turned.columns)
+    assert found.matched == "by id"
+    np.testing.assert_allclose(found.behavior[0], blend.predict(frame), atol=1e-5)
+    numbered = quick().fit(FLAT_X, FLAT_Y).fit(X, Y).trained_
+    assert numbered.neurons.unit_id.tolist() == list(range(10))
+
+
+def test_trials_after_a_data_frame_do_not_keep_its_names() -> None:
+    frame = pd.DataFrame(FLAT_X, columns=[f"unit{i}" for i in range(10)])
+    blend = quick().fit(frame, FLAT_Y).fit(X, Y)
+    assert blend.trained_.neurons.unit_id.tolist() == list(range(10))
+    assert not hasattr(blend, "feature_names_in_")
+
+
+@pytest.mark.parametrize("model", ["gru", "ndt"])
+def test_a_causal_student_streams_what_it_predicts(tmp_path, model) -> None:
+    blend = quick(model=model, model_settings={"width": 8}, causal=True, strategy="feature")
+    blend.fit(FLAT_X, FLAT_Y)
+    later = FLAT_X.copy()
+    later[200:] = 3
+    np.testing.assert_array_equal(blend.predict(later)[:200], blend.predict(FLAT_X)[:200])
+    assert "future" not in blend.readout_
+    nb.save_student(blend.trained_, tmp_path / "s.nbm")
+    wanted = blend.predict(FLAT_X[:12])
+    for student in (blend.trained_, nb.load_student(tmp_path / "s.nbm")):
+        stream = student.stream()
+        found = np.stack([stream.step(counts).behavior for counts in FLAT_X[:12]])
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_only_the_student_of_a_causal_one_is_causal() -> None:
+    blend = quick(causal=True, strategy="hard").fit(X, Y)
+    assert not blend.student_.net.recurrent.bidirectional
+    assert blend.teacher_.net.recurrent.bidirectional
+    assert blend.trained_.network == ("gru", {"width": 6, "bidirectional": False})
+    refuses("as built, it looks ahead", quick().fit(X, Y).trained_.stream)
+    wrong = quick(causal=True, model_settings={"width": 6, "bidirectional": True})
+    refuses("a causal gru has bidirectional False", wrong.fit, X, Y)
+
+
+def test_numbers_of_numpy_are_settings(tmp_path) -> None:
+    settings = {"width": np.int64(6), "dropout": np.float32(0.25), "bidirectional": np.bool_(True)}
+    blend = quick(model_settings=settings, alpha=np.float32(0.5), epochs=np.int64(1)).fit(X, Y)
+    nb.save_student(blend.trained_, tmp_path / "s.nbm")
+    found = nb.load_student(tmp_path / "s.nbm").network[1]
+    assert found == {"width": 6, "dropout": 0.25, "bidirectional": True}
+
+
+def test_a_score_that_is_not_known_does_not_keep_a_student_from_its_file(
+    tmp_path, monkeypatch
+) -> None:
+    def scored(*given):
+        found, valid = score_rates(*given)
+        return found, valid | {"co_bps": np.nan}  # as of held-out neurons that do not fire
+
+    monkeypatch.setattr("neuroblend.estimator.score_rates", scored)
+    blend = quick(held_out=0.2).fit(X, Y)
+    assert np.isnan(blend.scores_["co_bps"])
+    nb.save_student(blend.trained_, tmp_path / "s.nbm")
+    assert set(nb.load_student(tmp_path / "s.nbm").about["scores"]) == {
+        "decoding_r2", "behavior_r2",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

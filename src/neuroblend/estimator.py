@@ -39,7 +39,7 @@ from neuroblend.evaluation.predict import in_recorded_order, rates_and_features
 from neuroblend.evaluation.readout import Decoder, behavior_scores
 from neuroblend.evaluation.score import score_rates
 from neuroblend.experiments.decoding.experiment import Decoding
-from neuroblend.experiments.decoding.networks import feature_layer
+from neuroblend.experiments.decoding.networks import feature_layer, student_settings
 from neuroblend.experiments.decoding.settings import RunConfig
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.task.task import Task
@@ -62,9 +62,10 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
     sample that is missing.
 
     What is predicted has the shape of its ``X``. Trials longer than those of training, and
-    continuous recordings, are seen in windows of the training length, each half over the next;
-    each bin is taken from the window in whose middle it lies most. Shorter ones are padded, and the
-    network told so.
+    continuous recordings, are seen in windows of the training length that overlap by as many bins
+    as the network looks around one, so that seams do not show where that is bounded; with
+    ``causal``, in longer ones, and what is predicted is what a stream gives. Shorter trials are
+    padded, and the network told so.
 
     Args:
         model: A registered network, or the user's own as ``package.module:builder`` or as the
@@ -84,6 +85,8 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
         batch_size: Trials or windows in a batch.
         model_settings: Keyword arguments of the network's builder, by name.
         fusion: How behavior reaches the teacher.
+        causal: Whether nothing that the student gives may depend on later spikes, its read-out
+            included, so that ``trained_`` streams. The teacher sees whole trials all the same.
         random_state: Decides split, initial weights, order, masks and dropout. A whole number gives
             the same estimator each time, and different settings the same draws.
         accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda`` or ``mps``.
@@ -101,9 +104,10 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
             they flatter.
         history_: A row an epoch: ``role`` (teacher or student), ``epoch``, ``lr``, ``loss``, each
             term, and ``valid``.
-        unit_id_: (N,) columns of ``X`` that fired in training; others are ignored.
-        trained_: The student with its read-out, which streams and is saved to a file
-            (:func:`~neuroblend.deploy.bundle.save_student`).
+        unit_id_: (N,) index of the columns of ``X`` that fired in training; others are ignored.
+        trained_: The student with its read-out, which is saved to a file
+            (:func:`~neuroblend.deploy.bundle.save_student`) and, if ``causal``, streams. It knows
+            neurons by the names of ``X``'s columns, or by their numbers where they have none.
         n_bins_: Bins of a trial or window of training.
         notes_: What was left out or is missing, in sentences.
         n_features_in_: Columns of ``X``.
@@ -124,6 +128,7 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
         batch_size: int = 16,
         model_settings: dict[str, Any] | None = None,
         fusion: str | Callable[..., Any] = "concat",
+        causal: bool = False,
         random_state: int | np.random.RandomState | None = 0,
         accelerator: str = "auto",
         verbose: bool = False,
@@ -140,6 +145,7 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
         self.batch_size = batch_size
         self.model_settings = model_settings
         self.fusion = fusion
+        self.causal = causal
         self.random_state = random_state
         self.accelerator = accelerator
         self.verbose = verbose
@@ -186,7 +192,7 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
         batch = task.batch_of(np.arange(trials.n_trials))
         rates, features = rates_and_features(self.student_, batch, self.layer_)
         scored, self.scores_ = score_rates(
-            in_recorded_order(rates, task.split.order), task, features
+            in_recorded_order(rates, task.split.order), task, features, experiment.families(arm)
         )
         self.decoder_: Decoder = scored.decoder
         signal, family = scored.readout
@@ -196,7 +202,8 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
             [found.assign(role=role) for role, found in histories.items()], ignore_index=True
         )
         self.history_.insert(0, "role", self.history_.pop("role"))
-        self.unit_id_, self.n_bins_, self.notes_ = trials.unit_id, trials.n_bins, trials.notes
+        self.unit_id_, self.n_bins_, self.notes_ = trials.unit_index, trials.n_bins, trials.notes
+        known = {name: score for name, score in self.scores_.items() if np.isfinite(score)}
         self.trained_ = TrainedStudent(
             arm=arm.name,
             seed=seed,
@@ -209,9 +216,9 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
             readout=scored.readout,
             model=self.student_,
             layer=self.layer_,
-            network=(config.model.name, config.model.settings),
+            network=(config.model.name, student_settings(config.model)),
             task=task,
-            about={"scores": self.scores_, "notes": list(trials.notes)},
+            about={"scores": known, "notes": list(trials.notes)},
         )
         self._n_features_out = features.shape[2]
         return self
@@ -305,8 +312,12 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
                 "data": {"held_out": self.held_out},
                 "model": {
                     "name": self.model,
-                    "settings": dict(self.model_settings or {}),
+                    "settings": {
+                        name: value.item() if isinstance(value, np.generic) else value
+                        for name, value in (self.model_settings or {}).items()
+                    },
                     "fusion": self.fusion,
+                    "causal": self.causal,
                 },
                 "distill": {"strategies": [strategy], "alpha": self.alpha},
                 "training": {
@@ -338,8 +349,9 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
         return checked_counts(array[None] if is_continuous else array), is_continuous
 
     def _trials(self, counts: NDArray[Any], behavior: NDArray[Any], is_continuous: bool) -> Trials:
+        names = getattr(self, "feature_names_in_", None)
         if not is_continuous:
-            return Trials.from_arrays(counts, self.bin_s, behavior)
+            return Trials.from_arrays(counts, self.bin_s, behavior, unit_id=names)
         width = checked_bin_width(self.bin_s)
         try:
             n_bins = round(self.window_s / width)
@@ -355,7 +367,9 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
             values[0, : n_windows * n_bins].reshape(n_windows, n_bins, -1)
             for values in (counts, behavior)
         )
-        return Trials.from_arrays(spikes, self.bin_s, signals, window_id=np.arange(n_windows))
+        return Trials.from_arrays(
+            spikes, self.bin_s, signals, window_id=np.arange(n_windows), unit_id=names
+        )
 
     def _split(self, trials: Trials, seed: int) -> Split:
         share = self.validation_fraction

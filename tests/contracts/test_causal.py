@@ -241,10 +241,10 @@ def test_a_causal_half_of_a_gaussian_is_a_mean_over_the_past() -> None:
 def test_read_outs_of_a_causal_run_have_no_future_but_for_teachers() -> None:
     experiment = Decoding(config_of("gru", causal=True).model_copy(update={"controls": "all"}))
     for arm in experiment.arms():
-        ahead = "history and future" in experiment._families(arm)
+        ahead = "history and future" in experiment.families(arm)
         assert ahead == ("teacher" in arm.name), arm.name
     free = Decoding(config_of("gru", causal=False))
-    assert all("history and future" in free._families(arm) for arm in free.arms())
+    assert all("history and future" in free.families(arm) for arm in free.arms())
 
 
 def test_a_causal_lfads_has_no_posterior_of_the_initial_condition() -> None:

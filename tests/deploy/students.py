@@ -50,6 +50,18 @@ class Rates(nn.Module):
         return self.readout(self.features(self.rates(spikes)))
 
 
+class Normalised(nn.Module):
+    """A network with a state that is a single number: batches seen."""
+
+    def __init__(self, spec: object) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(spec.n_in)
+        self.readout = nn.Linear(spec.n_in, spec.n_out)
+
+    def forward(self, spikes):
+        return self.readout(self.norm(spikes.transpose(1, 2)).transpose(1, 2))
+
+
 def make_student(
     model: str = "students:Convolution",
     settings: dict | None = None,

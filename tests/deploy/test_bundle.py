@@ -1,6 +1,8 @@
 import json
+import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from test_student import counts_of, same
 
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.adapt import adapt_student
-from neuroblend.deploy.bundle import KEY, load_student, save_student
+from neuroblend.deploy.bundle import KEY, _checksum, load_student, save_student
 from neuroblend.engine.folder import RunFolder
+from neuroblend.errors import InputError
 from neuroblend.experiments.decoding.apply import predict_run
 from neuroblend.experiments.run import run
 from neuroblend.registry import MODELS
@@ -24,7 +27,8 @@ from neuroblend.registry import MODELS
 def finished(tmp_path_factory) -> RunFolder:
     trials = make_trials(unit_id=np.arange(10) * 3 + 1, behavior_units=["cm/s", "cm/s"])
     out = tmp_path_factory.mktemp("runs") / "a"
-    return run(trials, out, tiny_config(distill={"strategies": ["hard"]}))
+    references = ["smoothing", "factor_analysis"]
+    return run(trials, out, tiny_config(distill={"strategies": ["hard"]}, references=references))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -92,6 +96,54 @@ def test_an_arm_without_a_network_is_not_exported(finished, tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("arm", ["smoothing", "factor_analysis"])
+def test_a_reference_is_not_exported_as_the_network_of_the_run(finished, tmp_path, arm) -> None:
+    student = finished.student(arm)
+    assert student.network is None
+    refuses(f"export: {arm} has no network that a file", save_student, student, tmp_path / "s.nbm")
+    refuses(f"onnx: {arm} has no network", student.export_onnx, tmp_path / "s.onnx", "trials")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_state_that_is_a_single_number_is_taken_along(tmp_path) -> None:
+    student = make_student("students:Normalised")
+    student.model.net.norm.num_batches_tracked.fill_(7)
+    save_student(student, tmp_path / "s.nbm")
+    again = load_student(tmp_path / "s.nbm")
+    assert int(again.model.net.norm.num_batches_tracked) == 7
+
+
+def test_numbers_of_numpy_are_settings_and_scores_like_any_other(tmp_path) -> None:
+    settings = {"n_layers": np.int64(1), "width": np.int64(8), "dropout": np.float32(0.5)}
+    about = {"scores": {"co_bps": np.float32(0.25)}, "bins": (np.uint8(3), None)}
+    student = replace(make_student("ndt", settings, "norm"), seed=np.int64(3), about=about)
+    save_student(student, tmp_path / "s.nbm")
+    again = load_student(tmp_path / "s.nbm")
+    assert again.network[1] == {"n_layers": 1, "width": 8, "dropout": 0.5}
+    assert again.about == {"scores": {"co_bps": 0.25}, "bins": [3, None]}
+    same(student.predict(counts_of((5, 12, 10))), again.predict(counts_of((5, 12, 10))))
+
+
+def nested(depth: int) -> list:
+    return [nested(depth - 1)] if depth else []
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"scores": {"co_bps": float("nan")}}, "about.scores.co_bps: found nan, wanted a finite"),
+        ({"scores": {"co_bps": np.float32("inf")}}, "about.scores.co_bps: found inf"),
+        ({"of": np.zeros(3)}, "about.of: found ndarray, wanted what JSON can hold"),
+        ({1: 2}, "about: found the key 1, wanted names"),
+        ({"deep": nested(900)}, "nested too deeply"),
+    ],
+)
+def test_what_json_cannot_hold_is_refused(tmp_path, about, message) -> None:
+    student = replace(make_student("gru", {"width": 4}, "norm"), about=about)
+    refuses(message, save_student, student, tmp_path / "s.nbm")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_fresh_process_needs_nothing_that_trains(finished, tmp_path) -> None:
     save_student(finished.student(), tmp_path / "s.nbm")
     code = (
@@ -110,11 +162,13 @@ class TestBadFiles:
         save_student(make_student("gru", {"width": 4}, "norm"), tmp_path / "s.nbm")
         return tmp_path / "s.nbm"
 
-    def rewritten(self, path, change) -> None:
+    def rewritten(self, path, change, resealed=False) -> None:
         with safe_open(path, framework="pt") as file:
             content = json.loads(file.metadata()[KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         change(content, tensors)
+        if resealed:
+            content["checksum"] = _checksum(content, tensors)
         save_file(tensors, path, metadata={KEY: json.dumps(content)})
 
     def test_of_another_version(self, good) -> None:
@@ -146,3 +200,91 @@ class TestBadFiles:
         content[-5] ^= 1
         good.write_bytes(content)
         refuses("changed since|truncated", load_student, good)
+
+    def test_without_a_checksum(self, good) -> None:
+        self.rewritten(good, lambda content, _: content.pop("checksum"))
+        refuses("changed since it was written", load_student, good)
+
+    def test_nested_beyond_measure(self, good) -> None:
+        header = "[" * 100_000 + "]" * 100_000
+        save_file(load_tensors(good), good, metadata={KEY: header})
+        refuses("its header is damaged", load_student, good)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"readout": ["features"]}, "damaged .readout: List should have at least 2"),
+            ({"seed": "0"}, "damaged .seed"),
+            ({"layer": "nrom"}, "no layer 'nrom'"),
+            ({"layer": ""}, "no layer ''"),
+            ({"readout": ["feature", "same bin"]}, "there is no signal 'feature'"),
+            ({"layer": None}, "damaged .layer"),
+            ({"unit_id": [1, 2]}, "numbers of neurons differ"),
+            ({"unit_id": [10**30] * 10}, "damaged .unit_id"),
+            ({"behavior_units": ["cm"]}, "not a unit for each channel"),
+            ({"network": {"name": "gru\n", "settings": {}}}, "gru"),
+            ({"about": []}, "damaged .about"),
+        ],
+    )
+    def test_a_header_that_no_student_can_have(self, good, change, message) -> None:
+        self.rewritten(good, lambda content, _: content.update(change), resealed=True)
+        refuses(message, load_student, good)
+
+    def test_whatever_is_edited_is_refused_in_one_line_or_loads(self, good) -> None:
+        rng, original, refused = random.Random(0), good.read_bytes(), []
+        for i in range(200):
+            good.write_bytes(original)
+            self.rewritten(good, lambda content, _: edited(content, rng), resealed=i % 4 > 0)
+            try:
+                load_student(good)
+            except InputError as error:
+                refused.append(str(error))
+        assert 50 < len(refused) < 200
+        assert not [line for line in refused if "\n" in line]
+
+
+ODD = (
+    None,
+    True,
+    -1,
+    0,
+    3,
+    0.5,
+    10**25,
+    "",
+    "x",
+    "a:b",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    {"x": 1},
+    [1, "a"],
+)
+
+
+def edited(content: dict, rng: random.Random) -> None:
+    """Change, remove or add one thing somewhere in a header."""
+    place: dict | list = content
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        if not keys:
+            break
+        key = rng.choice(keys)
+        if isinstance(place[key], (dict, list)) and rng.random() < 0.6:
+            place = place[key]
+            continue
+        if rng.random() < 0.3:
+            del place[key]
+        else:
+            place[key] = rng.choice(ODD)
+        return
+    if isinstance(place, dict):
+        place["more"] = rng.choice(ODD)
+    else:
+        place.append(rng.choice(ODD))
+
+
+def load_tensors(path) -> dict:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

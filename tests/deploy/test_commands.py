@@ -4,9 +4,10 @@ import h5py
 import numpy as np
 import pytest
 from commands import refused, succeeds
-from conftest import make_trials, tiny_config
+from conftest import make_trials, refuses, tiny_config
 
 from neuroblend.data.recording import Recording
+from neuroblend.engine.folder import RunFolder
 from neuroblend.experiments.decoding.apply import predict_run
 from neuroblend.experiments.run import run
 from neuroblend.simulate.reaching import simulate_reaching
@@ -54,7 +55,13 @@ def test_what_was_matched_by_position_is_said(folder) -> None:
     [
         (["mine", "less.npz"], "neurons that the student sees are missing"),
         (["s.nbm", "less.npz", "--match", "ids"], "match: found 'ids'"),
-        (["s.nbm", "night.npz", "--arm", "baselin"], "holds .* of seed 0 alone"),
+        (
+            ["s.nbm", "night.npz", "--arm", "baselin"],
+            "holds .*, seed 0 alone; found --arm baselin$",
+        ),
+        (["s.nbm", "night.npz", "--seed", 1], "holds .*, seed 0 alone; found --seed 1$"),
+        (["s.nbm", "night.npz", "--fold", 1], "holds .*, seed 0 alone; found --fold 1$"),
+        (["mine", "night.npz", "--fold", 1], "no fold 1 in this run, which has none"),
         (["s.nbm", "none.npz"], "none.npz: no such file"),
         (["night.npz", "night.npz"], "not a student that `neuroblend export` wrote"),
         (["mine", "night.npz", "--layers", "nrom"], "no layer 'nrom': did you mean 'norm'"),
@@ -72,6 +79,71 @@ def test_missing_units_as_zeros(folder) -> None:
         "predict", "s.nbm", "less.npz", "--missing-units", "zeros", "--out", "z.h5", cwd=folder
     )
     assert "are missing and taken as silent" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    here = tmp_path_factory.mktemp("folds")
+    config = tiny_config(distill={"strategies": ["hard"]}, data={"folds": 2}, controls="none")
+    run(make_trials(unit_id=IDS), here / "mine", config)
+    spikes = np.random.default_rng(0).poisson(0.4, (100, 10)).astype(np.uint8)
+    np.savez(here / "night.npz", spikes=spikes, unit_id=IDS, bin_s=0.02)
+    return here
+
+
+def test_the_student_of_each_fold_can_be_had(folds) -> None:
+    folder, spikes = RunFolder.open(folds / "mine"), make_trials(unit_id=IDS).spikes
+    students = [folder.student("hard", fold=fold) for fold in (None, 0, 1)]
+    assert [student.fold for student in students] == [0, 0, 1]
+    assert [student.task.split.fold for student in students] == [0, 0, 1]
+    assert repr(students[2]).startswith("TrainedStudent(hard, seed 0, fold 1: ")
+    first, same, other = (student.predict(spikes).rates for student in students)
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
+    again = predict_run(folder, spikes, "hard", fold=1)
+    np.testing.assert_array_equal(again.rates, other)
+    assert folder.baseline(fold=1).fold == 1
+    assert folder.teacher(fold=1).task.split.fold == 1
+    for of in (folder.student, folder.baseline, folder.teacher):
+        refuses("no fold 2 in this run; there are 0 to 1", of, fold=2)
+
+
+def test_commands_take_a_fold_and_say_which(folds) -> None:
+    for given, wanted in (((), 0), (("--fold", 1), 1)):
+        done = succeeds("export", "mine", "--arm", "hard", *given, "--out", "f.nbm", cwd=folds)
+        assert f"TrainedStudent(hard, seed 0, fold {wanted}: " in done.stdout
+    for source in ("mine", "f.nbm"):
+        given = ("--arm", "hard", "--fold", 1, "--out", f"{source}.h5")
+        done = succeeds("predict", source, "night.npz", *given, cwd=folds)
+        assert "by hard, seed 0, fold 1; neurons matched by id" in done.stdout
+    with h5py.File(folds / "mine.h5") as a, h5py.File(folds / "f.nbm.h5") as b:
+        np.testing.assert_allclose(a["behavior"][()], b["behavior"][()], atol=1e-5)
+    line = refused("predict", "f.nbm", "night.npz", "--fold", 0, "--out", "x.h5", cwd=folds)
+    assert "holds hard, seed 0, fold 1 alone; found --fold 0" in line
+    for command in (("predict", "mine", "night.npz"), ("export", "mine")):
+        line = refused(*command, "--fold", 7, "--out", "x.nbm", cwd=folds)
+        assert "no fold 7 in this run; there are 0 to 1" in line
+    assert not (folds / "x.nbm").exists()
+
+
+def test_a_teacher_is_not_a_student(folds) -> None:
+    folder = RunFolder.open(folds / "mine")
+    refuses(r"a teacher is no student, .*wanted run\.teacher\(\)", folder.student, "teacher")
+    refuses(r"no student 'teacher' .*is run\.teacher\(\)", predict_run, folder, None, "teacher")
+
+
+@pytest.mark.parametrize(
+    ("form", "out", "message"),
+    [
+        ("nonsense", "x.nbm", "--form: no form 'nonsense'"),
+        ("nonsense", "x.onnx", "--form: no form 'nonsense'"),
+        ("trails", "x.onnx", "did you mean 'trials'"),
+        ("trials", "x.nbm", "--form trials: found --out x.nbm, wanted a file .onnx"),
+    ],
+)
+def test_a_form_is_one_of_two_and_of_onnx_alone(folder, form, out, message) -> None:
+    assert message in refused("export", "mine", "--form", form, "--out", out, cwd=folder)
+    assert not (folder / out).exists()
 
 
 def test_an_export_names_what_it_holds(folder) -> None:

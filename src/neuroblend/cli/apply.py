@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from neuroblend.cli.options import (
+    FoldOfRun,
     Quiet,
     SeedOfRun,
     StudentArm,
@@ -41,6 +42,7 @@ def predict(
     out: Annotated[Path, option("HDF5 file to write.")] = Path("rates.h5"),
     arm: StudentArm = "selected",
     seed: SeedOfRun = None,
+    fold: FoldOfRun = None,
     match: Annotated[
         str, option("Find neurons by id or by position; auto: by id where FILE has ids.")
     ] = "auto",
@@ -58,7 +60,7 @@ def predict(
         from neuroblend.experiments.decoding.take import student_from
 
         refuse_same(out, run)
-        student = student_from(run, arm, seed)
+        student = student_from(run, arm, seed, fold)
     with status("predicting", quiet) as shown:
 
         def progress(done: int, n: int) -> None:
@@ -78,14 +80,25 @@ def export(
     ] = Path("student.nbm"),
     arm: StudentArm = "selected",
     seed: SeedOfRun = None,
-    form: Annotated[str, option("Of .onnx: called by step (causal) or on whole trials.")] = "step",
+    fold: FoldOfRun = None,
+    form: Annotated[
+        Text, option("Of .onnx: called by step (causal), or on whole trials.", "step")
+    ] = None,
 ) -> None:
     """Write a student to one file, which predicts without its run."""
     from neuroblend.deploy.bundle import save_student
+    from neuroblend.deploy.student import FORMS
+    from neuroblend.errors import InputError, nearest
     from neuroblend.experiments.decoding.apply import trained_student
 
-    student = trained_student(run, arm, seed)
-    if out.suffix == ".onnx":
+    is_onnx = out.suffix == ".onnx"
+    if form is not None and form not in FORMS:
+        raise InputError(f"--form: no form '{form}': {nearest(form, FORMS)}")
+    if form is not None and not is_onnx:
+        raise InputError(f"--form {form}: found --out {out}, wanted a file .onnx, which has a form")
+    student = trained_student(run, arm, seed, fold)
+    if is_onnx:
+        form = form or "step"
         outputs = student.export_onnx(out, form)
         typer.echo(f"{out}: {student!r}, as ONNX by {form}; it gives {', '.join(outputs)}")
         return

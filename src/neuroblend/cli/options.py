@@ -32,6 +32,7 @@ Set = Annotated[
 Jobs = Annotated[Whole, option("Worker processes.", "one a core")]
 StudentArm = Annotated[str, option("selected, baseline, a strategy of the run, or a rival.")]
 SeedOfRun = Annotated[Whole, option("Which seed.", "the first")]
+FoldOfRun = Annotated[Whole, option("Which fold, of a run with --folds.", "the first")]
 
 
 def status(what: str, quiet: bool) -> AbstractContextManager[Any]:

@@ -23,14 +23,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neuroblend._version import __version__
-from neuroblend.deploy.direct import DirectDecoder, direct_signals
+from neuroblend.deploy.direct import DECODED, DirectDecoder, direct_signals
+from neuroblend.deploy.header import as_json, check_header, plain
 from neuroblend.deploy.latents import KnownLatents
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.deploy.windows import Margins
 from neuroblend.errors import InputError
-from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, Decoder
 from neuroblend.files import write_whole
 from neuroblend.models.build import build_network
 from neuroblend.privilege.roles import Student
@@ -49,7 +50,8 @@ def save_student(student: TrainedStudent, path: str | Path) -> None:
     """Write a student to one file; it appears whole or not at all.
 
     Raises:
-        InputError: The student has no network, so that there is nothing to take along.
+        InputError: The student has no network, so that there is nothing to take along, or a
+            setting, a score or what else is known of it is nothing that JSON can hold.
     """
     if student.model is None or student.network is None or student.layer is None:
         raise InputError(
@@ -93,8 +95,9 @@ def save_student(student: TrainedStudent, path: str | Path) -> None:
         "reach": asdict(student.reach),
         "about": dict(student.about),
     }
+    content = plain(content, "export")
     content["checksum"] = _checksum(content, tensors)
-    header = {KEY: json.dumps(content, allow_nan=False)}
+    header = {KEY: as_json(content)}
     write_whole(path, lambda partial: save_file(tensors, partial, metadata=header))
 
 
@@ -107,15 +110,16 @@ def load_student(path: str | Path) -> TrainedStudent:
     """
     path = Path(path)
     content, tensors = _read(path)
-    if content["checksum"] != _checksum(content, tensors):
-        raise InputError(
-            f"{path}: changed since it was written (its checksum is another); export it again"
-        )
     try:
+        if content.get("checksum") != _checksum(content, tensors):
+            raise InputError(
+                "changed since it was written (its checksum is another); export it again"
+            )
+        check_header(content)
         return _built(content, tensors)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    except Exception as error:  # a header may ask anything of a network's builder
         first = (str(error).splitlines() or [""])[0]
         raise InputError(f"{path}: cannot be built ({type(error).__name__}: {first})") from None
 
@@ -133,7 +137,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         ) from None
     try:
         content = json.loads(header.get(KEY, "null"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: its header is damaged ({error})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: safetensors, but not a student that `neuroblend export` wrote")
@@ -163,7 +167,23 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
         {k.removeprefix(WEIGHT): v for k, v in tensors.items() if k.startswith(WEIGHT)}
     )
     model.eval()
-    held_out = arrays["neurons/held_out"]
+    held_out, decoder = arrays["neurons/held_out"], _decoder("decoder", arrays)
+    named = {each for each, _ in net.named_modules() if each}
+    if not is_decoder and layer.partition(":")[0] not in named:
+        raise InputError(f"its network {name} has no layer '{layer}'")
+    signal = content["readout"][0]
+    if signal not in ((DECODED,) if is_decoder else (RATES, LOG_RATES, FEATURES)):
+        raise InputError(f"its header is damaged (readout: there is no signal '{signal}')")
+    sizes_of = {
+        "neurons": (spec.n_out, held_out.size, len(content["unit_id"]), len(spec.log_rate)),
+        "neurons that are seen": (spec.n_in, int((~held_out).sum())),
+        "channels": (len(spec.behavior), decoder.offset.size, decoder.weights.shape[2]),
+    }
+    for what, found in sizes_of.items():
+        if len(set(found)) > 1:
+            raise InputError(f"its header is damaged (numbers of {what} differ: {found})")
+    if len(content["behavior_units"]) not in (0, len(spec.behavior)):
+        raise InputError("its header is damaged (not a unit for each channel of behavior)")
     signals = direct_signals(model) if is_decoder else StudentSignals(model, layer, held_out)
     return TrainedStudent(
         arm=content["arm"],
@@ -177,7 +197,7 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
             content["has_unit_ids"],
         ),
         signals=signals,
-        decoder=_decoder("decoder", arrays),
+        decoder=decoder,
         readout=(content["readout"][0], content["readout"][1]),
         behavior_units=tuple(content["behavior_units"]),
         model=model,
@@ -207,11 +227,11 @@ def _latents(family: str | None, arrays: Mapping[str, NDArray[Any]]) -> KnownLat
 def _checksum(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """Return a SHA-256 of everything but the checksum itself."""
     rest = {name: value for name, value in content.items() if name != "checksum"}
-    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    digest = hashlib.sha256(as_json(rest).encode())
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
         digest.update(
-            value.contiguous().view(torch.uint8).numpy().tobytes() if value.numel() else b""
+            value.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
         )
     return digest.hexdigest()

@@ -47,6 +47,7 @@ BLOCK = 16384  # bins of a recording that are worked on at a time
 LONG = 2048  # bins of a window, for networks that take any number of them
 FORGOTTEN = 1e-6  # difference in log rates and features
 SignalsOf = Callable[[Batch, Sequence[str]], Signals]
+FORMS = {"step": export_step, "trials": export_trials}  # of ONNX files
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,8 @@ class TrainedStudent:
         behavior_units: D units of measure, ``""`` where unknown.
         model: The network in its role; ``None`` of an arm without one.
         layer: Layer that is distilled and read out.
-        network: Name of the model and the settings that it was built with.
+        network: Name of the model and the settings that it was built with; ``None`` of what is
+            not built so, such as a reference, and cannot be exported.
         task: The trials and split that it was trained on; ``None`` of one that was read from a
             file.
         about: Provenance and scores, to be stored with it.
@@ -93,10 +95,22 @@ class TrainedStudent:
 
     def __repr__(self) -> str:
         return (
-            f"TrainedStudent({self.arm}, seed {self.seed}: {self.neurons.n_seen} neurons seen, "
+            f"TrainedStudent({self.label}: {self.neurons.n_seen} neurons seen, "
             f"bins of {self.spec.bin_s * 1000:g} ms, decodes {', '.join(self.spec.behavior)} from "
             f"{self.readout[0]}, {self.readout[1]})"
         )
+
+    @property
+    def fold(self) -> int | None:
+        """Of which fold of its run it is; ``None`` of one without folds."""
+        fold: int | None = self.about.get("fold")
+        return fold
+
+    @property
+    def label(self) -> str:
+        """Which student of its run it is: its arm, seed and, with folds, fold."""
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.arm}, seed {self.seed}{fold}"
 
     @cached_property
     def reach(self) -> Margins:
@@ -226,10 +240,11 @@ class TrainedStudent:
             InputError: As :meth:`stream` (an arm may look ahead in whole trials); there is no such
                 form, or the network cannot be exported.
         """
-        forms = {"step": export_step, "trials": export_trials}
-        if form not in forms:
-            raise InputError(f"onnx: no form '{form}': {nearest(form, forms)}")
-        return forms[form](path, *self._as_network("onnx"))
+        if form not in FORMS:
+            raise InputError(f"onnx: no form '{form}': {nearest(form, FORMS)}")
+        if self.network is None:
+            raise InputError(f"onnx: {self.arm} has no network; wanted a student, or direct")
+        return FORMS[form](path, *self._as_network("onnx"))
 
     def _as_network(
         self, what: str

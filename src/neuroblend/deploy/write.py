@@ -59,7 +59,9 @@ def predict_to_file(
         )
         prediction.save(out)
         n_trials, n_bins, _ = prediction.behavior.shape
-        return Written(f"{n_trials} trials x {n_bins} bins{_of(prediction)}", prediction.notes)
+        return Written(
+            f"{n_trials} trials x {n_bins} bins{_of(prediction, student.label)}", prediction.notes
+        )
     found = match_neurons(
         student.neurons,
         spikes.unit_id,
@@ -96,16 +98,16 @@ def predict_to_file(
     write_whole(out, write)
     (prediction,) = first
     hours = spikes.n_bins * student.spec.bin_s
-    summary = f"{spikes.n_bins} bins ({hours:.6g} s){_of(prediction)}"
+    summary = f"{spikes.n_bins} bins ({hours:.6g} s){_of(prediction, student.label)}"
     return Written(summary, prediction.notes)
 
 
-def _of(prediction: Prediction) -> str:
+def _of(prediction: Prediction, label: str) -> str:
     n = prediction.unit_id.size
     rates = "" if prediction.rates is None else f"rates of {n} neurons and "
     return (
-        f" of {rates}decoded {', '.join(prediction.behavior_names)}, by {prediction.arm}, seed "
-        f"{prediction.seed}; neurons matched {prediction.matched.split(',')[0]}"
+        f" of {rates}decoded {', '.join(prediction.behavior_names)}, by {label}; "
+        f"neurons matched {prediction.matched.split(',')[0]}"
     )
 
 

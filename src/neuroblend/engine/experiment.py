@@ -204,8 +204,12 @@ class Experiment(Protocol):
         """Return further entries of ``results.json``."""
         return {}
 
-    def take_home(self, folder: Any, arm: str | None, seed: int | None) -> Any:
+    def take_home(
+        self, folder: Any, arm: str | None, seed: int | None, fold: int | None = None
+    ) -> Any:
         """Return a trained model of a run to use on other data; the selected one without ``arm``.
+
+        It is of the first seed and the first fold where these are ``None``.
 
         Raises:
             InputError: There is none.

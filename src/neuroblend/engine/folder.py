@@ -218,24 +218,33 @@ class RunFolder:
         """Return ``provenance.json``."""
         return self.read_json("provenance.json")
 
-    def student(self, arm: str | None = None, seed: int | None = None) -> Any:
+    def student(
+        self, arm: str | None = None, seed: int | None = None, fold: int | None = None
+    ) -> Any:
         """Return a student to predict with: the selected one, or that of an arm.
 
         For decoding, a :class:`~neuroblend.deploy.student.TrainedStudent`; its ``model`` is the
-        ``nn.Module`` and its ``task`` what that was trained on.
+        ``nn.Module`` and its ``task`` what that was trained on. It is that of the first seed, and
+        of the first fold of a run with folds, unless others are asked for.
 
         Raises:
-            InputError: There is no such arm or seed, or it has not been trained.
+            InputError: There is no such arm, seed or fold, it has not been trained, or it is the
+                teacher.
         """
-        return self.experiment.take_home(self, arm, seed)
+        if arm == TEACHER:
+            raise InputError(
+                f"{self.path}: a teacher is no student, since it needs behavior; wanted "
+                "run.teacher(), or the arm of a student"
+            )
+        return self.experiment.take_home(self, arm, seed, fold)
 
-    def baseline(self, seed: int | None = None) -> Any:
+    def baseline(self, seed: int | None = None, fold: int | None = None) -> Any:
         """Return the student that was trained without behavior; see :meth:`student`."""
-        return self.student(BASELINE, seed)
+        return self.student(BASELINE, seed, fold)
 
-    def teacher(self, seed: int | None = None) -> Any:
+    def teacher(self, seed: int | None = None, fold: int | None = None) -> Any:
         """Return the teacher, ``model`` and ``task``; see :meth:`student`."""
-        return self.student(TEACHER, seed)
+        return self.experiment.take_home(self, TEACHER, seed, fold)
 
     def read_json(self, name: str) -> Any:
         """Return the content of a JSON file in the folder.

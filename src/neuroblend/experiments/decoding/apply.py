@@ -51,7 +51,10 @@ class TrainedTeacher(NamedTuple):
 
 
 def trained_student(
-    run: str | Path | RunFolder, arm: str = SELECTED, seed: int | None = None
+    run: str | Path | RunFolder,
+    arm: str = SELECTED,
+    seed: int | None = None,
+    fold: int | None = None,
 ) -> TrainedStudent:
     """Return a student of a run that has ended, ready to predict from spikes alone.
 
@@ -60,17 +63,18 @@ def trained_student(
         arm: A student's arm, ``"baseline"``, ``"selected"`` for the one that was selected, or what
             a lab would use instead, such as ``"wiener"``.
         seed: One of the run's seeds (they hold out different neurons); its first where ``None``.
-            Of a run with folds, the student of the first fold is taken.
+        fold: One of the folds of a run with ``--folds``, each tested on other trials; the first
+            where ``None``.
 
     Raises:
-        InputError: There is no such arm or seed, or it has not been trained.
+        InputError: There is no such arm, seed or fold, or it has not been trained.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    fit = find_fit(folder, arm, seed)
+    fit = find_fit(folder, arm, seed, fold)
     task: Task = folder.task(fit)
     scored = Scored.load(folder.of(fit) / "test.h5")
     model = None if fit.arm.name in WITHOUT_NETWORK else load_model(folder, fit, task)
-    layer, config = None, folder.config()
+    layer, config, network = None, folder.config(), None
     causal = config.model.causal
     signals: SignalsOf = partial(_rival_signals, fit.arm.name, model, task, causal)
     if fit.arm.name == DIRECT:
@@ -80,6 +84,8 @@ def trained_student(
         assert model is not None
         layer = layer_of(config, fit.arm, model)
         signals = StudentSignals(model, layer, task.split.held_out)
+    if layer is not None and (fit.arm.name == DIRECT or not fit.arm.is_reference):
+        network = (config.model.name, student_settings(config.model))
     trials = task.trials
     return TrainedStudent(
         arm=fit.arm.name,
@@ -98,24 +104,27 @@ def trained_student(
         behavior_units=trials.behavior_units,
         model=model,
         layer=layer,
-        network=(config.model.name, student_settings(config.model)) if layer else None,
+        network=network,
         task=task,
         about=_about(folder, fit),
     )
 
 
-def trained_teacher(run: str | Path | RunFolder, seed: int | None = None) -> TrainedTeacher:
+def trained_teacher(
+    run: str | Path | RunFolder, seed: int | None = None, fold: int | None = None
+) -> TrainedTeacher:
     """Return the teacher of a run, and the task that gives it batches.
 
     Args:
         run: The run or its folder.
         seed: As for :func:`trained_student`.
+        fold: As there.
 
     Raises:
-        InputError: The run has none, or no such seed.
+        InputError: The run has none, or no such seed or fold.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    fit = _fit_of(folder, TEACHER, seed, "teacher")
+    fit = _fit_of(folder, TEACHER, seed, fold, "teacher")
     task: Task = folder.task(fit)
     model = load_model(folder, fit, task)
     assert isinstance(model, Teacher)
@@ -129,6 +138,7 @@ def predict_run(
     seed: int | None = None,
     lengths: ArrayLike | None = None,
     *,
+    fold: int | None = None,
     unit_id: ArrayLike | None = None,
     match: str = "auto",
     missing_units: str = "refuse",
@@ -141,9 +151,9 @@ def predict_run(
     say what the arguments are.
 
     Raises:
-        InputError: There is no such arm or seed, or the spikes do not fit.
+        InputError: There is no such arm, seed or fold, or the spikes do not fit.
     """
-    student = trained_student(run, arm, seed)
+    student = trained_student(run, arm, seed, fold)
     return student.predict(
         spikes,
         lengths,
@@ -181,11 +191,13 @@ def _about(folder: RunFolder, fit: Fit) -> dict[str, Any]:
     }
 
 
-def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) -> Fit:
+def find_fit(
+    folder: RunFolder, arm: str = SELECTED, seed: int | None = None, fold: int | None = None
+) -> Fit:
     """Return the training of a student of a run; see :func:`trained_student`.
 
     Raises:
-        InputError: There is no such arm or seed, or it has not been trained.
+        InputError: There is no such arm, seed or fold, or it has not been trained.
     """
     if folder.experiment.kind != RunConfig.kind:
         raise InputError(
@@ -197,16 +209,24 @@ def find_fit(folder: RunFolder, arm: str = SELECTED, seed: int | None = None) ->
     known = {fit.arm.name for fit in folder.fits()} - {*teachers}
     if arm not in known:
         why = "; a teacher needs behavior" if arm in teachers else ""
+        why += ", and is run.teacher()" if arm == TEACHER else ""
         raise InputError(f"no student '{arm}' in this run{why}: {nearest(arm, [SELECTED, *known])}")
-    return _fit_of(folder, arm, seed, "student")
+    return _fit_of(folder, arm, seed, fold, "student")
 
 
-def _fit_of(folder: RunFolder, arm: str, seed: int | None, role: str) -> Fit:
-    seeds = folder.config().all_seeds
+def _fit_of(folder: RunFolder, arm: str, seed: int | None, fold: int | None, role: str) -> Fit:
+    config = folder.config()
+    seeds, folds = config.all_seeds, config.all_folds
     seed = seeds[0] if seed is None else seed
     if seed not in seeds:
         raise InputError(f"no seed {seed} in this run; there are {seeds[0]} to {seeds[-1]}")
-    fits = [fit for fit in folder.fits() if (fit.arm.name, fit.seed) == (arm, seed)]
+    if fold is not None and folds == [None]:
+        raise InputError(f"no fold {fold} in this run, which has none (--folds makes them)")
+    if fold is not None and fold not in folds:
+        raise InputError(f"no fold {fold} in this run; there are {folds[0]} to {folds[-1]}")
+    fold = folds[0] if fold is None else fold
+    wanted = (arm, seed, fold)
+    fits = [fit for fit in folder.fits() if (fit.arm.name, fit.seed, fit.fold) == wanted]
     if not fits:
         raise InputError(f"{folder.path}: no {role} in this run")
     if not folder.is_done(fits[0]):

@@ -284,11 +284,11 @@ class Decoding(Experiment):
         if arm.name in RIVALS["all"]:
             batch = task.batch_of(np.arange(task.trials.n_trials))
             signals = rival_signals(arm.name, model, task, batch, self.config.model.causal)
-            scored, valid = score_signals(signals, task, self._families(arm))
+            scored, valid = score_signals(signals, task, self.families(arm))
         else:
             assert model is not None
             layer = layer_of(self.config, arm, model)
-            scored, valid = score_model(model, task, layer, self._families(arm))
+            scored, valid = score_model(model, task, layer, self.families(arm))
             if arm.name in TEACHERS and self.config.teacher.sees == "all":
                 scored = replace(scored, held_out=None)  # it sees them
                 valid.pop("co_bps", None)
@@ -306,7 +306,7 @@ class Decoding(Experiment):
             for split in folder.splits():
                 of_seed = scored.setdefault(ORACLE, {}).setdefault(split.seed, [])
                 task = Task.of(trials, split)
-                of_seed.append(score_rates(trials.rates, task, families=self._families())[0])
+                of_seed.append(score_rates(trials.rates, task, families=self.families())[0])
         return {
             arm: [
                 samples_of_seed(folds, trials.behavior_names, draws, len(by_seed) == 1)
@@ -328,17 +328,17 @@ class Decoding(Experiment):
             "readouts": {arm: dict(Counter(names)) for arm, names in readouts.items()},
         }
 
-    def _families(self, arm: Arm | None = None) -> tuple[str, ...]:
+    def families(self, arm: Arm | None = None) -> tuple[str, ...]:
         """Return the read-outs of an arm, of a causal run without future unless it is a teacher."""
         is_teacher = arm is not None and (arm.sees_behavior or arm.name == BLIND)
         return CAUSAL_FAMILIES if self.config.model.causal and not is_teacher else FAMILIES
 
     def take_home(
-        self, folder: Any, arm: str | None, seed: int | None
+        self, folder: Any, arm: str | None, seed: int | None, fold: int | None = None
     ) -> TrainedStudent | TrainedTeacher:
         if arm == TEACHER:
-            return trained_teacher(folder, seed)
-        return trained_student(folder, SELECTED if arm is None else arm, seed)
+            return trained_teacher(folder, seed, fold)
+        return trained_student(folder, SELECTED if arm is None else arm, seed, fold)
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
         """Choose the candidate that is best at the goal, by the mean validation scores of all arms.

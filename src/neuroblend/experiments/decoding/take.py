@@ -9,7 +9,7 @@ SELECTED = "selected"
 
 
 def student_from(
-    source: str | Path, arm: str = SELECTED, seed: int | None = None
+    source: str | Path, arm: str = SELECTED, seed: int | None = None, fold: int | None = None
 ) -> TrainedStudent:
     """Return a trained student.
 
@@ -17,21 +17,23 @@ def student_from(
         source: The folder of a run, or a file that ``neuroblend export`` wrote.
         arm: Of a run: which arm.
         seed: Of a run: which seed.
+        fold: Of a run with folds: which fold.
 
     Raises:
-        InputError: There is none, or an arm or seed is asked of a file, which holds one student.
+        InputError: There is none, or another arm, seed or fold is asked of a file, which holds one
+            student.
     """
     if not Path(source).is_file():
         # only a run needs what trains models, which takes seconds to import
         from neuroblend.experiments.decoding.apply import trained_student  # noqa: PLC0415
 
-        return trained_student(source, arm, seed)
+        return trained_student(source, arm, seed, fold)
     from neuroblend.deploy.bundle import load_student  # noqa: PLC0415
 
     student = load_student(source)
-    if arm not in (SELECTED, student.arm) or seed not in (None, student.seed):
-        raise InputError(
-            f"{source}: holds {student.arm} of seed {student.seed} alone; found --arm {arm} and "
-            f"--seed {seed}"
-        )
+    asked = {"arm": None if arm == SELECTED else arm, "seed": seed, "fold": fold}
+    held = {"arm": student.arm, "seed": student.seed, "fold": student.fold}
+    wrong = [f"--{name} {of}" for name, of in asked.items() if of not in (None, held[name])]
+    if wrong:
+        raise InputError(f"{source}: holds {student.label} alone; found {' and '.join(wrong)}")
     return student
