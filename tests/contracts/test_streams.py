@@ -280,6 +280,7 @@ def test_a_run_and_a_file_stream_what_they_predict(tmp_path) -> None:
         save_student(student, tmp_path / "student.nbm")
         offline = student.predict(spikes)
         for stream in (student.stream(), load_student(tmp_path / "student.nbm").stream()):
+            np.testing.assert_array_equal(stream.unit_id, trials.unit_id[seen])
             found = [stream.step(each[seen]) for each in spikes[0]]
             behavior = np.stack([each.behavior for each in found])
             np.testing.assert_allclose(behavior, offline.behavior[0], atol=1e-5)

@@ -218,7 +218,8 @@ class TrainedStudent:
     def stream(self) -> Stream:
         """Return the student as it is called bin by bin, while the recording goes on.
 
-        A step takes the counts of the neurons ``neurons.seen``, in that order.
+        A step takes the counts of the neurons ``neurons.seen``, in that order, which are the
+        stream's ``unit_id``.
 
         Raises:
             InputError: It has no network, it or its read-out looks ahead, or it needs all of the
@@ -241,15 +242,15 @@ class TrainedStudent:
         forms = {"step": export_step, "trials": export_trials}
         if form not in forms:
             raise InputError(f"onnx: no form '{form}': {nearest(form, forms)}")
-        return forms[form](path, *self._as_network("onnx"))
+        return forms[form](path, *self._as_network("onnx"), self.behavior_units)
 
     def _as_network(
         self, what: str
-    ) -> tuple[nn.Module, TaskSpec, str, Decoder, str, NDArray[np.int64]]:
+    ) -> tuple[nn.Module, TaskSpec, str, Decoder, str, NDArray[np.int64], KnownNeurons]:
         if self.model is None or self.layer is None:
             raise InputError(f"{what}: {self.arm} has no network; wanted a student, or direct")
-        order = np.argsort(self.neurons.held_out, kind="stable")
-        return self.model, self.spec, self.layer, self.decoder, self.readout[0], order
+        order, signal = np.argsort(self.neurons.held_out, kind="stable"), self.readout[0]
+        return self.model, self.spec, self.layer, self.decoder, signal, order, self.neurons
 
     def pieces(
         self,
