@@ -8,11 +8,12 @@ from test_causal import config_of
 from test_models import SMALL, models
 from torch import nn
 
+from neuroblend.deploy.bundle import load_student, save_student
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import REMEMBERS, TrainedStudent
 from neuroblend.evaluation.readout import Decoder
-from neuroblend.experiments.decoding.networks import build_student
+from neuroblend.experiments.decoding.networks import build_student, student_settings
 from neuroblend.registry import MODELS
 from neuroblend.task.batch import Batch
 
@@ -23,7 +24,8 @@ TASK = make_task(TRIALS)
 def make_causal(name: str, scale: float = 1.0, **settings: object) -> TrainedStudent:
     """A causal student whose recurrent weights are so many times those that training begins at."""
     settings = SMALL.get(name, {}) | settings
-    model = build_student(config_of(name, settings=settings), TASK, 0).eval()
+    config = config_of(name, settings=settings)
+    model = build_student(config, TASK, 0).eval()
     for weight_name, weight in model.named_parameters():
         if "_hh" in weight_name and weight.ndim == 2:
             weight.data *= scale
@@ -33,7 +35,8 @@ def make_causal(name: str, scale: float = 1.0, **settings: object) -> TrainedStu
         neurons=KnownNeurons(TRIALS.unit_id, TRIALS.unit_index, held_out, 10),
         signals=StudentSignals(model, layer, held_out),
         decoder=Decoder(np.ones((1, 10, 2)) / 9, np.zeros(2), np.zeros(1, dtype=np.int64)),
-        readout=("rates", "same bin"), model=model, layer=layer, network=(name, settings),
+        readout=("rates", "same bin"), model=model, layer=layer,
+        network=(name, student_settings(config.model)),
     )  # fmt: skip
 
 
@@ -120,3 +123,14 @@ def test_edges_of_a_causal_student_are_all_that_it_looks_back() -> None:
     slow = make_causal("ndt", context_backward_s=0.5)
     assert slow.predict(np.ones((2, 30, 10), dtype=int)).edge.all()
     assert slow.predict(np.ones((200, 10), dtype=int)).edge.sum() == 50
+
+
+def test_a_file_holds_how_far_a_causal_student_looks(tmp_path, monkeypatch) -> None:
+    student = make_causal("gru")
+    save_student(student, tmp_path / "s.nbm")
+    again = load_student(tmp_path / "s.nbm")
+    monkeypatch.delattr("neuroblend.deploy.student.receptive_field")  # it is not probed again
+    assert again.reach == student.reach
+    assert again.reach.any_length
+    counts = np.random.default_rng(1).poisson(0.5, (2500, 10))
+    np.testing.assert_array_equal(again.predict(counts).rates, student.predict(counts).rates)
