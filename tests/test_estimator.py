@@ -228,9 +228,9 @@ def test_trials_of_other_lengths(fitted) -> None:
     assert fitted.predict(longer).shape == (1, 24, 2)
     short = fitted.predict(X[:, :5])
     assert short.shape == (40, 5, 2) and np.isfinite(short).all()
-    for blend in (fitted, quick(model=own_network).fit(X, Y)):
-        assert blend.predict(X[:, :7] if blend is fitted else X).shape[0] == 40
-    refuses("on 5 bins, trained on 12, it fails", blend.predict, X[:, :5])
+    unpadded = quick(model=own_network).fit(X, Y)  # which knows nothing of padding
+    for blend in (fitted, unpadded):
+        assert np.isfinite(blend.predict(X[:, :7])).all()
 
 
 class Own(nn.Module):

@@ -209,7 +209,11 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
             seed=seed,
             spec=task.spec,
             neurons=KnownNeurons(
-                trials.unit_id, trials.unit_index, task.split.held_out, trials.n_source_neurons
+                trials.unit_id,
+                trials.unit_index,
+                task.split.held_out,
+                trials.n_source_neurons,
+                trials.has_unit_ids,
             ),
             signals=StudentSignals(self.student_, self.layer_, task.split.held_out),
             decoder=scored.decoder,

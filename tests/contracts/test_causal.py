@@ -1,5 +1,7 @@
 """No later spike changes what a causal model says of a bin: for every model and read-out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +62,22 @@ def Noisy(spec) -> nn.Module:
             return super().forward(spikes) + torch.rand(1)
 
     return Drawing(spec)
+
+
+class Gated(Convolution):
+    """One that looks ahead behind a gate that begins closed, from a given height of it on."""
+
+    def __init__(self, spec, height: float = 0.0) -> None:
+        super().__init__(spec, causal=True)
+        self.gate, self.height = nn.Parameter(torch.zeros(1)), height
+
+    def forward(self, spikes: Tensor, present: Tensor | None = None) -> Tensor:
+        opened = (self.gate.abs() - self.height).relu()
+        later = nn.functional.pad(spikes[:, 1:], (0, 0, 0, 1))
+        is_one = (
+            torch.arange(spikes.shape[1])[:, None] == 28
+        )  # a bin that no sample of bins need hit
+        return super().forward(spikes, present) + opened * (later * is_one).sum(2, keepdim=True)
 
 
 def config_of(name: str, **changes: object) -> RunConfig:
@@ -158,6 +176,24 @@ def test_teachers_see_the_whole_trial_and_are_what_they_were(name) -> None:
 def test_a_setting_that_looks_ahead_is_refused(name, key, value) -> None:
     message = f"--causal with model.settings.{key} {value}: a causal {name} has {key}"
     refuses(message, check_network, config_of(name, settings={key: value}), make_task())
+
+
+def test_what_training_opens_is_seen_before_it_is_scored(tmp_path) -> None:
+    task = make_task(make_trials(n_bins=30))
+    message = r"model test_causal:Gated: found that it looks ahead \(by bins: 1\)"
+    refuses(message, check_network, config_of("test_causal:Gated"), task)
+    config = config_of("test_causal:Gated", settings={"height": 0.5})
+    check_network(config, task)
+    experiment = Decoding(config)
+    for name, build in (("direct", build_direct), ("baseline", build_student)):
+        (arm,) = [arm for arm in experiment.arms() if arm.name == name]
+        fit = SimpleNamespace(arm=arm)
+        scene = SimpleNamespace(task=task, fit=fit, data=task.trials, out=tmp_path)
+        student = build(config, task, 0)
+        experiment.score(scene, student)
+    student.net.gate.data += 1
+    message = r"^baseline, trained: found that it looks ahead \(by bins: 1\), wanted with --causal"
+    refuses(message, experiment.score, scene, student)
 
 
 def test_settings_of_a_causal_network_can_be_changed() -> None:

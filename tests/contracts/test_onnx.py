@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from test_models import SMALL, models
 from test_streams import TASK, make_decoder, poisson
 from torch import nn
 
-from neuroblend.deploy.onnx import export_step, export_trials
+from neuroblend.deploy.neurons import KnownNeurons
+from neuroblend.deploy.onnx import _ReadOut, export_step, export_trials
 from neuroblend.deploy.stream import Stream
 from neuroblend.distill.objective import output_of
 from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES
@@ -90,6 +92,36 @@ def test_a_network_trained_on_behavior_and_one_without_read_out(tmp_path) -> Non
     learned = config_of("ndt", settings=SMALL["ndt"] | {"positions": "learned"})
     student = build_student(learned, TASK, 0)
     assert len(export_step(path, student, TASK.spec, "norm")) == 2 + 4
+
+
+@models
+@pytest.mark.parametrize("scale", [1000.0, 1.0, 0.001])
+def test_units_of_behavior_decide_nothing(name, scale, tmp_path, monkeypatch) -> None:
+    student, layer = build_student(config_of(name), TASK, 0), MODELS[name].layer
+    decoder = make_decoder(10, "history")
+    decoder = replace(decoder, weights=decoder.weights * scale, offset=decoder.offset * scale)
+    given = (student, TASK.spec, layer, decoder, RATES, TASK.split.order)
+    for export in (export_step, export_trials):
+        assert "behavior" in export(tmp_path / "x.onnx", *given)
+    was = _ReadOut.behavior
+    monkeypatch.setattr(_ReadOut, "behavior", lambda self, x: was(self, x) + 1e-3 * scale)
+    for export in (export_step, export_trials):
+        refuses("behavior that differ from PyTorch's", export, tmp_path / "y.onnx", *given)
+    assert not (tmp_path / "y.onnx").exists()
+
+
+def test_a_file_names_its_neurons_and_units(tmp_path) -> None:
+    held_out, ids = TASK.split.held_out, np.array([f"n{i}" for i in range(10)])
+    known = KnownNeurons(ids, np.arange(10), held_out, 10)
+    given = (build_student(config_of("gru"), TASK, 0), TASK.spec, "norm", None, RATES,
+             TASK.split.order)  # fmt: skip
+    for export in (export_step, export_trials):
+        export(tmp_path / "x.onnx", *given, known, ("mm/s", "mm/s"))
+        session = onnxruntime.InferenceSession(str(tmp_path / "x.onnx"))
+        about = session.get_modelmeta().custom_metadata_map
+        assert json.loads(about["unit_id"]) == ids.tolist()
+        assert json.loads(about["unit_id_seen"]) == ids[~held_out].tolist()
+        assert json.loads(about["behavior_units"]) == ["mm/s", "mm/s"]
 
 
 class Sorted(nn.Module):

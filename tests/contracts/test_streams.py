@@ -1,5 +1,7 @@
 """Bin by bin, a causal student says what it says of the whole recording."""
 
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +195,8 @@ def test_a_causal_network_of_ones_own_is_called_on_what_it_sees() -> None:
         ([0, 0, -1, 0, 0, 0, 0, 0], "found -1 for neuron 2"),
         ([0, 0, 0, np.nan, 0, 0, 0, 0], "found nan for neuron 3"),
         (np.full(8, np.inf), "found inf"),
+        (np.full(8, 1e30), r"found 1e\+30 for neuron 0, wanted .* from 0 to 65535"),
+        (np.full(8, 65536), "found 65536 for neuron 0"),
         (["a"] * 8, "wanted numbers"),
     ],
 )
@@ -227,6 +231,31 @@ def test_a_stream_has_weights_of_its_own() -> None:
     assert student.training and not student.net.norm._forward_hooks
 
 
+@pytest.mark.parametrize("name", [*sorted(MODELS), CONVOLUTION])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_copy_of_a_stream_goes_on_by_itself(name, copied) -> None:
+    student, layer = build_student(config_of(name), TASK, 0), "out:in"
+    layer = MODELS[name].layer if name in MODELS else layer
+    counts = poisson(60)[0].numpy()
+    stream, whole = (Stream(student, TASK.spec, layer, make_decoder(10, "history")) for _ in "ab")
+    wanted = [whole.step(each) for each in counts]
+    for each in counts[:20]:
+        stream.step(each)
+    other = copied(stream)
+    assert other.n_steps == 20
+    for one, want in zip(counts[20:], wanted[20:], strict=True):
+        other.step(np.zeros(8))  # what another is given changes nothing
+        found = stream.step(one)
+        for a, b in zip(found, want, strict=True):
+            np.testing.assert_array_equal(a, b)
+    other = copied(other)
+    other.reset()
+    for one, want in zip(counts, wanted, strict=True):
+        found = other.step(one)
+        np.testing.assert_array_equal(found.latents, want.latents)
+        np.testing.assert_array_equal(found.behavior, want.behavior)
+
+
 @pytest.mark.parametrize("family", CAUSAL_FAMILIES)
 def test_a_read_out_with_history_begins_as_it_does_offline(family) -> None:
     decoder, signal = make_decoder(4, family), np.random.default_rng(1).normal(size=(1, 90, 4))
@@ -251,6 +280,7 @@ def test_a_run_and_a_file_stream_what_they_predict(tmp_path) -> None:
         save_student(student, tmp_path / "student.nbm")
         offline = student.predict(spikes)
         for stream in (student.stream(), load_student(tmp_path / "student.nbm").stream()):
+            np.testing.assert_array_equal(stream.unit_id, trials.unit_id[seen])
             found = [stream.step(each[seen]) for each in spikes[0]]
             behavior = np.stack([each.behavior for each in found])
             np.testing.assert_allclose(behavior, offline.behavior[0], atol=1e-5)
@@ -260,6 +290,7 @@ def test_a_run_and_a_file_stream_what_they_predict(tmp_path) -> None:
     wiener = folder.student("wiener")
     refuses("stream: wiener has no network", wiener.stream)
     refuses("onnx: wiener has no network", wiener.export_onnx, tmp_path / "x.onnx")
+    assert Stream(student.model, student.spec, student.layer).unit_id is None
     message = "no form 'steps': did you mean 'step'"
     refuses(message, folder.student("hard").export_onnx, tmp_path / "x.onnx", "steps")
 

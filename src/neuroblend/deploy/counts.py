@@ -10,12 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.errors import InputError
 
+MOST = 65535  # counts of a neuron in a bin, as of stored spikes
+
 
 def checked_counts(given: ArrayLike, n_in: int) -> NDArray[Any]:
     """Return (N_in,) counts of one bin, if they are.
 
     Raises:
-        InputError: They are of another number of neurons, or no whole numbers of 0 or more.
+        InputError: They are of another number of neurons, or no whole numbers from 0 to 65535.
     """
     counts = np.asarray(given)
     if counts.shape != (n_in,):
@@ -25,11 +27,11 @@ def checked_counts(given: ArrayLike, n_in: int) -> NDArray[Any]:
         )
     if counts.dtype.kind not in "biuf":
         raise InputError(f"stream: found {counts.dtype} in the place of counts, wanted numbers")
-    wrong = ~((counts >= 0) & (counts == np.floor(counts)) & (counts < np.inf))
+    wrong = ~((counts >= 0) & (counts == np.floor(counts)) & (counts <= MOST))
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"stream: found {counts[at]} for neuron {at}, wanted counts/bin: whole numbers, 0 or "
-            "more"
+            f"stream: found {counts[at]} for neuron {at}, wanted counts/bin: whole numbers from 0 "
+            f"to {MOST}"
         )
     return counts

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from neuroblend._version import __version__
 from neuroblend.deploy.direct import DECODED
+from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.stream import Stream, as_student
 from neuroblend.distill.objective import captured
 from neuroblend.errors import InputError, blamed_on
@@ -33,7 +34,8 @@ from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
 
 OPSET = 17
-TOLERANCE = 1e-4  # of each number, or of its size where that is above 1
+TOLERANCE = 1e-4  # of how much a channel varies, so that its units do not count
+LEAST_SPREAD = (1e-2, 1e-3)  # of a channel's size, and of the largest channel's spread
 N_CHECKED = 60  # bins that the step form is checked on
 
 
@@ -45,6 +47,8 @@ def export_step(
     decoder: Decoder | None = None,
     signal: str = RATES,
     order: NDArray[np.integer] | None = None,
+    neurons: KnownNeurons | None = None,
+    behavior_units: Sequence[str] = (),
 ) -> list[str]:
     """Write a causal student that is called bin by bin, and return the names of what it gives.
 
@@ -52,8 +56,10 @@ def export_step(
     bin, and ``state_0``, ``state_1``, ... float32: anything finite at first (zeros), then what the
     last step gave. Outputs are ``rates`` (1, N) expected counts/bin, ``latents`` (1, H),
     ``behavior`` (1, D) with a decoder, and the next states, ``next_0``, ... Positions of a trial,
-    where a network has them, stay at the last one after the trial's end. All arguments but ``path``
-    are those of :class:`~neuroblend.deploy.stream.Stream`.
+    where a network has them, stay at the last one after the trial's end. Other arguments are those
+    of :class:`~neuroblend.deploy.stream.Stream`, and D ``behavior_units`` for the file's
+    properties, which also hold ``unit_id``, names of the N neurons of rates, and ``unit_id_seen``,
+    of the N_in of counts; null where they are not known.
 
     Raises:
         InputError: onnx and onnxruntime are not installed; the network looks ahead, has no
@@ -74,15 +80,18 @@ def export_step(
 
     def check(session: Any) -> None:
         state = {name: each.numpy() for name, each in zip(names[2:], given[2:], strict=True)}
+        of_steps = []
         for t, each in enumerate(counts):
-            wanted = stream.step(each)
             first = np.array([t == 0])
             found = session.run(None, {"counts": each[None], "begin": first, **state})
             state = dict(zip(state, found[len(module.names) :], strict=True))
-            for name, one in zip(module.names, found, strict=False):
-                _compare(name, one[0], getattr(wanted, name))
+            of_steps.append([one[0] for one in found[: len(module.names)]])
+        wanted = [stream.step(each) for each in counts]
+        for name, gave in zip(module.names, zip(*of_steps, strict=True), strict=True):
+            _compare(name, np.stack(gave), np.stack([getattr(step, name) for step in wanted]))
 
-    _export(path, module, given, names, outputs, {}, spec, layer, check)
+    about = _about(spec, layer, neurons, behavior_units)
+    _export(path, module, given, names, outputs, {}, about, check)
     return outputs
 
 
@@ -94,6 +103,8 @@ def export_trials(
     decoder: Decoder | None = None,
     signal: str = RATES,
     order: NDArray[np.integer] | None = None,
+    neurons: KnownNeurons | None = None,
+    behavior_units: Sequence[str] = (),
 ) -> list[str]:
     """Write a student that is called on whole trials, and return the names of what it gives.
 
@@ -116,7 +127,8 @@ def export_trials(
                 _compare(name, one, wanted[name][:n])
 
     axes = {name: {0: "trials"} for name in ("counts", *module.names)}
-    _export(path, module, (counts,), ["counts"], module.names, axes, spec, layer, check)
+    about = _about(spec, layer, neurons, behavior_units)
+    _export(path, module, (counts,), ["counts"], module.names, axes, about, check)
     return module.names
 
 
@@ -299,8 +311,7 @@ def _export(
     inputs: list[str],
     outputs: list[str],
     axes: dict[str, dict[int, str]],
-    spec: TaskSpec,
-    layer: str,
+    about: Mapping[str, Any],
     check: Callable[[Any], None],
 ) -> None:
     try:
@@ -325,8 +336,6 @@ def _export(
                 dynamo=False,
             )
         graph = onnx.load(str(partial))
-        about = {"neuroblend": __version__, "bin_s": spec.bin_s, "layer": layer}
-        about |= {"behavior": list(spec.behavior), "n_in": spec.n_in, "n_out": spec.n_out}
         onnx.helper.set_model_props(graph, {key: json.dumps(each) for key, each in about.items()})
         onnx.checker.check_model(graph)
         onnx.save(graph, str(partial))
@@ -334,6 +343,23 @@ def _export(
             check(session_of(onnxruntime, partial))
 
     write_whole(path, write)
+
+
+def _about(
+    spec: TaskSpec, layer: str, neurons: KnownNeurons | None, behavior_units: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a file's properties say, each as JSON."""
+    return {
+        "neuroblend": __version__,
+        "bin_s": spec.bin_s,
+        "layer": layer,
+        "behavior": list(spec.behavior),
+        "behavior_units": list(behavior_units),
+        "n_in": spec.n_in,
+        "n_out": spec.n_out,
+        "unit_id": None if neurons is None else neurons.unit_id.tolist(),
+        "unit_id_seen": None if neurons is None else neurons.seen.tolist(),
+    }
 
 
 def session_of(onnxruntime: Any, path: str | Path) -> Any:
@@ -344,11 +370,21 @@ def session_of(onnxruntime: Any, path: str | Path) -> Any:
 
 
 def _compare(name: str, found: NDArray[Any], wanted: NDArray[Any]) -> None:
-    difference = np.abs(found - wanted) / np.maximum(np.abs(wanted), 1.0)
-    if found.shape != wanted.shape or not (difference.max(initial=0.0) <= TOLERANCE):
+    """Check (..., C) numbers; a channel's error is a share of how much it varies there."""
+    if found.shape != wanted.shape:
         raise InputError(
-            f"onnx: found {name} that differ from PyTorch's by {difference.max():.2g}, wanted "
-            f"{TOLERANCE:g} or less; nothing was written"
+            f"onnx: found {name} of shape {found.shape}, wanted PyTorch's {wanted.shape}; nothing "
+            "was written"
+        )
+    channels = wanted.reshape(-1, wanted.shape[-1]).astype(np.float64)
+    spread, size = channels.std(axis=0), np.sqrt(np.square(channels).mean(axis=0))
+    scale = np.maximum(spread, LEAST_SPREAD[0] * size)
+    scale = np.maximum(scale, LEAST_SPREAD[1] * scale.max(initial=0.0))
+    difference = np.abs(found - wanted) / np.maximum(scale, np.finfo(np.float32).tiny)
+    if not (difference.max(initial=0.0) <= TOLERANCE):
+        raise InputError(
+            f"onnx: found {name} that differ from PyTorch's by {difference.max():.2g} of how much "
+            f"they vary, wanted {TOLERANCE:g} or less; nothing was written"
         )
 
 

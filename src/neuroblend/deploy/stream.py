@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from neuroblend.deploy.counts import checked_counts
 from neuroblend.deploy.direct import DECODED, DirectDecoder
+from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.windowed import Windowed
 from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, Decoder, log_of
@@ -42,7 +43,8 @@ class Step(NamedTuple):
 class Stream:
     """A student that carries what it needs of the past, of a size that does not grow.
 
-    It holds a copy of the weights, as they are when it is made. What a step gives equals what the
+    It holds a copy of the weights, as they are when it is made; a copy of a stream, or one from a
+    pickle, goes on from where it was, by itself. What a step gives equals what the
     same student gives for the whole recording at once, to about 1e-6.
 
     Args:
@@ -55,9 +57,12 @@ class Stream:
             on behavior, ``"decoded"``.
         order: (N,) the model's order of neurons (``split.order``), for rates as they were recorded;
             ``None`` for the model's own, held-in neurons first.
+        neurons: The neurons that it knows, for their names.
 
     Attributes:
         spec: As given.
+        unit_id: (N_in,) names of the neurons that the counts of a step are of, in their order;
+            ``None`` where unknown.
         n_steps: Bins since the start, or since the last :meth:`reset`.
 
     Raises:
@@ -73,18 +78,17 @@ class Stream:
         decoder: Decoder | None = None,
         signal: str = RATES,
         order: NDArray[np.integer] | None = None,
+        neurons: KnownNeurons | None = None,
     ) -> None:
         self.spec = spec
+        self.unit_id = None if neurons is None else neurons.seen
         self.n_steps = 0
         student, self._readout, layer = as_student(model, layer)
         net = student.net
-        self._latents = torch.zeros(0)
-        _hooked(net, layer, self._catch)
+        self._caught = _hooked(net, layer)
         self._net: Streams = net if isinstance(net, Streams) else Windowed(student, spec, layer)
         self._start = self._net.begin(1)
         self._state: State = self._start
-        self._counts = np.zeros((1, spec.n_in), dtype=np.float32)
-        self._given = torch.from_numpy(self._counts)
         self._place = None if order is None else np.argsort(order)
         self._decode = None
         if decoder is not None:
@@ -94,9 +98,10 @@ class Stream:
             self._decode = History(decoder)
         self._signal = signal
         with torch.inference_mode():  # what cannot work fails now
-            self._net.step(self._given, self._state)
-        if self._latents.ndim != 3:
-            found = tuple(self._latents.shape) if self._latents.numel() else "nothing"
+            self._net.step(torch.zeros(1, spec.n_in), self._state)
+        latents = self._caught.features
+        if latents.ndim != 3:
+            found = tuple(latents.shape) if latents.numel() else "nothing"
             raise InputError(
                 f"stream: layer '{layer}' gives {found} in a step, wanted (trial, bin, feature)"
             )
@@ -111,7 +116,7 @@ class Stream:
             InputError: The counts are of other neurons, or no counts; or the network knows the time
                 in a trial and the trial is over.
         """
-        self._counts[0] = checked_counts(counts, self.spec.n_in)
+        given = torch.from_numpy(checked_counts(counts, self.spec.n_in).astype(np.float32)[None])
         longest = self._net.longest
         if longest is not None and self.n_steps >= longest:
             raise InputError(
@@ -120,8 +125,10 @@ class Stream:
             )
         self.n_steps += 1
         with torch.inference_mode():
-            log_rates, self._state = self._net.step(self._given, self._state)
-            latents = self._latents[0, self._net.at if isinstance(self._net, Windowed) else 0]
+            log_rates, self._state = self._net.step(given, self._state)
+            latents = self._caught.features[
+                0, self._net.at if isinstance(self._net, Windowed) else 0
+            ]
             signals = {FEATURES: latents.numpy().copy()}
             if self._readout is None:
                 rates = log_rates[0].exp().numpy()
@@ -146,8 +153,24 @@ class Stream:
             f"{self.spec.n_out} and {what}; {self.n_steps} bins so far)"
         )
 
-    def _catch(self, features: Tensor) -> None:
-        self._latents = features
+
+class _Caught:
+    """A hook that keeps what a layer gives, or is given; copied and pickled with its network.
+
+    Args:
+        is_given: Whether it keeps what the layer is given.
+
+    Attributes:
+        features: (1, T, H) of the last call; empty before the first.
+    """
+
+    def __init__(self, is_given: bool) -> None:
+        self._is_given = is_given
+        self.features = torch.zeros(0)
+
+    def __call__(self, _: nn.Module, given: Any, gave: Any) -> None:
+        caught = given if self._is_given else gave
+        self.features = caught[0] if isinstance(caught, tuple) else caught
 
 
 class History:
@@ -206,15 +229,12 @@ def as_student(model: nn.Module, layer: str) -> tuple[Student, nn.Linear | None,
     return student, None, layer
 
 
-def _hooked(net: nn.Module, layer: str, catch: Any) -> None:
-    """Have ``catch`` called with what a layer gives, or with ``:in`` what it is given."""
+def _hooked(net: nn.Module, layer: str) -> _Caught:
+    """Return what will have caught what a layer gives, or with ``:in`` what it is given."""
     named = dict(net.named_modules())
     name, _, side = layer.partition(":")
     if name not in named or side not in ("", "in"):
         raise InputError(f"no layer '{layer}': {nearest(name, [key for key in named if key])}")
-
-    def hook(_: nn.Module, given: Any, gave: Any) -> None:
-        caught = given if side else gave
-        catch(caught[0] if isinstance(caught, tuple) else caught)
-
-    named[name].register_forward_hook(hook)
+    caught = _Caught(side == "in")
+    named[name].register_forward_hook(caught)
+    return caught

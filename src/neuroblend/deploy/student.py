@@ -27,6 +27,9 @@ from neuroblend.deploy.prediction import Prediction, joined
 from neuroblend.deploy.signals import LAYER
 from neuroblend.deploy.stream import Stream
 from neuroblend.deploy.windows import (
+    LONG,
+    LONGEST,
+    Carried,
     Margins,
     Signals,
     Windows,
@@ -34,7 +37,6 @@ from neuroblend.deploy.windows import (
     in_blocks,
     margins_of,
     padded_signals,
-    signals_between,
 )
 from neuroblend.errors import InputError, blamed_on, nearest
 from neuroblend.evaluation.reach import receptive_field
@@ -44,8 +46,11 @@ from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
 
 BLOCK = 16384  # bins of a recording that are worked on at a time
-LONG = 2048  # bins of a window, for networks that take any number of them
 FORGOTTEN = 1e-6  # difference in log rates and features
+REMEMBERS = (
+    f"The network remembers what was more than {LONGEST // 2} bins ago, so that what it gives for "
+    "later bins depends on the windows that it is given, and is not quite that of a stream."
+)
 SignalsOf = Callable[[Batch, Sequence[str]], Signals]
 FORMS = {"step": export_step, "trials": export_trials}  # of ONNX files
 
@@ -114,32 +119,39 @@ class TrainedStudent:
 
     @cached_property
     def reach(self) -> Margins:
-        """How many bins before and after a bin the student looks at, its read-out left aside."""
-        if self.known_reach is not None:
-            return self.known_reach
+        """How many bins before and after a bin the student looks at, its read-out left aside.
+
+        A causal network that can be called bin by bin takes spikes of any length. Of a recurrent
+        one, ``past`` is after how many bins it has forgotten to 1e-6 of log rates and features, at
+        half a spike a bin; it is not bounded where that is more than 1024. Of any other network
+        whose reach is not bounded, it is a quarter of the bins that it was trained on.
+        """
+        known, carries = self.known_reach, self._carries
+        if known is not None and known.any_length == carries:
+            return known
         spec = self.spec
         if spec.t_in < spec.t_out:  # of trials of one length alone
             return Margins(spec.t_in // 4, spec.t_in // 4, is_bounded=False)
-        return margins_of(self._signals, spec.t_in, spec.n_in)
+        if not carries:
+            return margins_of(self._signals, spec.t_in, spec.n_in)
+        assert self.model is not None and self.layer is not None
+        layers = [] if isinstance(self.model.net, DirectDecoder) else [self.layer]
+        past = receptive_field(self.model, LONG, spec.n_in, layers, 2, FORGOTTEN).past
+        if past is None or past > LONG // 2:
+            return Margins(LONG // 2, 0, is_bounded=False, any_length=True)
+        return Margins(past, 0, any_length=True)
 
-    @cached_property
-    def past(self) -> int | None:
-        """How many bins back a causal network looks that takes spikes of any length.
-
-        ``None`` of any other, and of one that still remembers after 1024 bins. What a recurrent
-        network has forgotten is so to 1e-6 of log rates and features.
-        """
+    @property
+    def _carries(self) -> bool:
+        """Whether the network goes on from bin to bin for as long as there are spikes."""
         net = self._streams
         if net is None or net.longest is not None or self.spec.t_in < self.spec.t_out:
-            return None
+            return False
         try:
             net.begin(1)
         except InputError:
-            return None
-        assert self.model is not None and self.layer is not None
-        layers = [] if isinstance(self.model.net, DirectDecoder) else [self.layer]
-        past = receptive_field(self.model, LONG, self.spec.n_in, layers, 2, FORGOTTEN).past
-        return past if past is not None and past <= LONG // 2 else None
+            return False
+        return True
 
     @property
     def _streams(self) -> Streams | None:
@@ -147,11 +159,11 @@ class TrainedStudent:
         net = net.net if isinstance(net, DirectDecoder) else net
         return net if isinstance(net, Streams) else None
 
-    def _windows(self, n_bins: int) -> Windows:
+    def _windows(self, n_bins: int) -> Windows | Carried:
         """Return where windows lie in a stretch that is as long as a trial or longer."""
-        if self.past is None or self._streams is None:
+        if not self.reach.any_length or self._streams is None:
             return Windows(n_bins, self.spec.t_in, self.reach)
-        return Windows(n_bins, min(n_bins, LONG), Margins(self.past, 0), self._streams.period)
+        return Carried(n_bins, self.reach.past, self._streams.period)
 
     @cached_property
     def known_latents(self) -> KnownLatents | None:
@@ -214,13 +226,22 @@ class TrainedStudent:
             given.silent_id,
         )
         if isinstance(given, ContinuousSpikes):
-            return joined(self._pieces(given, found, layers, progress, where), given.n_bins)
+            notes: dict[str, None] = {}
+
+            def pieces() -> Iterator[Prediction]:
+                for piece in self._pieces(given, found, layers, progress, where):
+                    notes.update(dict.fromkeys(piece.notes))
+                    yield piece
+
+            whole = joined(pieces(), given.n_bins)
+            return replace(whole, notes=tuple(notes))
         return self._of_trials(given, found, layers, progress, where)
 
     def stream(self) -> Stream:
         """Return the student as it is called bin by bin, while the recording goes on.
 
-        A step takes the counts of the neurons ``neurons.seen``, in that order.
+        A step takes the counts of the neurons ``neurons.seen``, in that order, which are the
+        stream's ``unit_id``.
 
         Raises:
             InputError: It has no network, it or its read-out looks ahead, or it needs all of the
@@ -244,15 +265,15 @@ class TrainedStudent:
             raise InputError(f"onnx: no form '{form}': {nearest(form, FORMS)}")
         if self.network is None:
             raise InputError(f"onnx: {self.arm} has no network; wanted a student, or direct")
-        return FORMS[form](path, *self._as_network("onnx"))
+        return FORMS[form](path, *self._as_network("onnx"), self.behavior_units)
 
     def _as_network(
         self, what: str
-    ) -> tuple[nn.Module, TaskSpec, str, Decoder, str, NDArray[np.int64]]:
+    ) -> tuple[nn.Module, TaskSpec, str, Decoder, str, NDArray[np.int64], KnownNeurons]:
         if self.model is None or self.layer is None:
             raise InputError(f"{what}: {self.arm} has no network; wanted a student, or direct")
-        order = np.argsort(self.neurons.held_out, kind="stable")
-        return self.model, self.spec, self.layer, self.decoder, self.readout[0], order
+        order, signal = np.argsort(self.neurons.held_out, kind="stable"), self.readout[0]
+        return self.model, self.spec, self.layer, self.decoder, signal, order, self.neurons
 
     def pieces(
         self,
@@ -284,6 +305,7 @@ class TrainedStudent:
     ) -> Prediction:
         spec, n_bins = self.spec, given.counts.shape[1]
         counts, lengths = found.of(given.counts), given.lengths
+        notes: tuple[str, ...] = ()
         if spec.t_in < spec.t_out:
             self._check_forward(n_bins, lengths, where)
             signals = self.signals(Batch(_tensor(counts[:, : spec.t_in])), layers)
@@ -291,13 +313,13 @@ class TrainedStudent:
             signals = self.signals(Batch(_tensor(counts)), layers)
         else:
             ends = np.full(len(counts), n_bins) if lengths is None else lengths
-            signals = self._of_any_length(counts, ends, layers, progress)
+            signals, notes = self._of_any_length(counts, ends, layers, progress)
         n_here = next(iter(signals.values())).shape[1]
         ends = np.full(len(counts), n_here) if lengths is None else lengths
         edge = np.ones((len(counts), n_here), dtype=bool)
         for trial, n in enumerate(ends):
             edge[trial, :n] = edges_of(int(n), *self.margins)
-        notes = self._notes(int(ends.max()))
+        notes = (*notes, *self._notes(int(ends.max())))
         return self._predicted(signals, edge, found, layers, given.start_s, notes)
 
     def _of_any_length(
@@ -306,8 +328,8 @@ class TrainedStudent:
         lengths: NDArray[np.int64],
         layers: Sequence[str],
         progress: Callable[[int, int], None] | None,
-    ) -> Signals:
-        """Return (B, T, C) signals of trials of any length, NaN after their ends."""
+    ) -> tuple[Signals, tuple[str, ...]]:
+        """Return (B, T, C) signals of trials of any length, NaN after their ends, and notes."""
         width, longest = self.spec.t_in, counts.shape[1]
         short = np.flatnonzero(lengths <= width)
         whole: Signals = {}
@@ -324,6 +346,7 @@ class TrainedStudent:
             signals = self._of_short(counts[short, :n_kept], lengths[short], layers)
             put(short, n_kept, {name: s[:, :n_kept] for name, s in signals.items()})
         long = np.flatnonzero(lengths > width)
+        forgets = True
         for done, trial in enumerate(long):
             n_bins, of_trial = int(lengths[trial]), counts[trial]
             windows = self._windows(n_bins)
@@ -331,14 +354,14 @@ class TrainedStudent:
             def read(first: int, last: int, of_trial: Any = of_trial) -> NDArray[np.float32]:
                 return np.asarray(of_trial[first:last])
 
-            found = signals_between(self._with(layers), read, windows, 0, n_bins)
-            put(trial, n_bins, found)
+            put(trial, n_bins, windows.signals(self._with(layers), read, 0, n_bins))
+            forgets &= windows.agrees
             if progress is not None:
                 progress(done + 1, long.size)
         gone = np.arange(longest) >= lengths[:, None]
         for values in whole.values():
             values[gone] = np.nan
-        return whole
+        return whole, () if forgets else (REMEMBERS,)
 
     def _of_short(
         self, counts: NDArray[np.float32], lengths: NDArray[np.int64], layers: Sequence[str]
@@ -369,6 +392,7 @@ class TrainedStudent:
     @property
     def _takes_padding(self) -> bool:
         net = None if self.model is None else self.model.net
+        net = net.net if isinstance(net, DirectDecoder) else net
         if net is None:
             return True
         assert isinstance(net, nn.Module)
@@ -388,8 +412,9 @@ class TrainedStudent:
         for first, last in spikes.parts:
             if first > done:
                 yield from self._nothing(first - done, found, layers, spikes, done)
+            windows = self._windows(last - first)
             for start, stop in in_blocks(first, last, BLOCK):
-                yield self._of_block(spikes, found, layers, (first, last), (start, stop))
+                yield self._of_block(spikes, found, layers, windows, first, (start, stop))
                 done = stop
                 if progress is not None:
                     progress(done, spikes.n_bins)
@@ -401,12 +426,13 @@ class TrainedStudent:
         spikes: ContinuousSpikes,
         found: Match,
         layers: Sequence[str],
-        part: tuple[int, int],
+        windows: Windows | Carried,
+        first: int,
         block: tuple[int, int],
     ) -> Prediction:
-        """Return the prediction of some bins of an unbroken part of a recording."""
-        (first, last), (start, stop) = part, block
-        n_bins, width, lags = last - first, self.spec.t_in, self.decoder.lags
+        """Return the prediction of some bins of an unbroken part of a recording, from ``first``."""
+        (start, stop), n_bins = block, windows.n_bins
+        last, width, lags = first + n_bins, self.spec.t_in, self.decoder.lags
         begin = max(first, start + min(0, int(lags.min())))
         end = min(last, stop + max(0, int(lags.max())))
 
@@ -418,17 +444,17 @@ class TrainedStudent:
             short = self._of_short(read(0, n_bins)[None], np.array([n_bins]), layers)
             signals: Signals = {n: s[0, begin - first : end - first] for n, s in short.items()}
         else:
-            windows = self._windows(n_bins)
-            signals = signals_between(signals_of, read, windows, begin - first, end - first)
+            signals = windows.signals(signals_of, read, begin - first, end - first)
         edge = edges_of(n_bins, *self.margins)[start - first : stop - first]
         cut = slice(start - begin, stop - begin)
+        remembered = () if windows.agrees else (REMEMBERS,)
         whole = self._predicted(
             {name: s[None] for name, s in signals.items()},
             np.zeros((1, end - begin), dtype=bool),
             found,
             layers,
             spikes.start_s,
-            (*spikes.notes, *self._notes(_longest(spikes))),
+            (*spikes.notes, *self._notes(_longest(spikes)), *remembered),
         )
         return replace(_cut(whole, cut), edge=edge[None])
 
@@ -479,7 +505,7 @@ class TrainedStudent:
     def _notes(self, n_bins: int) -> tuple[str, ...]:
         reach, width = self.reach, self.spec.t_in
         is_placed = reach.knows_place or not reach.is_bounded
-        if n_bins <= self.spec.t_out or self.past is not None or not is_placed:
+        if n_bins <= self.spec.t_out or reach.any_length or not is_placed:
             return ()
         why = f"looks at all of the {width} bins that it was trained on"
         if reach.is_bounded:

@@ -6,6 +6,7 @@ Shape legend: ``T`` bins.
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +74,7 @@ def predict_to_file(
     )
     pieces = student.pieces(spikes, found, layers or (), progress)
     first: list[Prediction] = []
+    notes: dict[str, None] = {}
 
     def write(partial: Path) -> None:
         with h5py.File(partial, "w") as file:
@@ -81,7 +83,7 @@ def predict_to_file(
                 if not first:
                     first.append(piece)
                     _check_room(piece, spikes.n_bins, Path(out))
-                    piece.describe(file)
+                notes.update(dict.fromkeys(piece.notes))
                 n_bins = piece.behavior.shape[1]
                 for name, values in piece.arrays().items():
                     if name not in file:
@@ -94,12 +96,13 @@ def predict_to_file(
                         stored.attrs.update(attributes(name))
                     file[name][:, at : at + n_bins] = values
                 at += n_bins
+            replace(first[0], notes=tuple(notes)).describe(file)
 
     write_whole(out, write)
     (prediction,) = first
     hours = spikes.n_bins * student.spec.bin_s
     summary = f"{spikes.n_bins} bins ({hours:.6g} s){_of(prediction, student.label)}"
-    return Written(summary, prediction.notes)
+    return Written(summary, tuple(notes))
 
 
 def _of(prediction: Prediction, label: str) -> str:

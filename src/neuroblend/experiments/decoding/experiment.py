@@ -13,6 +13,7 @@ import torch
 
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
+from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.distill.committee import Committee
 from neuroblend.distill.objective import Objective, squared_error
@@ -46,6 +47,7 @@ from neuroblend.experiments.decoding.networks import (
     build_reference,
     build_student,
     build_teacher,
+    check_causal,
     check_network,
     feature_layer,
     layer_in,
@@ -281,6 +283,10 @@ class Decoding(Experiment):
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
         task: Task = scene.task
         arm = scene.fit.arm
+        if self.config.model.causal and isinstance(model, Student):
+            is_direct = isinstance(model.net, DirectDecoder)
+            layers = [] if is_direct else [layer_of(self.config, arm, model)]
+            check_causal(f"{arm.name}, trained", model, task.spec, layers)
         if arm.name in RIVALS["all"]:
             batch = task.batch_of(np.arange(task.trials.n_trials))
             signals = rival_signals(arm.name, model, task, batch, self.config.model.causal)

@@ -1,7 +1,8 @@
 """The networks of a run, built from its settings and tried before anything is trained."""
 
+import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,8 @@ from neuroblend.task.spec import TaskSpec
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
 
-N_PROBED = 24  # bins that are changed to see whether a network is causal
+N_PROBED = 24  # bins that are changed to see whether a network is causal before it is trained
+JITTER = 0.02  # standard deviation of what is added to its weights for that
 
 
 def student_settings(config: ModelConfig) -> dict[str, Any]:
@@ -241,21 +243,44 @@ def check_network(config: RunConfig, task: Task) -> str:
         with torch.random.fork_rng(), blamed_on(f"model {name}: {where}, in training,"):
             Objective()(model, mask(batch, 0))["loss"].backward()
     if config.model.causal:
-        check_causal(name, student, task.spec, layer)
+        check_causal(f"model {name}", _jittered(student), task.spec, [layer], N_PROBED)
     return layer
 
 
-def check_causal(name: str, student: Student, spec: TaskSpec, layer: str) -> None:
-    """Check that no later spike changes what a student says of a bin, in rates or in ``layer``.
+def _jittered(model: Student) -> Student:
+    """Return a copy with other weights, so that none that starts at 0 hides what is behind it."""
+    model, generator = copy.deepcopy(model), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            noise = torch.randn(weight.shape, generator=generator)
+            weight.add_(noise.to(weight), alpha=JITTER)
+    return model
+
+
+def check_causal(
+    name: str,
+    student: Student,
+    spec: TaskSpec,
+    layers: Sequence[str],
+    n_probed: int | None = None,
+) -> None:
+    """Check that no later spike changes what a student says of a bin, in rates or in ``layers``.
+
+    Args:
+        name: What the student is called in errors.
+        student: It, with the weights that are asked about.
+        spec: Sizes of its task.
+        layers: Layers that count as well as the rates.
+        n_probed: How many bins are changed; all where ``None``.
 
     Raises:
-        InputError: One does; ``name`` is the model's.
+        InputError: One does.
     """
-    with blamed_on(f"model {name}: probed for what it looks at,"):
-        found = receptive_field(student, spec.t_in, spec.n_in, [layer], N_PROBED)
+    with blamed_on(f"{name}: probed for what it looks at,"):
+        found = receptive_field(student, spec.t_in, spec.n_in, layers, n_probed)
     if found.future != 0:
         far = "to the end of a trial" if found.future is None else f"by bins: {found.future}"
         raise InputError(
-            f"model {name}: found that it looks ahead ({far}), wanted with --causal that no spike "
+            f"{name}: found that it looks ahead ({far}), wanted with --causal that no spike "
             "changes what it says of earlier bins; build it so, or leave --causal out"
         )
