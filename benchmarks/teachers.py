@@ -9,7 +9,7 @@ Rows are runs in --out, which go on where they were interrupted; the undistilled
 student, the same in all, are trained once.
 
 Run: python benchmarks/teachers.py [--data monkey_m1.npz --blocks 6] [--out runs/teachers]
-     [--only default average ...] [--folds 3] [--seeds 1] [--epochs 40] [--jobs 2]
+     [--only default "average 3" ...] [--folds 3] [--seeds 1] [--epochs 40] [--jobs 2]
 
 Without --data, the recording is the simulated one.
 """

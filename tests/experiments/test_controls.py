@@ -1,5 +1,7 @@
 """Rivals and controls as arms of a run."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,6 +176,9 @@ def test_a_behavior_read_out_weighs_what_suits_the_model(model, given, expected)
     arm = next(arm for arm in decoding.arms() if arm.name == "multitask")
     objective = decoding.objective(arm, decoding.build(arm, task, 0), task, None)
     assert objective.weights["multitask"] == expected
+    arm = replace(arm, name="two-heads", terms=("two-heads",))
+    objective = decoding.objective(arm, decoding.build(arm, task, 0), task, None)
+    assert objective.weights["two-heads"] == (given or 0.1)
 
 
 def test_behavior_may_be_read_out_of_log_rates() -> None:
@@ -205,3 +210,20 @@ def test_a_student_that_is_read_out_of_log_rates_predicts(tmp_path, monkeypatch)
     fit = run.find("hard", 0, None)
     scored = Scored.load(run.of(fit) / "test.h5")
     np.testing.assert_allclose(predicted.behavior[scored.trial], scored.decoded, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("strategies", "expected"),
+    [
+        (["denoised"], ("feature",)),
+        (["hard+subspace", "soft"], ("soft",)),
+        (["hard", "feature", "denoised"], ("feature",)),
+        (["feature+multitask"], None),
+    ],
+)
+def test_what_is_distilled_without_behavior_looks_at_none(strategies, expected) -> None:
+    """A read-out fitted to behavior would bring in what self-distillation is to leave out."""
+    config = tiny_config(controls="all", distill={"strategies": strategies})
+    arms = {arm.name: arm for arm in Decoding(config).arms()}
+    found = arms["self-distilled"].terms if "self-distilled" in arms else None
+    assert found == expected

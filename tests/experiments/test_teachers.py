@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import make_task, make_trials, refuses, tiny_config, watch_fits
@@ -13,6 +14,8 @@ from neuroblend.distill.committee import LAYER as MEMBERS
 from neuroblend.distill.committee import Committee, on_batch
 from neuroblend.distill.feature import Feature
 from neuroblend.distill.objective import Objective, output_of
+from neuroblend.distill.pair import Output
+from neuroblend.distill.subspace import Subspace
 from neuroblend.engine.job import load_model
 from neuroblend.experiments.decoding.experiment import Decoding
 from neuroblend.experiments.decoding.networks import build_teacher
@@ -310,3 +313,48 @@ def test_a_student_of_a_committee_maps_to_all_of_its_features() -> None:
     settings = TrainingConfig(epochs=1, batch_size=16, accelerator="cpu")
     train(student, task, Objective({"feature": term}, teacher, cache=True), settings)
     assert term.maps[0].weight.shape == (3 * 10, 8)
+
+
+@pytest.mark.parametrize("given", [{"cross_fitted": 3}, {"average": 3}], ids=ids)
+def test_members_train_on_what_is_theirs_and_begin_apart(given) -> None:
+    """A cross-fitted one on all trials but those that it teaches; no two alike."""
+    decoding, task = Decoding(tiny_config(teacher=given)), make_task(make_trials(n_trials=60))
+    arm = next(arm for arm in decoding.arms() if arm.name == "teacher")
+    model = decoding.build(arm, task, 5)
+    trained_on, train = [], set(task.split.train.tolist())
+
+    def learn(member, part, objective, i, of):
+        assert of == 3 and len(trained_on) == i
+        trained_on.append(set(part.example().trial.tolist()))
+        return pd.DataFrame({"epoch": [1.0], "loss": [0.0], "valid": [0.0]})
+
+    decoding.trained(arm, model, task, None, learn)
+    left_out = model.net.left_out
+    for i, found in enumerate(trained_on):
+        taught = set() if left_out is None else set((left_out == i).nonzero().flatten().tolist())
+        assert found == train - taught and (left_out is None or len(taught) > 5)
+    first = [next(iter(member.net.parameters())) for member in model.net.members]
+    assert not torch.equal(first[0], first[1]) and not torch.equal(first[1], first[2])
+
+
+def test_members_of_one_fit_have_orders_and_masks_of_their_own(tmp_path, monkeypatch) -> None:
+    seeds = []
+
+    def watched(model, part, objective, settings, seed, *args, **given):
+        seeds.append(seed)
+        return train(model, part, objective, settings, seed, *args, **given)
+
+    monkeypatch.setattr("neuroblend.engine.job.train", watched)
+    config = tiny_config(teacher={"average": 2}, controls="none")
+    nb.run(make_trials(), tmp_path / "run", config, jobs=1)
+    teachers = seeds[:2]
+    assert teachers[0] != teachers[1] and teachers[0] == seeds[2]
+
+
+def test_a_layer_without_behavior_has_no_subspace() -> None:
+    task = make_task()
+    batch = task.example()
+    flat = torch.ones(batch.n_trials, 12, 4)
+    term = Subspace(layers=[("norm", "norm")])
+    guide = Output(batch.target.clamp_min(0.1).log(), {"norm": flat})
+    refuses("nothing of behavior can be decoded", term.fit, batch, guide)

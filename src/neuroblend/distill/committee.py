@@ -80,8 +80,8 @@ class Committee(nn.Module):
     def align(self, batch: Batch) -> None:
         """Fit the maps to common features, where members are cross-fitted.
 
-        All members see all of ``batch``, the training trials, unmasked; the maps are few numbers
-        beside its bins, so that little of a trial reaches its own target through them.
+        All members see all of ``batch``, the training trials, unmasked, those that they trained on
+        among them: a map has as many weights as features squared, and is held back by a ridge.
         """
         if self.left_out is None:
             return

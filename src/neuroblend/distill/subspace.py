@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from neuroblend.distill.followed import Followed, Layers, decoder_of, of_teacher, one_pair
 from neuroblend.distill.pair import Output, Pair
+from neuroblend.errors import InputError
 from neuroblend.task.batch import Batch
 
 FLAT = 1e-4  # of the largest singular value, under which a direction adds nothing
@@ -40,6 +41,11 @@ class Subspace(nn.Module):
         weights, _ = decoder_of(of_teacher(guide, self.layers), batch)
         directions, sizes, _ = torch.linalg.svd(weights, full_matrices=False)
         kept = directions[:, sizes > FLAT * sizes[0]]
+        if not kept.shape[1]:
+            raise InputError(
+                "subspace: nothing of behavior can be decoded from the teacher's layer "
+                f"'{self.layers[0][1]}', which has no subspace to match; name another with --layer"
+            )
         self.followed.fix(kept, kept.new_zeros(kept.shape[1]))
 
     def prepare(self, pair: Pair) -> None:

@@ -93,7 +93,7 @@ class _Learn:
         ended = out / "history.csv"
         if of > 1 and ended.is_file():
             load_weights(model, out / WEIGHTS)
-            return pd.read_csv(ended)
+            return pd.read_csv(ended, float_precision="round_trip")
         seed = self.seed if member == 0 else mixed_seed(self.seed, 8, member)
         out.mkdir(parents=True, exist_ok=True)
         history = train(

@@ -116,8 +116,9 @@ class Decoder:
             x = features["train"].reshape(rows.size, -1)[rows]
             y = behavior["train"].reshape(rows.size, -1)[rows][:, channels].astype(np.float64)
             x_mean, y_mean, spread = x.mean(axis=0), y.mean(axis=0), y.std(axis=0)
-            values, vectors = np.linalg.eigh((x - x_mean).T @ (x - x_mean))
-            target = vectors.T @ ((x - x_mean).T @ ((y - y_mean) / spread))
+            x -= x_mean
+            values, vectors = np.linalg.eigh(x.T @ x)  # of one array, which takes half the products
+            target = vectors.T @ (x.T @ ((y - y_mean) / spread))
             x_valid = features["valid"] - x_mean
             best = -np.inf
             for penalty in WIDE_PENALTIES:
@@ -243,6 +244,9 @@ def behavior_scores(
 def _alike(behavior: NDArray[np.floating]) -> Iterable[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
     """Return channels that have the same samples, and (B * T,) whether each bin has them."""
     known: NDArray[np.bool_] = np.isfinite(behavior).reshape(-1, behavior.shape[2])
+    if known.all():
+        yield np.arange(behavior.shape[2]), known[:, 0]
+        return
     _, group = np.unique(known, axis=1, return_inverse=True)
     for g in np.unique(group):
         channels = np.flatnonzero(group == g)

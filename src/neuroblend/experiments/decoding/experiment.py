@@ -17,6 +17,7 @@ from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.distill.committee import Committee
 from neuroblend.distill.objective import Objective, squared_error
+from neuroblend.distill.pair import Fitted
 from neuroblend.distill.terms import build_terms
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
 from neuroblend.engine.check import check_objective
@@ -72,12 +73,20 @@ from neuroblend.experiments.decoding.settings import (
 from neuroblend.experiments.decoding.shuffled import ShuffledTask
 from neuroblend.experiments.decoding.teaching import TeacherTask
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.registry import STRATEGIES, Strategy, find_model, find_reference, find_strategies
+from neuroblend.registry import (
+    STRATEGIES,
+    Strategy,
+    find_model,
+    find_reference,
+    find_strategies,
+    load,
+)
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
 from neuroblend.training.train import Trainable
 
 ORACLE = "oracle"  # of simulated recordings: the true rates, scored like a model's
+ONE_NETWORK_WEIGHT = 0.1  # of two-heads and masked-modalities, where none is given
 CO_BPS_TOLERANCE = 0.05  # fraction of the baseline's co-bps on validation trials to lose at most
 R2 = (-inf, 1.0)  # what a coefficient of determination can be
 
@@ -266,8 +275,9 @@ class Decoding(Experiment):
         guide = None if teacher is None else layer_in(self.config.model, teacher)
         terms = build_terms("+".join(arm.terms), layer, distill.normalisation, guide=guide)
         no_teacher = (MULTITASK, *ONE_NETWORK)
-        weight = distill.multitask_weight or find_model(self.config.model.name).multitask_weight
-        weights = {name: weight for name in no_teacher if name in terms}
+        usual = dict.fromkeys(ONE_NETWORK, ONE_NETWORK_WEIGHT)
+        usual[MULTITASK] = find_model(self.config.model.name).multitask_weight
+        weights = {n: distill.multitask_weight or usual[n] for n in no_teacher if n in terms}
         counts = 1.0 if distill.normalisation == "released" else task.spec.mean_count
         is_balanced = distill.weighting == "balanced" and distill.normalisation == "element"
         return Objective(
@@ -371,18 +381,26 @@ def _without_knowledge(strategies: Sequence[str]) -> list[Arm]:
     """Return students of a teacher that saw no behavior, or that of other trials.
 
     They are distilled by ``feature`` where that is among the run's strategies, else by the first
-    that needs nothing but a teacher; there are none where each needs more.
+    that needs nothing but a teacher and looks at no behavior itself; by ``feature`` too where the
+    others look at behavior, and there are none where each needs more than a teacher.
     """
     guided = [s for s in strategies if all(t.wants_teacher for t in _terms_of(s).values())]
     if not guided:
         return []
-    terms = tuple(_terms_of("feature" if "feature" in guided else guided[0]))
+    blind = [s for s in guided if not any(_looks_at_behavior(t) for t in _terms_of(s).values())]
+    terms = tuple(_terms_of(blind[0] if blind and "feature" not in blind else "feature"))
     return [
         Arm(BLIND),
         Arm(SHUFFLED_TEACHER, sees_behavior=True),
         Arm(SELF_DISTILLED, terms, teacher=BLIND),
         Arm(SHUFFLED, terms, teacher=SHUFFLED_TEACHER, compared_with=(BASELINE, SELF_DISTILLED)),
     ]
+
+
+def _looks_at_behavior(term: Strategy) -> bool:
+    """Whether a term is fitted to training trials, whose behavior it may look at."""
+    found: object = load(term.target)
+    return isinstance(found, type) and issubclass(found, Fitted)
 
 
 def _terms_of(strategy: str) -> dict[str, Strategy]:

@@ -114,7 +114,7 @@ class DistillConfig(GuidanceConfig):
             distilled layer, so that alpha means the same on every recording; or ``fixed``.
         multitask_weight: Weight of each term that needs no teacher (``multitask``, ``two-heads``,
             ``masked-modalities``) beside task and distillation, whose weights sum to one; where
-            ``None``, 0.1, and 0.3 of a GRU.
+            ``None``, 0.1, and 0.3 of ``multitask`` with a GRU.
         normalisation: ``element``, or ``released`` for the published code's forms, the task in
             nats/entry and fixed weights among them.
         cache_teacher: Whether a teacher looks at each training trial once, unmasked, rather than at
