@@ -117,13 +117,7 @@ def adapt_student(
     known = match == "auto" and given.unit_id is not None and student.neurons.are_named
     with errors_of(where):
         trials = _trials(given, student.spec)
-        neurons = KnownNeurons(
-            trials.unit_id,
-            trials.unit_index,
-            np.zeros(trials.n_neurons, dtype=bool),
-            trials.n_source_neurons,
-            trials.has_unit_ids,
-        )
+        neurons = KnownNeurons.of(trials, np.zeros(trials.n_neurons, dtype=bool))
         at = _Places.of(student.neurons, neurons.unit_id, known)
         n_forward = student.spec.t_out - student.spec.t_in
         task = Task.of(trials, split_trials(trials, seed, 0.0, n_forward, shares=SHARES))

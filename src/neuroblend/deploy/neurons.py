@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.trials import UnitIds
+from neuroblend.data.trials import Trials, UnitIds
 from neuroblend.errors import InputError, some
 
 MatchBy = Literal["auto", "id", "position"]
@@ -38,6 +38,17 @@ class KnownNeurons:
     held_out: NDArray[np.bool_]
     n_source: int
     are_named: bool = True
+
+    @classmethod
+    def of(cls, trials: Trials, held_out: NDArray[np.bool_]) -> KnownNeurons:
+        """Return the neurons of trials of which a student does not see (N,) ``held_out``."""
+        return cls(
+            trials.unit_id,
+            trials.unit_index,
+            held_out,
+            trials.n_source_neurons,
+            trials.has_unit_ids,
+        )
 
     @property
     def seen(self) -> UnitIds:
