@@ -167,7 +167,8 @@ def fitted(trials: nb.Trials, seed: int, epochs: int, model: str = "ndt") -> Tra
         model=model, strategy=STRATEGY, bin_s=trials.bin_s, epochs=epochs, random_state=seed,
         accelerator="cpu",
     ).fit(trials.spikes, behavior_of(trials))  # fmt: skip
-    neurons = replace(blend.trained_.neurons, unit_id=trials.unit_id[blend.unit_id_])
+    ids = trials.unit_id[blend.unit_id_]
+    neurons = replace(blend.trained_.neurons, unit_id=ids, are_named=True)
     return replace(blend.trained_, neurons=neurons)
 
 
