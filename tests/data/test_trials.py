@@ -144,7 +144,7 @@ def test_units_and_the_event_are_stored_and_older_files_have_none(tmp_path) -> N
     assert again.take_channels(["y", "x"]).behavior_labels == ("y", "x (cm/s)")
     assert read_arrays(tmp_path / "new.h5", ["y"]).behavior_units == ("",)
     with h5py.File(tmp_path / "new.h5", "a") as file:
-        for key in ("behavior_units", "event", "start_s"):
+        for key in ("channels", "behavior_units", "event", "start_s"):
             del file[key]
     old = Trials.load(tmp_path / "new.h5")
     assert (old.behavior_labels, old.event, old.span_s) == (("x", "y"), None, (0.0, 0.1))

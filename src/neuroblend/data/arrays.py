@@ -13,6 +13,8 @@ key                 shape                  meaning
 ``held_out``        (neuron,)              True for a neuron that no student may see
 ``rates``           (trial, bin, neuron)   true expected counts/bin of a simulated recording
 ``behavior_units``  (channel,)             units of measure, such as "cm/s"
+``behavior_kinds``  (channel,)             "continuous" (without this key), "circular", "discrete"
+                                           or "events"
 ``event``           ()                     what trials are aligned to, such as "go_cue_time"
 ``start_s``         ()                     start of the first bin in seconds from the event
 ``unit_id``         (neuron,)              number or name of each neuron, by which it is known
@@ -22,6 +24,9 @@ key                 shape                  meaning
 ``window_id``       (trial,)               which window of a continuous recording each trial is,
                                            ascending: those that follow are split in blocks
 ==================  =====================  =====================================================
+
+Behavior may lie under any other key too, and is then taken by that name: ``(trial, bin)``,
+``(trial, bin, channel)``, or ``(trial,)`` for one value a trial; numbers, truth values or text.
 """
 
 import inspect
@@ -29,28 +34,25 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroblend.data.channel import Channel, Kind, turn_of
+from neuroblend.data.channels import channel_names, channel_units
 from neuroblend.data.tensor_files import from_tensors
-from neuroblend.data.trials import (
-    Trials,
-    channel_index,
-    channel_names,
-    channel_units,
-    checked_bin_width,
-    checked_padded_counts,
-)
+from neuroblend.data.trials import Trials, checked_bin_width, checked_padded_counts
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import errors_of
 
 # of the table above; "name" is the file's
-KEYS = inspect.signature(Trials.from_arrays).parameters.keys() - {"name"}
+KEYS = inspect.signature(Trials.from_arrays).parameters.keys() - {"name", "kinds", "channels"}
 SUFFIXES = (".npz", ".h5", ".hdf5")
 _BOOKKEEPING = {
+    "behavior_kinds",
+    "channels",
     "trial_id",
     "unit_index",
     "notes",
@@ -60,7 +62,10 @@ _BOOKKEEPING = {
 
 
 def read_arrays(
-    path: str | Path, behavior: Sequence[str] | None = None, bin_s: float | None = None
+    path: str | Path,
+    behavior: Sequence[str] | None = None,
+    bin_s: float | None = None,
+    kinds: Mapping[str, Kind] | None = None,
 ) -> Trials:
     """Read the trials of an array file.
 
@@ -68,8 +73,10 @@ def read_arrays(
         path: A ``.npz`` or ``.h5``/``.hdf5`` file with the keys above, or with those of benchmark
             tensors (:mod:`neuroblend.data.tensor_files`). Keys that are not in the table are left
             alone, and a note says which.
-        behavior: Names of the channels to keep, in order; all of them where ``None``.
+        behavior: Names of the channels to keep, in order, or of other keys that hold behavior; all
+            channels of ``behavior`` where ``None``.
         bin_s: Width of a bin in seconds, for a file without one.
+        kinds: Of channels, by name, where the file does not say or says otherwise.
 
     Returns:
         The trials, named after the file, trials and neurons numbered as in it. Notes
@@ -88,12 +95,14 @@ def read_arrays(
     need(arrays, "bin_s", path)
     if not has_ids(arrays):
         arrays.pop("unit_id", None)
-    unknown = [key for key in arrays if key not in KEYS and key not in _BOOKKEEPING]
-    known = {key: value for key, value in arrays.items() if key in KEYS}
-    if behavior is not None:
-        known |= _chosen_channels(known, behavior, path)
     with errors_of(path):
+        known = {key: value for key, value in arrays.items() if key in KEYS}
+        taken = set(known)
+        if behavior is not None or kinds or "channels" in arrays or "behavior_kinds" in arrays:
+            known, more = _named_behavior(arrays, known, behavior, kinds)
+            taken |= more
         trials = Trials.from_arrays(**known, name=path.stem)
+    unknown = [key for key in arrays if key not in taken and key not in _BOOKKEEPING]
     for note in map(str, np.atleast_1d(arrays.get("notes", []))):
         if note not in trials.notes and not note.startswith("behavior '"):  # gaps: counted again
             trials = trials.with_note(note)
@@ -149,26 +158,106 @@ def need(arrays: Mapping[str, Any], key: str, path: str | Path) -> None:
         raise InputError(f"{path}: no key '{key}'; {nearest(key, arrays)}")
 
 
-def _chosen_channels(
-    known: dict[str, Any], names: Sequence[str], path: Path
-) -> dict[str, NDArray[Any]]:
-    if "behavior" not in known:
-        raise InputError(f"{path}: no key 'behavior', so no channels {some(names)}")
-    signals = np.asarray(known["behavior"])
+def may_be_behavior(arrays: Mapping[str, Any]) -> list[str]:
+    """Return the keys, none of the table's, whose arrays have a value a trial or a bin."""
+    shape = np.shape(arrays.get("spikes", ()))
+    return [
+        key
+        for key, value in arrays.items()
+        if key not in KEYS and key not in _BOOKKEEPING and shape
+        if np.shape(value)[:1] == shape[:1]
+        and (np.ndim(value) == 1 or (np.ndim(value) < 4 and np.shape(value)[:2] == shape[:2]))
+    ]
+
+
+def _named_behavior(
+    arrays: Mapping[str, Any],
+    known: dict[str, Any],
+    names: Sequence[str] | None,
+    kinds: Mapping[str, Kind] | None,
+) -> tuple[dict[str, Any], set[str]]:
+    """Return arguments for trials whose behavior comes by name, and the keys it was taken from."""
+    known = {key: value for key, value in known.items() if not key.startswith("behavior")}
+    columns, channels = _columns_of(arrays)
+    wanted = list(columns) if names is None else list(names)
+    if len(set(wanted)) != len(wanted) or not wanted:
+        raise InputError(f"behavior channels: found {some(wanted)}, wanted each once")
+    others = may_be_behavior(arrays)
+    if names is not None and not columns and not set(names) & set(others):
+        raise InputError(
+            f"no key 'behavior', so no channels {some(names)}; keys that hold a value a trial or "
+            f"a bin: {some(others) or 'none'}"
+        )
+    for name in wanted:
+        if name not in columns and name not in others:
+            raise InputError(f"no behavior channel '{name}': {nearest(name, [*columns, *others])}")
+    taken = [channels[name] for name in wanted if name in channels]
+    if len(taken) == len(wanted) and not set(kinds or ()):
+        known["channels"] = taken
+        known["behavior"] = np.stack([columns[name] for name in wanted], axis=2)
+        return known, set()
+    given = {name: columns[name] if name in columns else arrays[name] for name in wanted}
+    stated = {name: channels[name].kind for name in wanted if name in channels}
+    for name, kind in stated.items():
+        if kind == "discrete":  # from codes to what they stand for
+            given[name] = _decoded(channels[name], given[name])
+        elif channels[name].per_trial:
+            given[name] = given[name][:, 0]
+    known |= {"behavior": given, "kinds": stated | dict(kinds or {})}
+    if any(name in channels and channels[name].unit for name in wanted):
+        known["behavior_units"] = [
+            channels[name].unit if name in channels else "" for name in wanted
+        ]
+    return known, set(wanted) & set(others)
+
+
+def _decoded(channel: Channel, codes: NDArray[Any]) -> NDArray[Any]:
+    """Return names of categories, ``""`` where missing, of coded values."""
+    channel.check(np.asarray(codes, dtype=np.float64))
+    codes = codes[:, 0] if channel.per_trial else codes
+    words = np.array([*channel.categories, ""])
+    return words[np.where(np.isnan(codes), len(words) - 1, codes).astype(int)]
+
+
+def _columns_of(arrays: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Channel]]:
+    """Return the channels of the key ``behavior`` by name, and what is known of them."""
+    if "behavior" not in arrays:
+        return {}, {}
+    signals = np.asarray(arrays["behavior"])
     signals = signals[:, :, None] if signals.ndim == 2 else signals
     if signals.ndim != 3:
+        raise InputError(f"behavior: found shape {signals.shape}, wanted (trial, bin, channel)")
+    n_channels = signals.shape[2]
+    labels = channel_names(arrays.get("behavior_names"), n_channels)
+    columns = {name: signals[:, :, i] for i, name in enumerate(labels)}
+    if "channels" in arrays:
+        stored = [Channel.from_json(str(text)) for text in arrays["channels"]]
+        return columns, {channel.name: channel for channel in stored}
+    units = channel_units(arrays.get("behavior_units"), n_channels)
+    kinds = np.atleast_1d(arrays.get("behavior_kinds", "continuous")).astype(str)
+    kinds = np.repeat(kinds, n_channels) if kinds.size == 1 else kinds
+    if kinds.size != n_channels:
         raise InputError(
-            f"{path}: behavior: found shape {signals.shape}, wanted (trial, bin, channel)"
+            f"behavior_kinds: found {some(kinds)}, wanted {n_channels}, one for each channel"
         )
-    with errors_of(path):
-        labels = channel_names(known.get("behavior_names"), signals.shape[-1])
-        units = channel_units(known.get("behavior_units"), len(labels))
-    index = channel_index(names, labels)
-    return {
-        "behavior": signals[..., index],
-        "behavior_names": np.asarray(names),
-        "behavior_units": np.array(units)[index],
+    return columns, {
+        name: _as_stated(name, columns[name], str(kind), unit)
+        for name, kind, unit in zip(labels, kinds, units, strict=True)
     }
+
+
+def _as_stated(name: str, values: NDArray[Any], kind: str, unit: str) -> Channel:
+    if kind != "discrete":
+        return Channel(name, cast(Kind, kind), unit, period=turn_of(unit))
+    codes = np.asarray(values, dtype=np.float64)
+    known = codes[np.isfinite(codes)]
+    if known.size and ((known < 0) | (known % 1 != 0)).any():
+        raise InputError(
+            f"behavior channel '{name}': found {known[(known < 0) | (known % 1 != 0)][0]:g}, "
+            "wanted categories as whole numbers from 0"
+        )
+    n_categories = int(known.max()) + 1 if known.size else 0
+    return Channel(name, "discrete", unit, tuple(map(str, range(n_categories))))
 
 
 def load_arrays(path: Path, groups: bool = False) -> dict[str, Any]:

@@ -5,9 +5,8 @@ Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons, ``D`` behavior channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroblend.data.channel import Channel, Kind
+from neuroblend.data.channels import as_behavior, channel_index, gap_notes, text_of
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import new_h5, write_whole
 
@@ -32,8 +33,6 @@ _ARRAYS = (
     "window_id",
 )
 _LABELS = ("condition", "region", "split")
-_WORDS = ("behavior_names", "behavior_units", "notes")
-_NO_UNIT = {"", "unknown", "n/a", "n.a.", "na", "nan", "none"}
 _OF_NEURONS = ("spikes", "region", "held_out", "rates", "unit_id", "unit_index")  # on the last axis
 _OF_TRIALS = (
     "spikes", "behavior", "condition", "split", "rates", "trial_id", "lengths", "window_id",
@@ -50,9 +49,10 @@ class Trials:
     Attributes:
         spikes: (B, T, N) unsigned counts/bin.
         bin_s: Width of a bin in seconds.
-        behavior: (B, T, D) float32 in the recording's own units, NaN where a sample is missing;
-            ``None`` where no behavior was recorded.
-        behavior_names: D names.
+        behavior: (B, T, D) float32, NaN where a sample is missing: in the recording's own units,
+            numbers of categories for discrete channels, events in each bin; the same in every bin
+            of a trial for channels with one value a trial. ``None`` where none was recorded.
+        channels: D channels of behavior: name, kind, unit, categories.
         condition: (B,) label of each trial's condition, for PSTHs and stratified splits.
         region: (N,) brain region of each neuron.
         split: (B,) ``"train"``, ``"valid"`` or ``"test"``, where the file fixes the split.
@@ -73,7 +73,6 @@ class Trials:
         n_source_neurons: How many neurons the source has, those that were left out included.
         name: What to call the recording.
         notes: What was left out or is unusual, in sentences for the user.
-        behavior_units: D units of measure such as ``"cm/s"``, ``""`` where unknown.
         event: What trials are aligned to, such as ``"go_cue_time"``; ``None`` where that is unknown
             or they are aligned to nothing.
         start_s: Start of the first bin in seconds from the event, -0.5 for a window that begins
@@ -83,7 +82,7 @@ class Trials:
     spikes: NDArray[np.unsignedinteger[Any]]
     bin_s: float
     behavior: NDArray[np.float32] | None
-    behavior_names: tuple[str, ...]
+    channels: tuple[Channel, ...]
     condition: NDArray[np.str_] | None
     region: NDArray[np.str_] | None
     split: NDArray[np.str_] | None
@@ -97,7 +96,6 @@ class Trials:
     notes: tuple[str, ...] = ()
     lengths: NDArray[np.int64] | None = None
     window_id: NDArray[np.int64] | None = None
-    behavior_units: tuple[str, ...] = ()
     event: str | None = None
     start_s: float = 0.0
     has_unit_ids: bool = False
@@ -108,7 +106,7 @@ class Trials:
         cls,
         spikes: ArrayLike,
         bin_s: float,
-        behavior: ArrayLike | None = None,
+        behavior: ArrayLike | Mapping[str, ArrayLike] | None = None,
         behavior_names: Sequence[str] | None = None,
         condition: ArrayLike | None = None,
         region: ArrayLike | None = None,
@@ -122,11 +120,19 @@ class Trials:
         event: str | None = None,
         start_s: float = 0.0,
         unit_id: ArrayLike | None = None,
+        kinds: Mapping[str, Kind] | None = None,
+        channels: Sequence[Channel] | None = None,
     ) -> Trials:
         """Check arrays and make trials of them.
 
         Arguments are the attributes of the same names. Beyond that, (B, T) ``behavior`` is one
         channel, channels without names are ``behavior_0``, ..., and labels may be numbers.
+
+        Behavior of several kinds comes by name: ``{"hand_vel": (B, T, 2), "state": (B, T),
+        "choice": (B,)}``, where (B,) has one value a trial. Text and truth values are discrete,
+        and so are up to eight different numbers, one a trial; ``kinds`` says otherwise. Columns
+        of (B, T, n) are numbered. ``channels`` are given with behavior that is coded already.
+
         Trials of different length come padded to one, with their bins in ``lengths``: spikes in
         padding must be 0 or NaN, and whatever else is there is left out. A neuron that never
         fires is kept out, and a note says so.
@@ -140,12 +146,14 @@ class Trials:
         present = np.arange(n_bins) < ends[:, None]
         true_rates = _rates(rates, counts.shape, present)
         width = checked_bin_width(bin_s)
-        signals, names, gaps = _behavior(behavior, behavior_names, present)
+        signals, measured = as_behavior(
+            behavior, present, behavior_names, behavior_units, kinds, channels
+        )
         trials = cls(
             spikes=counts,
             bin_s=width,
             behavior=signals,
-            behavior_names=names,
+            channels=measured,
             condition=_labels(condition, "condition", n_trials, "trials"),
             region=_labels(region, "region", n_neurons, "neurons"),
             split=_labels(split, "split", n_trials, "trials", SPLIT_NAMES),
@@ -156,11 +164,10 @@ class Trials:
             unit_index=np.arange(n_neurons),
             n_source_neurons=n_neurons,
             name=name,
-            notes=gaps,
+            notes=() if signals is None else gap_notes(signals, measured, present),
             lengths=n_bins_of,
             window_id=_window_id(window_id, n_trials),
-            behavior_units=channel_units(behavior_units, len(names)),
-            event=None if event is None else _text(event),
+            event=None if event is None else text_of(event),
             start_s=checked_seconds(start_s, "start_s"),
             has_unit_ids=unit_id is not None,
         )
@@ -192,10 +199,19 @@ class Trials:
         return np.asarray(self.start_s + (np.arange(self.n_bins) + 0.5) * self.bin_s)
 
     @property
+    def behavior_names(self) -> tuple[str, ...]:
+        """D names."""
+        return tuple(channel.name for channel in self.channels)
+
+    @property
+    def behavior_units(self) -> tuple[str, ...]:
+        """D units of measure such as ``"cm/s"``, ``""`` where unknown."""
+        return tuple(channel.unit for channel in self.channels)
+
+    @property
     def behavior_labels(self) -> tuple[str, ...]:
         """D names with their units, such as ``"hand_vel_x (cm/s)"``."""
-        named = zip_longest(self.behavior_names, self.behavior_units, fillvalue="")
-        return tuple(f"{name} ({unit})" if unit else name for name, unit in named)
+        return tuple(channel.label for channel in self.channels)
 
     @property
     def rate_hz(self) -> NDArray[np.float64]:
@@ -275,7 +291,7 @@ class Trials:
         chosen = replace(self, **fields)
         if chosen.behavior is not None:
             present = np.arange(self.n_bins) < chosen.bins_of()[:, None]
-            notes = (*_gaps(chosen.behavior, self.behavior_names, present), *notes)
+            notes = (*gap_notes(chosen.behavior, self.channels, present), *notes)
         return replace(chosen, notes=notes)
 
     def __iter__(self) -> Iterator[Trials]:
@@ -307,10 +323,8 @@ class Trials:
         behavior = None if self.behavior is None else self.behavior[:, :, index]
         gone = {f"behavior '{name}':" for name in self.behavior_names if name not in names}
         notes = tuple(note for note in self.notes if not note.startswith(tuple(gone)))
-        units = tuple(self.behavior_units[i] for i in index) if self.behavior_units else ()
-        return replace(
-            self, behavior=behavior, behavior_names=tuple(names), behavior_units=units, notes=notes
-        )
+        channels = tuple(self.channels[i] for i in index)
+        return replace(self, behavior=behavior, channels=channels, notes=notes)
 
     def draw_units(self, n_units: int, seed: int) -> Trials:
         """Return the trials with ``n_units`` neurons drawn at random, in their recorded order.
@@ -356,9 +370,11 @@ class Trials:
                 file["bin_s"], file["start_s"] = self.bin_s, self.start_s
                 if self.event is not None:
                     file["event"] = self.event
-                for key in (*_WORDS, *_LABELS):
+                # names and units stay readable by other programs, and by earlier versions
+                for key in ("behavior_names", "behavior_units", "notes", *_LABELS):
                     if (value := getattr(self, key)) is not None:
                         file[key] = [str(word) for word in value]
+                file["channels"] = [channel.to_json() for channel in self.channels]
                 write_ids(file, "unit_id", self.unit_id)
                 file["has_unit_ids"] = self.has_unit_ids
                 if self.silent_id is not None:
@@ -383,9 +399,8 @@ class Trials:
                 fields: dict[str, Any] = dict.fromkeys((*_ARRAYS, *_LABELS))
                 fields |= {key: file[key][()] for key in _ARRAYS if key in file}
                 fields |= {key: file[key].asstr()[()].astype(str) for key in _LABELS if key in file}
-                for key in _WORDS:
-                    words = file[key].asstr()[()] if key in file and file[key].size else ()
-                    fields[key] = tuple(map(str, words))
+                fields["notes"] = _stored_words(file, "notes")
+                fields["channels"] = _stored_channels(file)
                 fields["unit_id"] = read_ids(file, "unit_id")
                 fields["has_unit_ids"] = "has_unit_ids" in file and bool(file["has_unit_ids"][()])
                 fields["silent_id"] = read_ids(file, "silent_id") if "silent_id" in file else None
@@ -425,7 +440,7 @@ def checked_ids(ids: ArrayLike, n_neurons: int) -> UnitIds:
     """
     values = np.asarray(ids)
     if values.dtype.kind == "O":
-        values = np.array([_text(value) for value in values.reshape(-1)]).reshape(values.shape)
+        values = np.array([text_of(value) for value in values.reshape(-1)]).reshape(values.shape)
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8")
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
@@ -542,97 +557,17 @@ def checked_seconds(value: Any, key: str) -> float:
     return number
 
 
-def _text(value: Any) -> str:
-    word = np.asarray(value).reshape(-1)[0] if np.size(value) == 1 else value
-    return word.decode() if isinstance(word, bytes) else str(word)
+def _stored_words(file: h5py.Group, key: str) -> tuple[str, ...]:
+    return tuple(map(str, file[key].asstr()[()])) if key in file and file[key].size else ()
 
 
-def channel_units(units: ArrayLike | None, n_channels: int) -> tuple[str, ...]:
-    """Return the unit of each channel, ``""`` where unknown; one may be given for all.
-
-    Raises:
-        InputError: There are not as many.
-    """
-    given = [_text(unit) for unit in np.atleast_1d(np.asarray("" if units is None else units))]
-    given = given * n_channels if len(given) == 1 else given
-    if n_channels and len(given) != n_channels:
-        raise InputError(
-            f"behavior_units: found {some(given)}, wanted {n_channels}, one for each channel of "
-            "behavior"
-        )
-    known = ("" if unit.strip().lower() in _NO_UNIT else unit.strip() for unit in given)
-    return tuple(known)[:n_channels]
-
-
-def _behavior(
-    behavior: ArrayLike | None, names: Sequence[str] | None, present: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32] | None, tuple[str, ...], tuple[str, ...]]:
-    """Return checked channels, NaN in padding, their names, and a note on each that has gaps."""
-    if behavior is None:
-        return None, (), ()
-    signals = np.asarray(behavior)
-    if signals.dtype.kind not in "buif":
-        raise InputError(f"behavior: found {signals.dtype} values, wanted numbers")
-    if signals.ndim == 2:
-        signals = signals[:, :, None]
-    if signals.ndim != 3 or signals.shape[2] == 0:
-        raise InputError(f"behavior: found shape {signals.shape}, wanted (trial, bin, channel)")
-    if signals.shape[:2] != present.shape:
-        raise InputError(
-            f"behavior: found {signals.shape[0]} trials x {signals.shape[1]} bins, wanted the "
-            f"{present.shape[0]} x {present.shape[1]} of spikes"
-        )
-    labels = channel_names(names, signals.shape[2])
-    if np.isinf(signals[present]).any():
-        raise InputError("behavior: found infinite values; mark missing samples with NaN")
-    signals = np.where(present[:, :, None], signals, np.nan).astype(np.float32)
-    _check_varies(signals, labels)
-    return signals, labels, _gaps(signals, labels, present)
-
-
-def _gaps(
-    signals: NDArray[np.float32], labels: tuple[str, ...], present: NDArray[np.bool_]
-) -> tuple[str, ...]:
-    """Return a note on each channel of (B, T, D) that has missing samples."""
-    n_missing = np.isnan(signals[present]).sum(axis=0).tolist()
-    return tuple(
-        f"behavior '{label}': {n} of {int(present.sum())} samples are missing (NaN); they enter no "
-        "loss and no score."
-        for label, n in zip(labels, n_missing, strict=True)
-        if n
-    )
-
-
-def channel_names(names: ArrayLike | None, n_channels: int) -> tuple[str, ...]:
-    """Return the names of behavior channels, ``behavior_0``, ... where none are given.
-
-    Raises:
-        InputError: There are not as many, or one appears twice.
-    """
-    if names is None:
-        return tuple(f"behavior_{i}" for i in range(n_channels))
-    given = np.atleast_1d(np.asarray(names))
-    given = np.char.decode(given) if given.dtype.kind == "S" else given
-    labels = tuple(str(name) for name in given)
-    if len(labels) != n_channels or len(set(labels)) != n_channels:
-        raise InputError(
-            f"behavior_names: found {some(labels)}, wanted {n_channels} different names, "
-            "one for each channel of behavior"
-        )
-    return labels
-
-
-def _check_varies(signals: NDArray[np.float32], labels: tuple[str, ...]) -> None:
-    for i, label in enumerate(labels):
-        known = signals[:, :, i][~np.isnan(signals[:, :, i])]
-        if known.size and known.min() < known.max():
-            continue
-        found = f"is {known[0] + 0.0:g} in every bin" if known.size else "holds nothing but NaN"
-        others = ",".join(other for other in labels if other != label)
-        instead = f"leave it out with --behavior {others}" if others else "no other channel is left"
-        raise InputError(
-            f"behavior channel '{label}' {found}: there is nothing to learn; {instead}"
-        )
+def _stored_channels(file: h5py.Group) -> tuple[Channel, ...]:
+    """Return channels as :meth:`Trials.save` wrote them, now or before there were kinds."""
+    if "channels" in file:
+        return tuple(Channel.from_json(text) for text in _stored_words(file, "channels"))
+    names, units = (_stored_words(file, f"behavior_{key}") for key in ("names", "units"))
+    units = units or ("",) * len(names)
+    return tuple(Channel(name, unit=u) for name, u in zip(names, units, strict=True))
 
 
 def _lengths(lengths: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
@@ -700,17 +635,3 @@ def _rates(
     if values.shape != shape or not is_rate[present].all():
         raise InputError(f"rates: wanted finite counts/bin above 0 of shape {shape}")
     return np.where(present[:, :, None], values, np.nan).astype(np.float32)
-
-
-def channel_index(names: Sequence[str], known: Sequence[str]) -> list[int]:
-    """Return the index of each of ``names`` in ``known``.
-
-    Raises:
-        InputError: One is not there, or appears twice, or there is none.
-    """
-    for name in names:
-        if name not in known:
-            raise InputError(f"no behavior channel '{name}': {nearest(name, known)}")
-    if len(set(names)) != len(names) or not names:
-        raise InputError(f"behavior channels: found {some(names)}, wanted each once")
-    return [list(known).index(name) for name in names]

@@ -64,7 +64,9 @@ def read_nlb(
             "start_ms": maker.start_ms(part),
         }
         parts.append({name: values[seen] for name, values in columns.items() if values is not None})
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    joined: dict[str, Any] = {
+        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+    }
     start_ms, n_bins = joined.pop("start_ms"), joined["spikes"].shape[1]
     trials = Trials.from_arrays(
         **joined,

@@ -41,7 +41,7 @@ from neuroblend.data.calcium.session import (
     as_neuron_ids,
     need_labels,
 )
-from neuroblend.data.trials import channel_names
+from neuroblend.data.channels import channel_names
 from neuroblend.errors import InputError, some
 from neuroblend.files import errors_of
 

@@ -1,13 +1,14 @@
 """Where the trials of a run come from, and which of their neurons and channels are used."""
 
 import hashlib
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from neuroblend.data.arrays import read_arrays
+from neuroblend.data.channel import Channel
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError, nearest
 from neuroblend.experiments.decoding.settings import SIMULATED, RunConfig
@@ -59,7 +60,7 @@ def _of_dataset(source: str | Path, name: str, bin_ms: int) -> Trials:
     return read_nlb(source, find_dataset(name), bin_ms, truth)
 
 
-NO_SCORE_DEPENDS_ON = ("behavior_units", "event", "start_s", "has_unit_ids", "silent_id")
+NO_SCORE_DEPENDS_ON = ("event", "start_s", "has_unit_ids", "silent_id")
 
 
 def content_hash(trials: Trials) -> str:
@@ -73,6 +74,11 @@ def content_hash(trials: Trials) -> str:
             continue
         if entry.name == "unit_index" and np.array_equal(value, trials.unit_id):  # likewise
             continue
+        if entry.name == "channels" and all(c == Channel(c.name, unit=c.unit) for c in value):
+            digest.update(f"behavior_names{trials.behavior_names!r}".encode())  # likewise
+            continue
+        if entry.name == "channels":
+            value = tuple(replace(channel, unit="") for channel in value)
         digest.update(entry.name.encode())
         if isinstance(value, np.ndarray):
             digest.update(f"{value.dtype.str}{value.shape}".encode())
