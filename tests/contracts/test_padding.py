@@ -138,7 +138,7 @@ def test_a_strategy_is_blind_to_padding(name, normalisation) -> None:
     def changed(change, present) -> Pair:
         batch = pair.batch.map(change)._replace(present=present)
         if present is not None:
-            values, known = batch.behavior
+            values, known, _ = batch.behavior
             batch = batch._replace(behavior=Behavior(values, known & present[:, :, None]))
         outputs = [
             Output(change(o.log_rates), {LAYER: change(o.features[LAYER])})

@@ -195,7 +195,7 @@ def test_correlations_are_those_of_numpy() -> None:
 
 def test_multitask_ignores_missing_samples() -> None:
     pair = make_pair()
-    values, present = pair.batch.behavior
+    values, present, _ = pair.batch.behavior
     half = present.clone()
     half[:32] = False
     wild = values.clone()

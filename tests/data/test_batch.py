@@ -3,7 +3,8 @@ import pytest
 import torch
 from conftest import make_task, make_trials, refuses
 
-from neuroblend.behavior.continuous import BehaviorScale
+from neuroblend.behavior.encoding import BehaviorEncoding
+from neuroblend.data.channel import Channel
 from neuroblend.data.split import split_trials
 from neuroblend.errors import InputError
 from neuroblend.task.batch import Batches
@@ -48,7 +49,7 @@ def test_missing_samples_become_a_mask() -> None:
     behavior = make_trials().behavior.copy()
     behavior[:, 4, 0] = np.nan
     task = make_task(make_trials(behavior=behavior))
-    values, present = task.batch("test").behavior
+    values, present, _ = task.batch("test").behavior
     assert not present[:, 4, 0].any()
     assert present.sum() == present.numel() - present.shape[0]
     assert (values[:, 4, 0] == 0).all()
@@ -59,7 +60,12 @@ def test_missing_samples_become_a_mask() -> None:
 def test_a_channel_constant_in_training_is_refused() -> None:
     behavior = np.ones((8, 3, 2), dtype=np.float32)
     behavior[0, 0, 0] = 2
-    refuses("'b' is 1 in every bin of the train trials", BehaviorScale.of, behavior, ["a", "b"])
+    refuses(
+        "'b' is 1 in every bin of the train trials",
+        BehaviorEncoding.of,
+        behavior,
+        [Channel("a"), Channel("b")],
+    )
 
 
 def test_scales_do_not_depend_on_units() -> None:

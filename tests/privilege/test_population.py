@@ -57,7 +57,7 @@ def test_a_teacher_hears_values_and_gaps(dynamics) -> None:
     fusion = PopulationState(D, mark_gaps=True)
     teacher = Teacher(make_net(dynamics, fusion.n_channels), fusion)
     batch = make_batch()
-    values, present = batch.behavior
+    values, present, _ = batch.behavior
     expected = teacher(batch)
     for behavior in (Behavior(values + 1, present), Behavior(values, ~present)):
         assert not torch.allclose(teacher(batch._replace(behavior=behavior)), expected)

@@ -84,7 +84,7 @@ def decoder_of(features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     if batch.behavior is None:
         raise ValueError("following what behavior needs wants behavior")
     n_bins = features.shape[1]
-    values, known = (part[:, :n_bins] for part in batch.behavior)
+    values, known = (part[:, :n_bins] for part in batch.behavior[:2])
     if batch.present is not None:
         known = known & batch.present[:, :n_bins, None]
     weights, offsets = [], []

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from neuroblend.distill.behavior_loss import behavior_loss
 from neuroblend.distill.objective import output_of
 from neuroblend.distill.pair import Pair
 from neuroblend.distill.reduce import mean_over, scored_entries
@@ -50,15 +51,14 @@ class MaskedModalities(nn.Module):
         self.readout = nn.Linear(pair.student.features[self.layers[0][0]].shape[2], n_behavior)
 
     def forward(self, pair: Pair) -> Tensor:
-        """Return the encoding loss in the task's unit plus the decoding error in variances."""
+        """Return the encoding loss in the task's unit plus the decoding error over chance's."""
         batch, features = pair.batch, pair.student.features[self.layers[0][0]]
         assert batch.behavior is not None and batch.target is not None and pair.model is not None
-        values, known = batch.behavior
-        n_seen, n_bins = batch.spikes.shape[1], features.shape[1]
+        values = batch.behavior.values
+        n_seen = batch.spikes.shape[1]
         shown = (torch.rand(batch.n_trials, 1, 1, device=values.device) >= HIDDEN).to(values.dtype)
         both = batch.spikes * shown + self.read_in(values[:, :n_seen])
         log_rates = output_of(pair.model, batch._replace(spikes=both)).log_rates.float()
         nll = log_rates.exp() - batch.target * log_rates
-        error = (self.readout(features) - values[:, :n_bins]).square()
         encoding = mean_over(nll, scored_entries(batch)) / pair.counts_per_entry
-        return encoding + mean_over(error, known[:, :n_bins])
+        return encoding + behavior_loss(self.readout(features), batch.behavior)

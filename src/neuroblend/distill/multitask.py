@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from neuroblend.distill.behavior_loss import behavior_loss
 from neuroblend.distill.pair import Pair
-from neuroblend.distill.reduce import mean_over
 
 
 class Multitask(nn.Module):
@@ -33,10 +33,8 @@ class Multitask(nn.Module):
         self.readout = nn.Linear(n_features, pair.batch.behavior.values.shape[2])
 
     def forward(self, pair: Pair) -> Tensor:
-        """Return the mean squared error over present samples, in units of training variance."""
+        """Return the error of what is read out, in units of chance."""
         features = pair.student.features[self.layers[0][0]]
         if pair.batch.behavior is None:
             raise ValueError("multitask learning needs behavior")
-        values, present = pair.batch.behavior
-        error = (self.readout(features) - values[:, : features.shape[1]]).square()
-        return mean_over(error, present[:, : features.shape[1]])
+        return behavior_loss(self.readout(features), pair.batch.behavior)

@@ -87,7 +87,7 @@ class Dose(nn.Module):
         """Return what the fusion is given of the behavior of ``batch``, (B, T, D or bottleneck)."""
         if batch.behavior is None:
             raise ValueError("a teacher was called on a batch without behavior")
-        values, known = batch.behavior
+        values, known, _ = batch.behavior
         if self.lag:
             n_bins = values.shape[1]
             values, known = (

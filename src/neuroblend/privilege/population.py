@@ -31,7 +31,7 @@ class PopulationState:
         """Return (B, T, N) predicted activity."""
         if batch.behavior is None:
             raise ValueError("a teacher was called on a batch without behavior")
-        values, present = batch.behavior
+        values, present, _ = batch.behavior
         if self.mark_gaps:
             values = torch.cat([values, present.to(values.dtype)], dim=2)
         return net(batch.spikes, batch.neurons, values)

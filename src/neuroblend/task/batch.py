@@ -53,7 +53,7 @@ class Batch(NamedTuple):
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Return the batch with each of its tensors that have trials changed by ``change``."""
-        behavior = None if self.behavior is None else Behavior(*map(change, self.behavior))
+        behavior = None if self.behavior is None else self.behavior.map(change)
         rest = (self.target, self.scored, self.present, self.trial)
         changed = (None if part is None else change(part) for part in rest)
         return Batch(change(self.spikes), behavior, *changed)._replace(neurons=self.neurons)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neuroblend.behavior.continuous import BehaviorScale
+from neuroblend.behavior.encoding import BehaviorEncoding
 from neuroblend.behavior.kind import Encoding
 from neuroblend.data.split import Part, Split
 from neuroblend.data.trials import Trials
@@ -37,7 +37,7 @@ class Task:
     scale: Encoding | None
 
     @classmethod
-    def of(cls, trials: Trials, split: Split, encoding: type[Encoding] = BehaviorScale) -> Task:
+    def of(cls, trials: Trials, split: Split, encoding: type[Encoding] = BehaviorEncoding) -> Task:
         """Derive sizes and scales from the training trials.
 
         Args:
@@ -52,11 +52,11 @@ class Task:
         scale = n_encoded = None
         gaps = False
         if trials.behavior is not None:
-            names = trials.behavior_names
+            channels = trials.channels
             for part in ("valid", "test"):  # a channel that is constant there cannot be scored
                 if split.trials(part).size:
-                    encoding.of(trials.behavior[split.trials(part)], names, part)
-            scale = encoding.of(trials.behavior[train], names)
+                    encoding.of(trials.behavior[split.trials(part)], channels, part)
+            scale = encoding.of(trials.behavior[train], channels)
             n_encoded = scale.encode(trials.behavior[:1]).values.shape[2]
             missing = np.isnan(trials.behavior)
             gaps = bool((missing if trials.present is None else missing[trials.present]).any())

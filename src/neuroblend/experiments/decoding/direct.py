@@ -41,6 +41,6 @@ class BehaviorTask:
 
 def _of_behavior(batch: Batch) -> Batch:
     assert batch.behavior is not None
-    values, known = batch.behavior
+    values, known, _ = batch.behavior
     scored = known if batch.present is None else known & batch.present[:, :, None]
     return batch._replace(target=values, scored=scored)

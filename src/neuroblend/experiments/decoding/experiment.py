@@ -15,8 +15,9 @@ from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.deploy.student import TrainedStudent
+from neuroblend.distill.behavior_loss import loss_of
 from neuroblend.distill.committee import Committee
-from neuroblend.distill.objective import Objective, squared_error
+from neuroblend.distill.objective import Objective
 from neuroblend.distill.pair import Fitted
 from neuroblend.distill.terms import build_terms
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
@@ -269,7 +270,8 @@ class Decoding(Experiment):
         self, arm: Arm, model: Student | Teacher, task: Task, teacher: Teacher | None
     ) -> Objective:
         if arm.name == DIRECT:
-            return Objective(task_loss=squared_error)
+            assert task.scale is not None
+            return Objective(task_loss=loss_of(task.scale.groups))
         distill = self.config.distill
         layer = feature_layer(self.config.model, model.net)
         guide = None if teacher is None else layer_in(self.config.model, teacher)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from neuroblend.behavior.kind import Behavior
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.batch import Batch, Batches
 from neuroblend.task.task import Task
@@ -43,5 +42,4 @@ class ShuffledTask:
     def _permuted(self, batch: Batch) -> Batch:
         assert batch.behavior is not None
         order = np.random.default_rng(mixed_seed(self.seed, 31)).permutation(batch.n_trials)
-        values, known = batch.behavior
-        return batch._replace(behavior=Behavior(values[order], known[order]))
+        return batch._replace(behavior=batch.behavior.map(lambda part: part[order]))
