@@ -10,6 +10,7 @@ from conftest import make_task, make_trials, refuses, tiny_config, watch_fits
 
 import neuroblend as nb
 from neuroblend.config import TrainingConfig, parse_settings
+from neuroblend.data.split import split_trials
 from neuroblend.distill.committee import LAYER as MEMBERS
 from neuroblend.distill.committee import Committee, on_batch
 from neuroblend.distill.feature import Feature
@@ -20,13 +21,14 @@ from neuroblend.engine.job import load_model
 from neuroblend.experiments.decoding.experiment import Decoding
 from neuroblend.experiments.decoding.networks import build_teacher
 from neuroblend.experiments.decoding.settings import RunConfig, TeacherConfig
-from neuroblend.experiments.decoding.teaching import TeacherTask, left_out_by
+from neuroblend.experiments.decoding.teaching import TeacherTask, left_out_by, taught_to
 from neuroblend.models.gru import GRU
 from neuroblend.privilege.all_neurons import AllNeurons
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.dose import Dose
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.report.page import write_report
+from neuroblend.task.task import Task
 from neuroblend.training.masking import EntryMask, TimeMask
 from neuroblend.training.train import train
 
@@ -93,14 +95,14 @@ def test_noise_leaves_gaps_gaps() -> None:
     trials = make_trials()
     trials.behavior[:, :4, 0] = np.nan
     task = make_task(trials)
-    values, known = make_dose(task, noise=1.0).shown(task.batch("train"))
+    values, known, _ = make_dose(task, noise=1.0).shown(task.batch("train"))
     assert not known[:, :4, 0].any() and not values[:, :4, 0].any()
 
 
 def test_a_lag_shows_behavior_late_and_marks_what_it_has_not_shown_yet() -> None:
     task = make_task()
     batch = task.batch("train")
-    values, known = make_dose(task, lag_s=0.06).shown(batch)
+    values, known, _ = make_dose(task, lag_s=0.06).shown(batch)
     assert torch.equal(values[:, 3:], batch.behavior.values[:, :-3])
     assert not known[:, :3].any() and known[:, 3:].all() and not values[:, :3].any()
 
@@ -313,6 +315,19 @@ def test_a_student_of_a_committee_maps_to_all_of_its_features() -> None:
     settings = TrainingConfig(epochs=1, batch_size=16, accelerator="cpu")
     train(student, task, Objective({"feature": term}, teacher, cache=True), settings)
     assert term.maps[0].weight.shape == (3 * 10, 8)
+
+
+def test_cross_fitted_teachers_keep_away_from_windows_beside_those_they_leave_out() -> None:
+    trials = replace(make_trials(n_trials=60), window_id=np.arange(60) + (np.arange(60) > 30))
+    split = replace(split_trials(trials, 0), train=np.arange(5, 50))
+    task = Task.of(trials, split)
+    left_out = left_out_by(task, 3, in_blocks=True)
+    for member in range(3):
+        own = taught_to(task, left_out, member, in_blocks=True).numpy()
+        away = trials.window_id[np.flatnonzero(left_out == member)]
+        distance = np.abs(trials.window_id[own][:, None] - away).min(axis=1)
+        assert distance.min() == 2 and set(own) <= set(task.split.train)
+        assert len(own) < 45 - 15  # a window beside each edge is no one's to learn from
 
 
 @pytest.mark.parametrize("given", [{"cross_fitted": 3}, {"average": 3}], ids=ids)

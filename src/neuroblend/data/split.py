@@ -207,12 +207,12 @@ def _draw_blocks(
         of_part = _dealt(shuffled[~in_fold], TRAIN_VALID, [seed, 3, fold])
         of_part["test"] = shuffled[in_fold]
     parts = {part: np.flatnonzero(np.isin(block, found)) for part, found in of_part.items()}
-    valid = _apart(parts["valid"], parts["test"], place)
-    train = _apart(parts["train"], np.concatenate([parts["valid"], parts["test"]]), place)
+    valid = apart(parts["valid"], parts["test"], place)
+    train = apart(parts["train"], np.concatenate([parts["valid"], parts["test"]]), place)
     return {"train": train, "valid": valid, "test": parts["test"]}
 
 
-def _apart(
+def apart(
     trials: NDArray[np.int64], others: NDArray[np.int64], place: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Return the ``trials`` that are more than the gap away from all ``others``."""

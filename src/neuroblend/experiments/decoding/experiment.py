@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
@@ -52,6 +51,7 @@ from neuroblend.experiments.decoding.networks import (
     check_causal,
     check_network,
     feature_layer,
+    in_blocks,
     layer_in,
     layer_of,
 )
@@ -72,7 +72,7 @@ from neuroblend.experiments.decoding.settings import (
     of_benchmark,
 )
 from neuroblend.experiments.decoding.shuffled import ShuffledTask
-from neuroblend.experiments.decoding.teaching import TeacherTask
+from neuroblend.experiments.decoding.teaching import TeacherTask, taught_to
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.registry import (
     STRATEGIES,
@@ -259,8 +259,9 @@ class Decoding(Experiment):
             assert isinstance(member, Teacher)
             own = part
             if left_out is not None:
-                trials = torch.nonzero((left_out != i) & (left_out >= 0)).flatten()
-                own = TeacherTask(part, trials=trials)
+                own = TeacherTask(
+                    part, trials=taught_to(task, left_out.cpu(), i, in_blocks(self.config, task))
+                )
             objective = self.objective(arm, member, task, None)
             histories.append(learn(member, own, objective, i, n_members))
         committee.align(part.example())

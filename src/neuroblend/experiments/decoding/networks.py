@@ -136,10 +136,14 @@ def _of_members(
         return members[0]
     left_out = None
     if given.cross_fitted:
-        in_blocks = task.trials.window_id is not None or bool(config.data.blocks)
-        left_out = left_out_by(task, given.cross_fitted, in_blocks)
+        left_out = left_out_by(task, given.cross_fitted, in_blocks(config, task))
     layer, example = feature_layer(config.model, members[0].net), task.example().take(slice(2))
     return Teacher(Committee(members, layer, left_out, example), on_batch)
+
+
+def in_blocks(config: RunConfig, task: Task) -> bool:
+    """Whether trials that follow one another are alike, and are split in blocks."""
+    return task.trials.window_id is not None or bool(config.data.blocks)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from neuroblend.data.split import apart
 from neuroblend.errors import InputError
 from neuroblend.privilege.all_neurons import with_all_neurons
 from neuroblend.seeds import mixed_seed
@@ -77,6 +78,21 @@ def left_out_by(task: Task, n_teachers: int, in_blocks: bool) -> torch.Tensor:
     for i, part in enumerate(np.array_split(order, n_teachers)):
         left_out[torch.tensor(part)] = i
     return left_out
+
+
+def taught_to(task: Task, left_out: torch.Tensor, member: int, in_blocks: bool) -> torch.Tensor:
+    """Return (n,) training trials that one of several cross-fitted teachers trains on.
+
+    Of windows of one recording, those beside a window that it leaves out are left out too: they are
+    alike.
+    """
+    trials = torch.nonzero((left_out != member) & (left_out >= 0)).flatten()
+    if not in_blocks:
+        return trials
+    numbers = task.trials.window_id
+    place = np.arange(task.trials.n_trials) if numbers is None else numbers
+    others = torch.nonzero(left_out == member).flatten()
+    return torch.from_numpy(apart(trials.numpy(), others.numpy(), place))
 
 
 def seed_of(seed: int, member: int) -> int:
