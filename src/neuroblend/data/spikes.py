@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.data.arrays import has_ids, load_arrays, need
+from neuroblend.data.ticks import NS, Counts, to_ticks
 from neuroblend.data.trials import (
     Trials,
     UnitIds,
@@ -28,9 +29,6 @@ from neuroblend.files import errors_of
 
 if TYPE_CHECKING:
     from neuroblend.data.recording import Recording
-
-Counts = NDArray[np.unsignedinteger[Any]]
-NS = 1_000_000_000  # spikes are counted on a grid of nanoseconds, so that edges are exact
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +164,7 @@ def of_recording(recording: Recording, bin_s: float) -> ContinuousSpikes:
             f"{recording.name}: no bin of {bin_s:g} s fits into the {last / NS - first / NS:.4g} s "
             "that were recorded"
         )
-    times = [np.rint(t * NS).astype(np.int64) - first for t in recording.spike_times]
+    times = [to_ticks(t) - first for t in recording.spike_times]
 
     def read(start: int, stop: int) -> Counts:
         edges = np.arange(start, stop + 1) * width
