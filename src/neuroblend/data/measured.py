@@ -79,8 +79,10 @@ def _find(
             if labels is None:
                 return Signal.states(intervals, name)
             if labels in tables[key]:
-                return Signal.states(intervals, name, tables[key][labels].to_numpy())
-            raise InputError(f"no column '{labels}' in {key}: {nearest(labels, tables[key])}")
+                return Signal.states(intervals, name, list(tables[key][labels]))
+            raise InputError(
+                f"no column '{labels}' in {key}: {nearest(labels, map(str, tables[key]))}"
+            )
     there = [*signals, *map(str, rows), *tables]
     raise InputError(f"no signal '{name}': {nearest(name, there)}")
 

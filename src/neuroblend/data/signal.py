@@ -79,12 +79,8 @@ class Signal:
             )
         if samples.dtype.kind not in "biufOSU":
             raise InputError(f"signal {label}: found {samples.dtype} values, wanted numbers")
-        if samples.dtype.kind in "buif" and kind in (None, "continuous") and not categories:
+        if samples.dtype.kind in "uif" and kind in (None, "continuous") and categories is None:
             numbers = _unmasked(samples)
-            kind = "discrete" if samples.dtype.kind == "b" and kind is None else "continuous"
-        else:
-            numbers = None
-        if numbers is not None and kind == "continuous":
             if n_infinite := int(np.isinf(numbers).sum()):
                 raise InputError(
                     f"signal {label}: {n_infinite} samples are infinite; mark missing ones with NaN"
@@ -254,7 +250,7 @@ def _directions(signal: Signal, edges: Floats) -> Floats:
 
 
 def _positive(values: Floats) -> NDArray[np.bool_]:
-    return ~(values < 0).any(axis=0)
+    return np.asarray(~(values < 0).any(axis=0))
 
 
 def _n_events(signal: Signal, edges: Floats) -> Floats:
@@ -298,7 +294,7 @@ _IN_BINS: dict[Kind, Callable[[Signal, Floats], Floats]] = {
 def _unmasked(values: NDArray[Any]) -> Floats:
     """Return values as numbers, NaN where they are masked."""
     if isinstance(values, np.ma.MaskedArray):
-        return values.astype(np.float64).filled(np.nan)
+        return np.ma.filled(values.astype(np.float64), np.nan)
     return np.asarray(values, dtype=np.float64)
 
 

@@ -15,7 +15,7 @@ Ticks = NDArray[np.int64]
 Counts = NDArray[np.unsignedinteger[Any]]
 
 
-def to_ticks(seconds: NDArray[np.float64]) -> Ticks:
+def to_ticks(seconds: NDArray[np.floating]) -> Ticks:
     """Return seconds as nanoseconds.
 
     >>> to_ticks(np.array([0.1 + 0.2, 0.3])).tolist()
@@ -26,7 +26,8 @@ def to_ticks(seconds: NDArray[np.float64]) -> Ticks:
 
 def edges_of(starts: NDArray[np.float64], bin_s: float, n_bins: int) -> Ticks:
     """Return (B, T + 1) edges in nanoseconds of the bins of trials that start at (B,) seconds."""
-    return to_ticks(starts)[:, None] + to_ticks(np.arange(n_bins + 1) * bin_s)
+    within: Ticks = to_ticks(np.arange(n_bins + 1) * bin_s)
+    return np.add(to_ticks(starts)[:, None], within)
 
 
 def counted(spike_times: Sequence[NDArray[np.float64]], edges: Ticks) -> Counts:
