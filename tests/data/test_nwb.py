@@ -145,9 +145,8 @@ def test_trials_beyond_what_was_observed_are_dropped_and_counted(maze, tmp_path)
     def edit(file: h5py.File) -> None:
         rows = np.flatnonzero(file["intervals/trials/split"].asstr()[:] == "train")
         times = file["intervals/trials/move_onset_time"]
-        for name, shift in (("start_time", -5.0), ("stop_time", 100.0)):
-            column = file[f"intervals/trials/{name}"]
-            column[rows[[0, -1]]] = column[rows[[0, -1]]] + np.array([shift, max(shift, 0.0)])
+        file["intervals/trials/start_time"][rows[0]] = -4.0
+        file["intervals/trials/stop_time"][rows[-1]] = times[-1] + 200.0
         times[rows[0]] = -3.0
         times[rows[-1]] = times[-1] + 100.0
         times[rows[3]] = np.nan

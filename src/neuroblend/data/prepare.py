@@ -17,7 +17,7 @@ from neuroblend.data.nwb import nwb_files, read_nwb
 from neuroblend.data.nwb_tables import intersected
 from neuroblend.data.raw import read_raw
 from neuroblend.data.recording import Recording
-from neuroblend.data.track import direction, linearised
+from neuroblend.data.track import track_of
 from neuroblend.data.trials import Trials
 from neuroblend.data.where import rows_where
 from neuroblend.errors import InputError, nearest
@@ -107,13 +107,15 @@ def _read(path: Path, cut: Cut) -> Recording:
 def _derived(recording: Recording, cut: Cut) -> tuple[Recording, list[str]]:
     """Return the recording with places and directions along a track, and what they are called."""
     signals, added, notes = dict(recording.signals), [], list(recording.notes)
+    tracks = {n: track_of(signals[n], n) for n in dict.fromkeys((*cut.linearise, *cut.direction))}
     for name in cut.linearise:
         added.append(f"{name}_linear")
-        signals[added[-1]] = linearised(signals[name], name)
+        signals[added[-1]] = tracks[name].linear
+        notes.append(tracks[name].notes[0])
     for name in cut.direction:
         added.append(f"{name}_direction")
-        signals[added[-1]], note = direction(signals[name], name)
-        notes.append(note)
+        signals[added[-1]] = tracks[name].direction
+        notes.append(tracks[name].notes[1])
     return replace(recording, signals=signals, notes=tuple(notes)), added
 
 

@@ -27,10 +27,18 @@ def n_bins_in(window: tuple[float, float], bin_s: float) -> int:
         hint = f"; is it in seconds? {start * 1e6:g} to {window[1] * 1e6:g} ms" if short else ""
         raise InputError(f"{found} holds no bin of {width * 1000:g} ms{hint}")
     if abs(n_bins * width - length) > _TOLERANCE * width:
-        narrower = length / -(-length // width)
         nearest = start + n_bins * width
         raise InputError(
             f"{found} is not whole bins of {width * 1000:g} ms; nearest are {start * 1000:g} to "
-            f"{nearest * 1000:.10g} ms, {n_bins} bins, or bins of {narrower * 1000:.6g} ms"
+            f"{nearest * 1000:.10g} ms, {n_bins} bins, or bins of "
+            f"{_dividing(length, width) * 1000:g} ms"
         )
     return n_bins
+
+
+def _dividing(length: float, width: float) -> float:
+    """Return the bin that divides a window and is nearest to a width, whole ms if one is near."""
+    near = round(length / width)
+    bins = [length / n for n in range(max(1, near // 2), 2 * near + 2)]
+    whole = [b for b in bins if abs(b * 1000 - round(b * 1000)) < _TOLERANCE]
+    return min(whole or bins, key=lambda b: abs(b - width))
