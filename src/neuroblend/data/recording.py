@@ -17,6 +17,7 @@ from neuroblend.data.channel import Kind
 from neuroblend.data.clocks import merged
 from neuroblend.data.measured import choose, in_trials
 from neuroblend.data.plausible import apart, check_clocks, common_span, in_order
+from neuroblend.data.readers import pynapple
 from neuroblend.data.signal import Signal
 from neuroblend.data.ticks import NS, counted, edges_of
 from neuroblend.data.trials import Trials
@@ -59,11 +60,11 @@ class Recording:
     @classmethod
     def of(
         cls,
-        spike_times: Sequence[ArrayLike],
-        signals: Mapping[str, Signal] | None = None,
+        spike_times: Any,
+        signals: Mapping[str, Any] | None = None,
         span: tuple[float, float] | None = None,
         units: pd.DataFrame | None = None,
-        trials: pd.DataFrame | None = None,
+        trials: Any = None,
         name: str = "recording",
         observed: NDArray[np.float64] | None = None,
         tables: Mapping[str, pd.DataFrame] | None = None,
@@ -71,13 +72,19 @@ class Recording:
     ) -> Recording:
         """Check arrays and make a recording of them.
 
-        Without ``span``, it is the time in which every signal was recorded or, with no signal, the
-        time from the first spike to the last.
+        Spikes, signals and trials may be pynapple objects, see
+        :mod:`~neuroblend.data.readers.pynapple`. Without ``span``, it is the time in which every
+        signal was recorded or, with no signal, the time from the first spike to the last.
 
         Raises:
             InputError: Spike times are not finite, or there are none, or they cannot be seconds;
                 the clocks of spikes and signals have no time in common.
         """
+        given = pynapple.parts_of(spike_times, signals, trials)
+        spike_times, signals, trials = given.spike_times, given.signals, given.trials
+        units = given.units if units is None else units
+        observed = given.observed if observed is None else observed
+        tables = {**(given.tables or {}), **(tables or {})}
         units = pd.DataFrame(index=range(len(spike_times))) if units is None else units
         names = units["id"].tolist() if "id" in units else list(range(len(spike_times)))
         per_neuron, order = in_order([_times(t, i) for i, t in enumerate(spike_times)], names)
@@ -87,6 +94,12 @@ class Recording:
             raise InputError("spike_times: found NaN or infinite times")
         signals, trials = dict(signals or {}), pd.DataFrame() if trials is None else trials
         check_clocks(per_neuron, signals, trials)
+        if (
+            span is None
+            and given.observed is not None
+            and not any(s.span for s in signals.values())
+        ):
+            span = given.observed.min(), given.observed.max()
         span = (
             common_span(per_neuron, signals) if span is None else (float(span[0]), float(span[1]))
         )
@@ -110,6 +123,49 @@ class Recording:
     def unit_id(self) -> NDArray[Any] | None:
         """(N,) names of the neurons, the column ``id`` of ``units``; ``None`` without one."""
         return self.units["id"].to_numpy() if "id" in self.units else None
+
+    @classmethod
+    def from_pynapple(
+        cls,
+        units: Any,
+        signals: Mapping[str, Any] | None = None,
+        trials: Any = None,
+        name: str = "recording",
+    ) -> Recording:
+        """Make a recording of pynapple objects.
+
+        Args:
+            units: A ``TsGroup``, or a sorting or analyzer of SpikeInterface.
+            signals: ``Tsd``, ``TsdFrame``, ``Ts`` (events) and ``IntervalSet`` (states) by name.
+            trials: An ``IntervalSet``, its metadata being columns of the trial table.
+            name: What to call the recording.
+
+        Raises:
+            InputError: An object is another than these, or :meth:`of` complains.
+        """
+        return cls.of(pynapple.to_group(units), signals, trials=trials, name=name)
+
+    def to_pynapple(self) -> pynapple.Objects:
+        """Return units, signals and trials as pynapple objects, as :meth:`from_pynapple` has them.
+
+        Raises:
+            InputError: Pynapple is not installed, or cannot hold a table.
+        """
+        observed = self.observed
+        if observed is None:
+            ends = [times[[0, -1]] for times in self.spike_times if times.size]
+            observed = np.array(
+                [
+                    [
+                        min(self.span[0], *(e[0] for e in ends)),
+                        max(self.span[1], *(e[1] for e in ends)),
+                    ]
+                ]
+            )
+        tables = {name: table for name, table in self.tables.items() if name not in self.signals}
+        return pynapple.objects_of(
+            self.spike_times, self.signals, self.units, self.trials, tables, observed
+        )
 
     def take_units(self, keep: ArrayLike, note: str | None = None) -> Recording:
         """Return the recording with the neurons ``keep`` ((n,) indices or (N,) bool) alone."""
