@@ -28,11 +28,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neuroblend.data.arrays import load_arrays
-from neuroblend.data.channels import channel_names, channel_units, text_of
+from neuroblend.data.channels import channel_names, channel_units
 from neuroblend.data.measured import START, STOP
 from neuroblend.data.recording import Recording
 from neuroblend.data.signal import Signal
 from neuroblend.data.where import rows_where
+from neuroblend.data.words import text_of
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import errors_of
 

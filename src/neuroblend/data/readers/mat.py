@@ -108,7 +108,8 @@ def _trials(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -> T
     axes = tuple(given.get("axes", AXES))
     spikes = find(values, given["spikes"])
     spikes = _in_order(spikes, axes, AXES, "spikes")
-    n_trials, behavior = len(spikes), {}
+    n_trials = len(spikes)
+    behavior: dict[str, Any] = {}
     of_behavior = tuple("channel" if axis == "neuron" else axis for axis in axes)
     for label, where in (given.get("behavior") or {}).items():
         entry = where if isinstance(where, Mapping) else {"values": where}
@@ -124,11 +125,13 @@ def _trials(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -> T
         wanted = tuple(axis for axis in wanted if axis != "channel") if flat else wanted
         order = ("trial", "bin") if flat else ("trial", "bin", "channel")
         behavior[label] = _in_order(found, wanted, order, f"behavior '{label}'")
-    fields = {key: _column(find(values, given[key])) for key in OF_TRIALS if key in given}
-    bin_s = given.get("bin_s")
+    fields: dict[str, Any] = {
+        key: _column(find(values, given[key])) for key in OF_TRIALS if key in given
+    }
+    fields |= {key: given[key] for key in ("kinds", "event", "start_s") if key in given}
+    bin_s: Any = given.get("bin_s")
     bin_s = np.ravel(find(values, bin_s))[0] if isinstance(bin_s, str) else bin_s
-    others = {key: given[key] for key in ("kinds", "event", "start_s") if key in given}
-    return Trials.from_arrays(spikes, bin_s, behavior or None, name=name, **fields, **others)
+    return Trials.from_arrays(spikes, bin_s, behavior or None, name=name, **fields)
 
 
 def _in_order(
@@ -158,12 +161,8 @@ def _recording(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -
     }
     for label, where in (given.get("events") or {}).items():
         signals[label] = Signal.events(np.ravel(find(values, where)) * step, str(label))
-    trials = pd.DataFrame(
-        {
-            label: _column(find(values, where))
-            for label, where in (given.get("trials") or {}).items()
-        }
-    )
+    columns_of = given.get("trials") or {}
+    trials = pd.DataFrame({label: _column(find(values, at)) for label, at in columns_of.items()})
     for label in trials.columns[[str(c).endswith("_time") for c in trials]]:
         trials[label] = trials[label].astype(float) * step
     units = unit_table(np.arange(len(trains)) if ids is None else ids, columns)
@@ -194,11 +193,8 @@ def _trains(
 
 
 def _signal(values: Mapping[str, Any], entry: Any, label: str, kind: Any) -> Signal:
-    if (
-        not isinstance(entry, Mapping)
-        or "values" not in entry
-        or not {"times", "rate"} & set(entry)
-    ):
+    told = set(entry) if isinstance(entry, Mapping) else set()
+    if "values" not in told or not {"times", "rate"} & told:
         raise InputError(f"signal '{label}': found {entry}, wanted {{values: ..., times: ...}}")
     for key in entry:
         if key not in SIGNAL_KEYS:
@@ -229,9 +225,9 @@ def _seconds(unit: Any) -> float:
 
 def _vector(found: Any, unit: int) -> NDArray[np.float64]:
     values = np.asarray(found)
-    if values.dtype.kind not in "buif" or values.size != max(values.shape, default=0):
-        if values.size:
-            raise InputError(f"unit {unit}: found shape {values.shape}, wanted one vector of times")
+    is_vector = values.dtype.kind in "buif" and values.size == max(values.shape, default=0)
+    if values.size and not is_vector:
+        raise InputError(f"unit {unit}: found shape {values.shape}, wanted one vector of times")
     return values.astype(np.float64).ravel()
 
 

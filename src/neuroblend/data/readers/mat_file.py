@@ -18,8 +18,8 @@ from scipy.io import loadmat
 from neuroblend.data.words import text_of
 from neuroblend.errors import InputError, nearest
 
-NUMBERS = ("double", "single", "logical", "int8", "int16", "int32", "int64")
-NUMBERS += ("uint8", "uint16", "uint32", "uint64")
+_WHOLE = (f"{sign}int{n_bits}" for sign in ("", "u") for n_bits in (8, 16, 32, 64))
+NUMBERS = ("double", "single", "logical", *_WHOLE)
 
 
 @dataclass(frozen=True)
@@ -84,25 +84,21 @@ def find(values: Mapping[str, Any], where: str) -> Any:
 
 
 def _of_v5(value: Any) -> Any:
-    if not isinstance(value, np.ndarray):
-        return value
-    if type(value).__name__ == "MatlabOpaque":
+    kind = type(value).__name__
+    if kind == "MatlabOpaque":
         stored = value.ravel()[0]
         return Unreadable(text_of(stored[2]) if len(stored) > 2 else "object")
-    if type(value).__name__ in ("MatlabObject", "MatlabFunction"):
-        return Unreadable("object" if type(value).__name__ == "MatlabObject" else "function")
-    if value.dtype.names:
-        items = [
-            {name: _of_v5(item[name]) for name in value.dtype.names}
-            for item in value.ravel(order="F")
-        ]
-        return items[0] if len(items) == 1 else items
-    if value.dtype.kind == "O":
-        return [_of_v5(item) for item in value.ravel(order="F")]
+    if kind in ("MatlabObject", "MatlabFunction"):
+        return Unreadable(kind.removeprefix("Matlab").lower())
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "VOUS":
+        return value
     if value.dtype.kind in "US":
-        rows = [str(row) for row in value.ravel()]
-        return rows[0] if len(rows) == 1 else rows or ""
-    return value
+        return _text([str(row) for row in value.ravel()])
+    items = value.ravel(order="F")
+    if value.dtype.names is None:
+        return [_of_v5(item) for item in items]
+    structs = [{name: _of_v5(item[name]) for name in value.dtype.names} for item in items]
+    return structs[0] if len(structs) == 1 else structs
 
 
 def _of_h5(item: Any, file: h5py.File) -> Any:
@@ -110,23 +106,34 @@ def _of_h5(item: Any, file: h5py.File) -> Any:
     if "MATLAB_object_decode" in item.attrs or "MATLAB_sparse" in item.attrs:
         return Unreadable("sparse array" if "MATLAB_sparse" in item.attrs else kind or "object")
     if isinstance(item, h5py.Group):
-        fields = {key: _of_h5(part, file) for key, part in item.items()}
-        # the fields of a struct array are arrays of references, and no cells
-        if fields and all(_is_references(part) and not _kind(part) for part in item.values()):
-            n = len(next(iter(fields.values())))
-            return [{key: values[i] for key, values in fields.items()} for i in range(n)]
-        return fields
+        return _of_struct(item, file)
     if _is_references(item):
         return [_of_h5(file[reference], file) for reference in item[()].ravel()]
     if item.attrs.get("MATLAB_empty", 0):
-        return [] if kind == "cell" else "" if kind == "char" else np.empty((0, 0))
-    values: NDArray[Any] = np.asarray(item[()]).T
+        return {"cell": [], "char": ""}.get(kind, np.empty((0, 0)))
+    return _of_array(np.asarray(item[()]).T, kind)
+
+
+def _of_array(values: NDArray[Any], kind: str) -> Any:
     if kind == "char":
-        rows = ["".join(map(chr, row)) for row in np.atleast_2d(values)]
-        return rows[0] if len(rows) == 1 else rows
+        return _text(["".join(map(chr, row)) for row in np.atleast_2d(values)])
     if kind and kind not in NUMBERS:
         return Unreadable(kind)
     return values.astype(bool) if kind == "logical" else values
+
+
+def _of_struct(group: h5py.Group, file: h5py.File) -> Any:
+    """Return a struct, or a list of those of a struct array."""
+    fields = {key: _of_h5(part, file) for key, part in group.items()}
+    # the fields of a struct array are arrays of references, and no cells
+    if not fields or not all(_is_references(part) and not _kind(part) for part in group.values()):
+        return fields
+    n = len(next(iter(fields.values())))
+    return [{key: values[i] for key, values in fields.items()} for i in range(n)]
+
+
+def _text(rows: list[str]) -> str | list[str]:
+    return rows[0] if len(rows) == 1 else rows or ""
 
 
 def _kind(item: Any) -> str:
