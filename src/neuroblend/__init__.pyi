@@ -6,7 +6,7 @@ from .data.arrays import read_arrays as read_arrays
 from .data.calcium.read import read_sessions as read_sessions
 from .data.nwb import read_nwb as read_nwb
 from .data.recording import Recording as Recording
-from .data.recording import Signal as Signal
+from .data.signal import Signal as Signal
 from .data.split import split_trials as split_trials
 from .data.trials import Trials as Trials
 from .deploy.adapt import adapt_student as adapt_student

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from conftest import edited, refuses
 
-from neuroblend.data.cut import Cut, cut_trials, prepare_nwb
+from neuroblend.data.cut import Cut
 from neuroblend.data.inspect import inspect_nwb
 from neuroblend.data.nwb import read_nwb
+from neuroblend.data.prepare import cut_trials, prepare_recording
 from neuroblend.errors import InputError
 from neuroblend.nlb.simulate.files import simulate_nlb
 
@@ -101,7 +102,7 @@ def test_inspection_tells_units_trials_columns_and_gaps(maze, tmp_path) -> None:
     ],
 )
 def test_cuts_that_cannot_be_made_are_refused(maze, tmp_path, change, message) -> None:
-    refuses(message, prepare_nwb, [maze], replace(CUT, **change), tmp_path / "out.h5")
+    refuses(message, prepare_recording, [maze], replace(CUT, **change), tmp_path / "out.h5")
     assert not list(tmp_path.iterdir())
 
 
@@ -144,6 +145,8 @@ def test_trials_beyond_what_was_observed_are_dropped_and_counted(maze, tmp_path)
     def edit(file: h5py.File) -> None:
         rows = np.flatnonzero(file["intervals/trials/split"].asstr()[:] == "train")
         times = file["intervals/trials/move_onset_time"]
+        file["intervals/trials/start_time"][rows[0]] = -4.0
+        file["intervals/trials/stop_time"][rows[-1]] = times[-1] + 200.0
         times[rows[0]] = -3.0
         times[rows[-1]] = times[-1] + 100.0
         times[rows[3]] = np.nan

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neuroblend.cli.options import Number, Quiet, Text, Whole, names, option, status
+from neuroblend.cli.options import Number, Quiet, Text, Whole, kinds, names, option, status
 from neuroblend.errors import InputError, nearest
 
 
@@ -24,51 +24,96 @@ def inspect(
 
 
 def prepare(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="NWB files, or a folder.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="NWB or raw arrays (.npz), or a folder.")
+    ],
     out: Annotated[Path, option("HDF5 file to write.")] = Path("trials.h5"),
     dataset: Annotated[Text, option("Dataset of the Neural Latents Benchmark '21.", "none")] = None,
-    align: Annotated[Text, option("Column of the trial table, in s.", "set by --dataset")] = None,
+    align: Annotated[
+        Text, option("Column of the table, TABLE.column, or events, in s.", "set by --dataset")
+    ] = None,
     window: Annotated[
         tuple[float, float] | None, option("Start and end around it, in ms.", "set by --dataset")
     ] = None,
+    every: Annotated[
+        Number, option("Instead of both: length of windows side by side, in s.", "none")
+    ] = None,
     bin_ms: Annotated[Number, option("Width of a bin.", "5 with --dataset")] = None,
     lag_ms: Annotated[float, option("How much later behavior is read.")] = 0.0,
-    behavior: Annotated[Text, option("Time series, joined by commas.", "none")] = None,
+    behavior: Annotated[
+        Text, option("Time series, events, tables, columns of trials, joined by commas.", "none")
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        option("NAME=continuous, circular, discrete or events; may be repeated.", "as recorded"),
+    ] = None,
+    linearise: Annotated[
+        Text, option("Positions: adds NAME_linear, the place along the track.", "none")
+    ] = None,
+    direction: Annotated[
+        Text, option("Positions: adds NAME_direction, outbound or inbound.", "none")
+    ] = None,
     condition: Annotated[
         Text, option("Columns that make up a condition, joined by commas.", "none")
     ] = None,
     until: Annotated[
         Text, option("Column: where a trial ends, if before the window does.", "none")
     ] = None,
+    intervals: Annotated[Text, option("Table whose rows are trials.", "trials")] = None,
+    where: Annotated[Text, option("Units, e.g. \"quality == 'good'\".", "all")] = None,
+    trials_where: Annotated[Text, option("Rows of the table, in the same way.", "all")] = None,
     overlap: Annotated[bool, option("Whether trials may overlap.")] = False,
     layout: Annotated[
         str, option("trials, or with --dataset nlb (tensors to train on) or targets.")
     ] = "trials",
 ) -> None:
-    """Cut NWB files into trials, by your own window or as the benchmark does."""
-    from neuroblend.data.cut import Cut, prepare_nwb
+    """Cut a continuous recording into trials, by your own window or as the benchmark does."""
+    from neuroblend.data.cut import Cut
+    from neuroblend.data.prepare import check_out, prepare_recording
     from neuroblend.nlb.prepare import prepare_dataset
 
+    own = {
+        "--align": align, "--window": window, "--every": every, "--behavior": behavior,
+        "--condition": condition, "--until": until, "--intervals": intervals, "--where": where,
+        "--trials-where": trials_where, "--kind": kind, "--linearise": linearise,
+        "--direction": direction,
+    }  # fmt: skip
+    check_out(out)
     if dataset is not None:
-        own = (("--align", align), ("--behavior", behavior), ("--condition", condition))
-        for name, given in (*own, ("--window", window), ("--until", until)):
+        for name, given in own.items():
             if given is not None:
                 raise InputError(f"{name}: --dataset {dataset} sets it; give one or the other")
         said = prepare_dataset(files, dataset, bin_ms, layout, out)
     else:
-        for name, wanted in (("--align", align), ("--window", window), ("--bin-ms", bin_ms)):
-            if wanted is None:
-                raise InputError(f"{name} is missing (or --dataset for a benchmark dataset)")
+        _check_window(own, bin_ms)
         if layout != "trials":
             raise InputError(f"--layout {layout}: only with --dataset")
-        assert align is not None and window is not None and bin_ms is not None
+        assert bin_ms is not None
         cut = Cut(
             align, window, bin_ms, lag_ms, tuple(names(behavior) or ()),
-            tuple(names(condition) or ()), overlap, until,
+            tuple(names(condition) or ()), overlap, until, every, intervals, where, trials_where,
+            kinds(kind), tuple(names(linearise) or ()), tuple(names(direction) or ()),
         )  # fmt: skip
-        said = prepare_nwb(files, cut, out)
+        said = prepare_recording(files, cut, out)
     for line in said:
         typer.echo(line)
+
+
+def _check_window(own: dict[str, Any], bin_ms: float | None) -> None:
+    """Refuse a window that is not said, or said twice."""
+    if own["--every"] is not None:
+        for name in ("--align", "--window"):
+            if own[name] is not None:
+                raise InputError(f"{name}: --every cuts windows side by side; give one of both")
+    else:
+        starts = own["--align"] or own["--intervals"]  # an interval starts where it starts
+        for name, wanted in (("--align", starts), ("--window", own["--window"])):
+            if wanted is None:
+                raise InputError(
+                    f"{name} is missing (or --every, or --dataset for a benchmark dataset)"
+                )
+    if bin_ms is None:
+        raise InputError("--bin-ms is missing (or --dataset for a benchmark dataset)")
 
 
 def simulate(

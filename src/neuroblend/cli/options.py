@@ -3,9 +3,14 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from neuroblend.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from neuroblend.data.channel import Kind
 
 # what an option holds: ``None`` where it is not given
 Text = str | None
@@ -50,3 +55,23 @@ def saying(quiet: bool) -> Callable[[str], None]:
 def names(joined: str | None) -> list[str] | None:
     """Return what is joined by commas."""
     return None if joined is None else [name.strip() for name in joined.split(",") if name.strip()]
+
+
+def kinds(given: list[str] | None) -> "dict[str, Kind]":
+    """Return the kind of each channel of behavior, each given as ``NAME=KIND``.
+
+    Raises:
+        InputError: One is not of that form, or there is no such kind.
+    """
+    from neuroblend.data.channel import KINDS
+
+    found: dict[str, Kind] = {}
+    for item in given or ():
+        name, equals, kind = item.rpartition("=")
+        if not equals or not name:
+            raise InputError(f"--kind {item}: wanted NAME=KIND, such as heading=circular")
+        known = next((k for k in KINDS if k == kind), None)
+        if known is None:
+            raise InputError(f"--kind {item}: no kind '{kind}': {nearest(kind, KINDS)}")
+        found[name] = known
+    return found

@@ -42,8 +42,10 @@ from numpy.typing import NDArray
 
 from neuroblend.data.channel import Channel, Kind, turn_of
 from neuroblend.data.channels import channel_names, channel_units
+from neuroblend.data.hdf5 import check_links, read_dataset
 from neuroblend.data.tensor_files import from_tensors
 from neuroblend.data.trials import Trials, checked_bin_width, checked_padded_counts
+from neuroblend.data.words import text_of
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import errors_of
 
@@ -95,6 +97,8 @@ def read_arrays(
     need(arrays, "bin_s", path)
     if not has_ids(arrays):
         arrays.pop("unit_id", None)
+    if (name := _one_channel(arrays)) is not None:
+        behavior = [name] if behavior is None else behavior
     with errors_of(path):
         known = {key: value for key, value in arrays.items() if key in KEYS}
         taken = set(known)
@@ -108,7 +112,21 @@ def read_arrays(
             trials = trials.with_note(note)
     if not unknown:
         return trials
-    return trials.with_note(f"Keys that mean nothing here were left alone: {some(unknown)}.")
+    note = f"Keys that mean nothing here were left alone: {some(unknown)}."
+    if others := [key for key in may_be_behavior(arrays) if key in unknown]:
+        note += f" To take what may be behavior: --behavior {','.join(others)}."
+    return trials.with_note(note)
+
+
+def _one_channel(arrays: dict[str, Any]) -> str | None:
+    """Give ``behavior`` that is text, or one value a trial, a key of its own, and return that."""
+    values = np.asarray(arrays.get("behavior", np.empty((0, 0, 0))))
+    if values.ndim != 1 and values.dtype.kind not in "SU":
+        return None
+    names = np.atleast_1d(arrays.pop("behavior_names", ["behavior_0"]))
+    name = text_of(names[0], "behavior_names")
+    arrays[name] = arrays.pop("behavior")
+    return name
 
 
 def read_spikes(
@@ -298,17 +316,16 @@ def _load_npz(path: Path) -> dict[str, Any]:
 
 def _load_h5(path: Path, groups: bool) -> dict[str, Any]:
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r") as file, errors_of(path):
             return {key: value for key, value in _datasets(file, groups) if np.size(value)}
     except OSError as error:
         raise InputError(f"{path}: truncated or not an HDF5 file ({error})") from None
 
 
 def _datasets(parent: h5py.Group, groups: bool, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    check_links(parent, prefix)
     for key, item in parent.items():
         if isinstance(item, h5py.Dataset):
-            is_text = h5py.check_string_dtype(item.dtype) is not None
-            value = item.asstr()[()] if is_text else item[()]
-            yield f"{prefix}{key}", np.asarray(value, dtype=str) if is_text else value
+            yield f"{prefix}{key}", read_dataset(item, f"{prefix}{key}")
         elif groups and isinstance(item, h5py.Group):
             yield from _datasets(item, groups, f"{prefix}{key}/")

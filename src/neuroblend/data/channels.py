@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.data.channel import Channel, Kind, channel_of
+from neuroblend.data.words import text_of, words_of
 from neuroblend.errors import InputError, nearest, some
 
 Floats = NDArray[np.float32]
@@ -55,7 +56,7 @@ def as_behavior(
         kind = (kinds or {}).get(name)
         seen = values if per_trial else _seen(values, present)
         channel, numbers = channel_of(name, seen, kind, unit, per_trial=per_trial)
-        others = [label for label in labels if label != name]
+        others = [other for other, array, _ in given if other != name and _varies(array)]
         check_varies(channel, seen, numbers, others)
         filled = np.full(present.shape, np.nan, dtype=np.float32)
         filled[present] = (
@@ -64,6 +65,16 @@ def as_behavior(
         measured.append(channel)
         columns.append(filled)
     return np.stack(columns, axis=2), tuple(measured)
+
+
+def _varies(values: NDArray[Any]) -> bool:
+    """Whether there are two values, so that a channel may be suggested."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = values.compressed()
+    if values.dtype.kind not in "buif":
+        return len({str(value) for value in values.ravel()} - {"", "None", "nan", "b''"}) > 1
+    known = values[np.isfinite(values)]
+    return bool(known.size and known.min() < known.max())
 
 
 def _seen(values: NDArray[Any], present: NDArray[np.bool_]) -> NDArray[Any]:
@@ -131,7 +142,11 @@ def _coded(
     filled = np.where(present[:, :, None], values, np.nan).astype(np.float32)
     for i, channel in enumerate(channels):
         channel.check(filled[:, :, i])
-        others = [other.name for other in channels if other is not channel]
+        others = [
+            other.name
+            for k, other in enumerate(channels)
+            if k != i and _varies(_seen(filled[:, :, k], present))
+        ]
         check_varies(channel, _seen(values[:, :, i], present), filled[:, :, i], others)
     return filled, tuple(channels)
 
@@ -199,9 +214,7 @@ def channel_names(names: ArrayLike | None, n_channels: int) -> tuple[str, ...]:
     """
     if names is None:
         return tuple(f"behavior_{i}" for i in range(n_channels))
-    given = np.atleast_1d(np.asarray(names))
-    given = np.char.decode(given) if given.dtype.kind == "S" else given
-    labels = tuple(str(name) for name in given)
+    labels = tuple(map(str, words_of(np.atleast_1d(np.asarray(names)), "behavior_names")))
     if len(labels) != n_channels or len(set(labels)) != n_channels:
         raise InputError(
             f"behavior_names: found {some(labels)}, wanted {n_channels} different names, "
@@ -216,7 +229,10 @@ def channel_units(units: ArrayLike | None, n_channels: int) -> tuple[str, ...]:
     Raises:
         InputError: There are not as many.
     """
-    given = [text_of(unit) for unit in np.atleast_1d(np.asarray("" if units is None else units))]
+    given = [
+        text_of(unit, "behavior_units")
+        for unit in np.atleast_1d(np.asarray("" if units is None else units))
+    ]
     given = given * n_channels if len(given) == 1 else given
     if n_channels and len(given) != n_channels:
         raise InputError(
@@ -239,9 +255,3 @@ def channel_index(names: Sequence[str], known: Sequence[str]) -> list[int]:
     if len(set(names)) != len(names) or not names:
         raise InputError(f"behavior channels: found {some(names)}, wanted each once")
     return [list(known).index(name) for name in names]
-
-
-def text_of(value: Any) -> str:
-    """Return one string from whatever a file has it as: bytes, an array of one, a number."""
-    word = np.asarray(value).reshape(-1)[0] if np.size(value) == 1 else value
-    return word.decode() if isinstance(word, bytes) else str(word)

@@ -1,37 +1,51 @@
-"""NWB files -> recordings: units, trial table, and time series each on its own clock.
+"""NWB files -> recordings: units, tables of intervals, and time series each on its own clock.
 
-Shape legend: ``S`` samples of a signal, ``D`` channels.
-
-Values are taken as they are stored; a ``conversion`` to the declared unit is not applied, as the
-Neural Latents Benchmark does not apply it. A series within a container (``Position``, ...) is
-called ``<container>_<series>``. Channels are named by a comment ``columns=[x,y]``, where there is
-one, and numbered otherwise.
+A series within a container (``Position``, ...) is called ``<container>_<series>``. Channels are
+named by a comment ``columns=[x,y]``, where there is one, and numbered otherwise.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
-from hdmf.common import VectorIndex
 from numpy.typing import NDArray
-from pynwb import NWBHDF5IO, NWBFile, TimeSeries
-from pynwb.core import MultiContainerInterface
+from pynwb import NWBHDF5IO, NWBFile
 
-from neuroblend.data.clocks import merged
-from neuroblend.data.recording import Recording, Signal
-from neuroblend.errors import InputError, nearest, some
+from neuroblend.data.filters import missing_filter, register_filters
+from neuroblend.data.measured import START, STOP
+from neuroblend.data.nwb_series import (
+    channel_suffixes,
+    find_behavior,
+    find_series,
+    read_behavior,
+    read_signal,
+    series_times,
+    stored_unit,
+)
+from neuroblend.data.nwb_tables import (
+    HELD_OUT,
+    ID,
+    OBSERVED,
+    intersected,
+    observed_of,
+    ragged,
+    read_tables,
+    read_trials,
+    read_units,
+)
+from neuroblend.data.recording import Recording
+from neuroblend.data.where import rows_where
+from neuroblend.errors import InputError, nearest
+from neuroblend.files import errors_of
 
-ID = "id"
-OBSERVED = "obs_intervals"
-HELD_OUT = "heldout"
-PREFIXES = {"k": 1e3, "c": 1e-2, "m": 1e-3, "µ": 1e-6}
-REGIONS = ("region", "brain_area", "brain_region", "location")
+__all__ = [
+    "HELD_OUT", "ID", "OBSERVED", "channel_suffixes", "find_series", "intersected", "nwb_files",
+    "open_nwb", "ragged", "read_nwb", "read_signal", "read_trials", "read_units", "series_times",
+    "stored_unit",
+]  # fmt: skip
 
 
 @contextmanager
@@ -39,223 +53,100 @@ def open_nwb(path: str | Path) -> Iterator[NWBFile]:
     """Open an NWB file for reading.
 
     Raises:
-        InputError: There is no such file, it is truncated, or it is not NWB.
+        InputError: There is no such file, it is truncated, or it is not NWB of version 2.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    register_filters()
     try:
         with h5py.File(path, "r") as file:
-            is_nwb = "nwb_version" in file.attrs
+            version = _version(file)
     except OSError as error:
         raise InputError(f"{path}: truncated, or not an NWB file (HDF5): {error}") from None
-    if not is_nwb:
+    if not version:
         raise InputError(f"{path}: HDF5, but not NWB (it states no nwb_version)")
+    if version.removeprefix("NWB-").startswith(("0", "1")):
+        raise InputError(
+            f"{path}: found NWB of version {version.removeprefix('NWB-')}, wanted 2 or later; "
+            "convert it, or read it by its own tools and give arrays"
+        )
     try:
         io = NWBHDF5IO(str(path), "r")
         file = io.read()
     except Exception as error:  # pynwb raises whatever the schema's reader ran into
-        raise InputError(f"{path}: pynwb cannot read it ({_first_line(error)})") from None
+        raise InputError(f"{path}: pynwb cannot read it ({_cause(error)})") from None
     try:
         yield file
     except OSError as error:  # data are read on demand, so a truncated file shows here
-        raise InputError(f"{path}: damaged ({_first_line(error)})") from None
+        why = missing_filter(path) or f"damaged ({_cause(error)})"
+        raise InputError(f"{path}: {why}") from None
     finally:
         io.close()
 
 
 def read_nwb(
-    path: str | Path, signals: Sequence[str] | None = None, need_signals: bool = True
+    path: str | Path,
+    signals: Sequence[str] | None = None,
+    need_signals: bool = True,
+    where: str | None = None,
+    optional: Sequence[str] = (),
 ) -> Recording:
     """Read a recording.
 
     Args:
         path: An NWB file.
-        signals: Names of the time series to read; every numeric one where ``None``.
+        signals: Names of the time series and events to read, all save raw recordings and images
+            where ``None``. Names of tables and columns of the trial table may be among them.
         need_signals: Whether a file that lacks one of them is refused.
+        where: Which units to take, such as ``"quality == 'good'"``; see
+            :mod:`neuroblend.data.where`. All where ``None``.
+        optional: Names of further time series and events, read if they are there.
 
     Returns:
-        The recording. ``units`` has one row a unit with ``id``, ``obs_intervals`` ((n, 2) s) and
-        the other columns of its table, ``trials`` every column with one value a trial.
+        The recording. ``units`` has one row a unit with ``id``, ``region``, ``obs_intervals``
+        ((n, 2) s) and the other columns of its table, ``trials`` every column with one value a
+        trial, ``tables`` all other tables of intervals.
 
     Raises:
-        InputError: The file cannot be read, has no units or no such series, or a series' times go
-            backwards.
+        InputError: The file cannot be read, has no units or no such series, or times go backwards.
     """
     path = Path(path)
     with open_nwb(path) as file:
         units, spike_times = read_units(file, path)
-        found = find_series(file)
+        said = []
+        if where is not None:
+            with errors_of(path):
+                kept = np.flatnonzero(rows_where(units, where, "units"))
+            said = [f"{kept.size} of {len(units)} units, where {where}."]
+            units = units.iloc[kept].reset_index(drop=True)
+            spike_times = [spike_times[i] for i in kept]
+        with errors_of(path):
+            trials, tables = read_trials(file), read_tables(file)
+        found = find_behavior(file)
+        others = [*map(str, trials), *tables]
         for name in signals or ():
-            if name not in found and need_signals:
+            of_table = name in others or name.rpartition(".")[0] in {"trials", *tables}
+            if name not in found and not of_table and need_signals:
                 raise InputError(f"{path}: no time series '{name}': {nearest(name, found)}")
-        wanted = found if signals is None else signals
+        wanted = [*(found if signals is None else signals), *optional]
         chosen = {name: found[name] for name in wanted if name in found}
-        read = {name: read_signal(series, name, path) for name, series in chosen.items()}
-        trials = read_trials(file)
-    span, observed = _span(units, trials, spike_times), _observed(units)
-    return Recording.of(spike_times, read, span, units, trials, path.stem, observed)
-
-
-def find_series(file: NWBFile) -> dict[str, TimeSeries]:
-    """Return every numeric time series of the file by name.
-
-    Two of one name are distinguished by their parents' names.
-    """
-    found: dict[str, TimeSeries] = {}
-    for item in file.objects.values():
-        if not isinstance(item, TimeSeries) or not _is_numeric(item):
-            continue
-        within = item.parent
-        name = f"{within.name}_{item.name}" if _is_container(within) else item.name
-        while name in found and within is not None:
-            name, within = f"{within.name}_{name}", within.parent
-        found[name] = item
-    return found
-
-
-def read_signal(series: TimeSeries, name: str, path: Path) -> Signal:
-    """Read one series.
-
-    Raises:
-        InputError: Its times go backwards, or it has more than two axes.
-    """
-    values = np.asarray(series.data[()])
-    if values.ndim > 2:
-        raise InputError(f"{path}: {name} has shape {values.shape}, wanted (sample, channel)")
-    times = series_times(series)
-    if np.isnan(times).any() or (np.diff(times) < 0).any():
-        bad = int(np.flatnonzero(~(np.diff(times) >= 0))[0])
-        raise InputError(
-            f"{path}: timestamps of {name} go backwards or are missing after sample {bad} "
-            f"({times[bad]:.6g} s)"
+        with errors_of(path):
+            read = {name: read_behavior(item, name, path) for name, item in chosen.items()}
+    span = _span(units, trials, spike_times)
+    observed, notes = observed_of(units, tables, span)
+    with errors_of(path):
+        return Recording.of(
+            spike_times, read, span, units, trials, path.stem, observed, tables, (*said, *notes)
         )
-    if times.shape[0] != values.shape[0]:
-        raise InputError(
-            f"{path}: {name} has {values.shape[0]} samples and {times.shape[0]} timestamps"
-        )
-    names = [f"{name}{c}" for c in channel_suffixes(series)]
-    return Signal.of(times, values, names, stored_unit(series))
 
 
-def stored_unit(series: TimeSeries) -> str:
-    """Return the unit of a series' values as they are stored, such as ``"mm/s"``.
-
-    A file that declares m/s and a conversion of 0.001 to it stores mm/s.
-    """
-    unit, factor = str(series.unit or "").strip(), float(series.conversion or 1.0)
-    if np.isclose(factor, 1.0):
-        return unit
-    prefix = next((p for p, size in PREFIXES.items() if np.isclose(factor, size)), None)
-    metres = re.fullmatch(r"m(?:et(?:er|re)s?)?(/.*)?", unit)
-    if prefix and metres:
-        return f"{prefix}m{metres[1] or ''}"
-    return f"{factor:g} {unit}" if unit else ""
-
-
-def series_times(series: TimeSeries) -> NDArray[np.float64]:
-    """Return (S,) seconds of a series' samples, from its timestamps or its rate."""
-    if series.timestamps is not None:
-        return np.asarray(series.timestamps[()], dtype=np.float64)
-    return np.arange(series.data.shape[0]) / float(series.rate) + float(series.starting_time)
-
-
-def channel_suffixes(series: TimeSeries) -> list[str]:
-    """Return the suffixes of a series' channels: ``_x``, ``_y``, numbers, or nothing for one."""
-    n_channels = 1 if series.data.ndim == 1 else series.data.shape[1]
-    comment = series.comments or ""
-    if "columns=" in comment:
-        names = comment.split("[")[-1].split("]")[0].split(",")
-        if len(names) == n_channels:
-            return [f"_{name.strip()}" for name in names]
-    return [""] if n_channels == 1 else [f"_{i}" for i in range(n_channels)]
-
-
-def read_units(file: NWBFile, path: Path) -> tuple[pd.DataFrame, list[NDArray[np.float64]]]:
-    """Return the units table, without spike times, and those (n_spikes,) in seconds, a unit each.
-
-    Raises:
-        InputError: There is no units table or it has no spike times.
-    """
-    table = file.units
-    if table is None or len(table) == 0:
-        raise InputError(f"{path}: no units table, so no spikes")
-    if "spike_times" not in table.colnames:
-        raise InputError(f"{path}: units have no spike_times; they have {some(table.colnames)}")
-    columns = _columns(table, without=("spike_times", "electrodes"))
-    if OBSERVED in table.colnames:
-        columns[OBSERVED] = [rows.reshape(-1, 2) for rows in ragged(table[OBSERVED])]
-    units = pd.DataFrame(columns)
-    region = next((name for name in REGIONS if name in units), None)
-    if region is not None:
-        units["region"] = units[region].astype(str)
-    return units, ragged(table["spike_times"])
-
-
-def ragged(column: Any) -> list[NDArray[np.float64]]:
-    """Return the rows of a ragged column."""
-    ends = np.asarray(column.data[()], dtype=np.int64)
-    values = np.asarray(column.target.data[()], dtype=np.float64)
-    return np.split(values, ends[:-1])
-
-
-def read_trials(file: NWBFile) -> pd.DataFrame:
-    """Return the trial table's columns that have one value a trial; empty without a table."""
-    return pd.DataFrame() if file.trials is None else pd.DataFrame(_columns(file.trials))
-
-
-def _columns(table: Any, without: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a table's ids, and its columns that have one value a row."""
-    columns: dict[str, Any] = {ID: np.asarray(table.id[:])}
-    for name in table.colnames:
-        if name not in without and not isinstance(table[name], VectorIndex):
-            values = _plain(table[name].data)
-            if values is not None:
-                columns[name] = values
-    return columns
-
-
-def _plain(data: Any) -> NDArray[Any] | None:
-    """Return a column's values where each is one number, truth value or string."""
-    values = np.asarray(data[()] if hasattr(data, "shape") else data)
-    if values.ndim != 1 or values.dtype.kind not in "biufOSU":
-        return None
-    if values.dtype.kind in "biuf":
-        return values
-    return np.array([v.decode() if isinstance(v, bytes) else str(v) for v in values], dtype=object)
-
-
-def _is_numeric(series: TimeSeries) -> bool:
-    data = series.data
-    kind = getattr(getattr(data, "dtype", None), "kind", "O")
-    return kind in "biuf" and len(getattr(data, "shape", ())) > 0 and data.shape[0] > 1
-
-
-def _is_container(item: Any) -> bool:
-    return (
-        isinstance(item, MultiContainerInterface)
-        and not isinstance(item, NWBFile)
-        and (type(item).__name__ != "ProcessingModule")
-    )
-
-
-def _observed(units: pd.DataFrame) -> NDArray[np.float64] | None:
-    """Return the (n, 2) seconds in which every unit was observed, if the file says so."""
-    if OBSERVED not in units:
-        return None
-    different = {intervals.tobytes(): intervals for intervals in units[OBSERVED]}  # often just one
-    return reduce(intersected, map(merged, different.values()))
-
-
-def intersected(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (n, 2) intervals that lie in both of two ascending lists.
-
-    >>> intersected(np.array([[0.0, 2.0], [3.0, 5.0]]), np.array([[1.0, 4.0]])).tolist()
-    [[1.0, 2.0], [3.0, 4.0]]
-    """
-    starts = np.maximum(a[:, None, 0], b[None, :, 0]).ravel()
-    ends = np.minimum(a[:, None, 1], b[None, :, 1]).ravel()
-    return np.stack([starts, ends], axis=1)[ends > starts]
+def _version(file: h5py.File) -> str:
+    """Return what version of NWB a file states, as an attribute or, of version 1, a dataset."""
+    stated = file.attrs.get("nwb_version", "")
+    if not len(stated) and isinstance(file.get("nwb_version"), h5py.Dataset):
+        stated = np.asarray(file["nwb_version"][()]).ravel()[0]
+    return stated.decode(errors="replace") if isinstance(stated, bytes) else str(stated)
 
 
 def _span(
@@ -264,16 +155,20 @@ def _span(
     if OBSERVED in units and any(len(rows) for rows in units[OBSERVED]):
         everything = np.concatenate(list(units[OBSERVED]))
         return float(everything.min()), float(everything.max())
-    ends = [times[[0, -1]] for times in spike_times if times.size]
-    if {"start_time", "stop_time"} <= set(trials):
-        ends.append(np.array([trials["start_time"].min(), trials["stop_time"].max()]))
+    ends = [np.array([times.min(), times.max()]) for times in spike_times if times.size]
+    if {START, STOP} <= set(trials) and len(trials):
+        ends.append(np.array([trials[START].min(), trials[STOP].max()]))
     if not ends:
         return 0.0, 0.0
-    return float(min(e[0] for e in ends)), float(max(e[1] for e in ends))
+    return float(np.nanmin([e[0] for e in ends])), float(np.nanmax([e[1] for e in ends]))
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def _cause(error: BaseException) -> str:
+    """Return why pynwb fails: its errors begin with the whole of what it was building."""
+    builder = next((a for a in error.args if hasattr(a, "path")), None)
+    said = next((a for a in reversed(error.args) if isinstance(a, str)), str(error))
+    words = " ".join(said.split()).rpartition("due to: ")[2] or type(error).__name__
+    return (f"{builder.path}: {words}" if builder is not None else words)[:300]
 
 
 def nwb_files(source: str | Path | Sequence[str | Path]) -> list[Path]:

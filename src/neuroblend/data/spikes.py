@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.data.arrays import has_ids, load_arrays, need
+from neuroblend.data.readers.pynapple import SORTING, kind_of
+from neuroblend.data.ticks import NS, Counts, to_ticks
 from neuroblend.data.trials import (
     Trials,
     UnitIds,
@@ -28,9 +30,6 @@ from neuroblend.files import errors_of
 
 if TYPE_CHECKING:
     from neuroblend.data.recording import Recording
-
-Counts = NDArray[np.unsignedinteger[Any]]
-NS = 1_000_000_000  # spikes are counted on a grid of nanoseconds, so that edges are exact
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +106,8 @@ def as_spikes(
         return source
     if isinstance(source, (str, Path)):
         return _of_file(Path(source), bin_s, lengths, unit_id)
-    kind, module = type(source).__name__, type(source).__module__.partition(".")[0]
-    if isinstance(source, Trials) or module == "pynapple" or kind in ("Recording", "DataFrame"):
+    kind, foreign = type(source).__name__, kind_of(source)
+    if isinstance(source, Trials) or foreign or kind in ("Recording", "DataFrame"):
         for name, given in (("lengths", lengths), ("unit_id", unit_id)):
             if given is not None:
                 raise InputError(
@@ -119,8 +118,8 @@ def as_spikes(
         ids = source.unit_id if source.has_unit_ids else None
         silent = source.silent_id if source.has_unit_ids else None
         return TrialSpikes(source.spikes, source.lengths, ids, source.start_s, silent)
-    if module == "pynapple" or kind == "Recording":
-        return (_of_pynapple if module == "pynapple" else of_recording)(cast(Any, source), bin_s)
+    if foreign or kind == "Recording":
+        return (_of_pynapple if foreign else of_recording)(cast(Any, source), bin_s)
     values, names = _counts_of(source)
     return _of_array(values, lengths, unit_id if names is None else names)
 
@@ -166,7 +165,7 @@ def of_recording(recording: Recording, bin_s: float) -> ContinuousSpikes:
             f"{recording.name}: no bin of {bin_s:g} s fits into the {last / NS - first / NS:.4g} s "
             "that were recorded"
         )
-    times = [np.rint(t * NS).astype(np.int64) - first for t in recording.spike_times]
+    times = [to_ticks(t) - first for t in recording.spike_times]
 
     def read(start: int, stop: int) -> Counts:
         edges = np.arange(start, stop + 1) * width
@@ -190,25 +189,15 @@ def _notes(recording: Recording) -> tuple[str, ...]:
 
 def _of_pynapple(source: Any, bin_s: float) -> Spikes:
     """Return counts of a ``TsGroup`` in the epochs of its time support, or of a ``TsdFrame``."""
-    name = type(source).__name__
-    if name == "TsdFrame":
+    if kind_of(source) == "TsdFrame":
         _check_width(float(np.median(np.diff(source.t))), bin_s, "TsdFrame", rtol=1e-3)
         values, names = _counts_of(source)
         return replace(_of_array(values, None, names), start_s=float(source.t[0]) - bin_s / 2)
-    if name != "TsGroup":
-        raise InputError(f"spikes: found a pynapple {name}, wanted a TsGroup, or counts")
+    if kind_of(source) not in ("TsGroup", SORTING):
+        raise InputError(f"spikes: found a pynapple {kind_of(source)}, wanted a TsGroup, or counts")
     from neuroblend.data.recording import Recording  # noqa: PLC0415
 
-    ids = list(source.keys())
-    observed = np.column_stack([source.time_support.start, source.time_support.end])
-    recording = Recording.of(
-        [source[i].t for i in ids],
-        span=(float(observed.min()), float(observed.max())),
-        name="TsGroup",
-        observed=observed,
-    )
-    spikes = of_recording(recording, bin_s)
-    return replace(spikes, unit_id=checked_ids(ids, len(ids)))
+    return of_recording(Recording.from_pynapple(source, name="TsGroup"), bin_s)
 
 
 def _of_array(counts: NDArray[Any], lengths: ArrayLike | None, unit_id: ArrayLike | None) -> Spikes:

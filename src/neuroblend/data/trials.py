@@ -12,10 +12,14 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.data.channel import Channel, Kind
-from neuroblend.data.channels import as_behavior, channel_index, gap_notes, text_of
+from neuroblend.data.channels import as_behavior, channel_index, gap_notes
+from neuroblend.data.copies import copy_notes
+from neuroblend.data.ragged import padded
+from neuroblend.data.words import check_unmasked, text_of, truths_of, words_of
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import new_h5, write_whole
 
@@ -134,12 +138,17 @@ class Trials:
         of (B, T, n) are numbered. ``channels`` are given with behavior that is coded already.
 
         Trials of different length come padded to one, with their bins in ``lengths``: spikes in
-        padding must be 0 or NaN, and whatever else is there is left out. A neuron that never
-        fires is kept out, and a note says so.
+        padding must be 0 or NaN, and whatever else is there is left out. Without ``lengths``,
+        spikes that are NaN (or masked) at the end of a trial end there. They may also come as
+        lists of one array a trial: (T_i, N) of spikes, (T_i, n) or (T_i,) of behavior.
+
+        A neuron that never fires is kept out, and a note says so; another names neurons and
+        trials that are copies of others.
 
         Raises:
             InputError: An array has the wrong shape or holds what it must not.
         """
+        spikes, behavior, rates, lengths = padded(spikes, behavior, rates, lengths)
         counts, n_bins_of = checked_padded_counts(spikes, lengths)
         n_trials, n_bins, n_neurons = counts.shape
         ends = np.full(n_trials, n_bins) if n_bins_of is None else n_bins_of
@@ -171,7 +180,8 @@ class Trials:
             start_s=checked_seconds(start_s, "start_s"),
             has_unit_ids=unit_id is not None,
         )
-        return trials._without_silent()
+        firing = trials._without_silent()
+        return firing.with_note(*copy_notes(firing.spikes, firing.unit_id))
 
     @property
     def n_trials(self) -> int:
@@ -416,7 +426,7 @@ class Trials:
                     n_source_neurons=int(file.attrs["n_source_neurons"]),
                     name=str(file.attrs["name"]),
                 )
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: cannot be read as HDF5 ({error})") from None
 
     def _without_silent(self) -> Trials:
@@ -438,11 +448,10 @@ def checked_ids(ids: ArrayLike, n_neurons: int) -> UnitIds:
     Raises:
         InputError: They are neither, not one for each neuron, or one appears twice.
     """
+    check_unmasked(ids, "unit_id")
     values = np.asarray(ids)
-    if values.dtype.kind == "O":
-        values = np.array([text_of(value) for value in values.reshape(-1)]).reshape(values.shape)
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
+    if values.dtype.kind in "OS":
+        values = words_of(values, "unit_id")
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
         values = values.astype(np.int64)
     if values.shape != (n_neurons,) or values.dtype.kind not in "uiU":
@@ -603,12 +612,14 @@ def _labels(
     """Return checked labels as strings; ``known`` are those that there may be."""
     if labels is None:
         return None
+    check_unmasked(labels, key)
     values = np.asarray(labels)
     if values.shape != (n_wanted,):
         raise InputError(f"{key}: found shape {values.shape}, wanted ({n_wanted},), one for {what}")
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        raise InputError(f"{key}: found NaN; give such {what} a label of their own")
-    words = values.astype(str)
+    if values.dtype.kind in "fO" and pd.isna(values).any():
+        found = "NaN" if values.dtype.kind == "f" else str(values[pd.isna(values)][0])
+        raise InputError(f"{key}: found {found}; give such {what} a label of their own")
+    words = words_of(values, key)
     if known is not None and (unknown := sorted(set(words) - set(known))):
         raise InputError(f"{key}: found {some(unknown)}; {nearest(unknown[0], known)}")
     return words
@@ -617,12 +628,11 @@ def _labels(
 def _held_out(held_out: ArrayLike | None, n_neurons: int) -> NDArray[np.bool_] | None:
     if held_out is None:
         return None
-    mask = np.asarray(held_out)
-    if mask.shape != (n_neurons,) or not np.isin(mask, (0, 1)).all():
+    if np.shape(held_out) != (n_neurons,):
         raise InputError(
-            f"held_out: found {mask.dtype} of shape {mask.shape}, wanted {n_neurons} of True, False"
+            f"held_out: found shape {np.shape(held_out)}, wanted {n_neurons} of True, False"
         )
-    return mask.astype(bool)
+    return truths_of(held_out, "held_out")
 
 
 def _rates(

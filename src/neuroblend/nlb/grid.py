@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.signal import decimate
 
 from neuroblend.data.nwb import HELD_OUT, ID, OBSERVED
-from neuroblend.data.recording import Recording, Signal
+from neuroblend.data.recording import Recording
+from neuroblend.data.signal import Signal
 from neuroblend.errors import InputError
 from neuroblend.nlb.arrays import Bools, Floats, Ints
 

@@ -44,9 +44,10 @@ def prepared(source: str | Path | Trials, config: RunConfig) -> Trials:
         bin_s = None if data.bin_ms is None else data.bin_ms / 1000
         trials = read_arrays(source, data.behavior, bin_s)
     if trials.behavior is None:
+        found = "".join(f" ({note})" for note in trials.notes if "--behavior" in note)
         raise InputError(
             f"{trials.name}: no behavior, so there is nothing for a teacher to know; a run needs "
-            "'behavior' (trial, bin, channel) beside 'spikes'"
+            f"'behavior' (trial, bin, channel) beside 'spikes'{found}"
         )
     trials = trials.above_rate(data.min_rate_hz)
     return trials if data.units is None else trials.draw_units(data.units, config.first_seed)

@@ -1,0 +1,1 @@
+"""What other programs write, read as recordings: one program a file."""

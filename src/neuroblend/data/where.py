@@ -1,0 +1,165 @@
+"""Rows of a table by an expression, such as ``quality == 'good' and depth < 1200``.
+
+The language is comparisons, ``and``, ``or``, ``not``, ``in``, parentheses, numbers, text, True,
+False and None, and names of columns (in backticks where they are no words). It is read, not run.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neuroblend.errors import InputError, nearest, some
+
+Bools = NDArray[np.bool_]
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_SHOWN = 8  # values of a column, where nothing matches
+
+
+def rows_where(table: pd.DataFrame, expression: str, what: str, option: str = "--where") -> Bools:
+    """Return (n,) which rows of a table an expression holds for.
+
+    Args:
+        table: Columns of numbers, truth values and text.
+        expression: What must hold.
+        what: A row is, in plural, for errors.
+        option: Which the expression was given as, for errors.
+
+    Raises:
+        InputError: It cannot be read, names a column that there is none of, or holds for no row.
+    """
+    reading = _Reading(table, f'{option} "{expression}"')
+    text = re.sub(r"`([^`]*)`", reading.quoted, expression)
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise InputError(
+            f"{reading.where}: cannot be read; wanted such as "
+            "\"quality == 'good' and depth < 1200\""
+        ) from None
+    keep = reading.holds(tree)
+    if not keep.any():
+        values = "; ".join(f"{name}: {_values(table[name])}" for name in reading.columns)
+        raise InputError(f"{reading.where}: matches none of {len(table)} {what}; {values}")
+    return keep
+
+
+class _Reading:
+    """One expression, read for one table."""
+
+    def __init__(self, table: pd.DataFrame, where: str) -> None:
+        self.table, self.where = table, where
+        self.columns: list[str] = []
+        self._quoted: dict[str, str] = {}
+
+    def quoted(self, match: re.Match[str]) -> str:
+        """Return a word that stands for the column in backticks."""
+        word = f"_column_{len(self._quoted)}_"
+        self._quoted[word] = match[1]
+        return word
+
+    def holds(self, node: ast.expr) -> Bools:
+        """Return which rows a condition holds for."""
+        if isinstance(node, ast.BoolOp):
+            parts = [self.holds(part) for part in node.values]
+            either = isinstance(node.op, ast.Or)
+            return np.any(parts, axis=0) if either else np.all(parts, axis=0)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return ~self.holds(node.operand)
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            pairs = zip(sides, node.ops, sides[1:], strict=False)
+            return np.all([self._compared(*pair) for pair in pairs], axis=0)
+        if isinstance(node, ast.Name):
+            column = self._column(node)
+            if column.isin([0, 1]).all():
+                return column.to_numpy().astype(bool)
+            raise InputError(
+                f"{self.where}: column '{self.columns[-1]}' is no truth value; compare it, with "
+                "==, <, in ..."
+            )
+        raise self._refused(node)
+
+    def _compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Bools:
+        a, b = self._value(left), self._value(right)
+        if isinstance(op, (ast.In, ast.NotIn)):
+            if not isinstance(a, pd.Series) or not isinstance(b, list):
+                raise InputError(
+                    f"{self.where}: wanted a column 'in' a list, such as ('M1', 'PMd')"
+                )
+            among = a.isin(b).to_numpy()
+            return among if isinstance(op, ast.In) else ~among
+        if isinstance(a, list) or isinstance(b, list):
+            raise InputError(f"{self.where}: a list can be compared with 'in' alone")
+        if a is None or b is None:
+            column = b if a is None else a
+            if not isinstance(column, pd.Series) or not isinstance(op, (ast.Eq, ast.NotEq)):
+                raise InputError(f"{self.where}: None is for missing values, as in depth != None")
+            missing = column.isna().to_numpy()
+            return missing if isinstance(op, ast.Eq) else ~missing
+        if type(op) not in _COMPARE:
+            raise InputError(f"{self.where}: wanted ==, !=, <, <=, >, >=, in or not in")
+        try:
+            found = _COMPARE[type(op)](a, b)
+        except TypeError:
+            raise InputError(
+                f"{self.where}: found text compared with numbers ({ast.unparse(left)}, "
+                f"{ast.unparse(right)})"
+            ) from None
+        return np.broadcast_to(np.asarray(found, dtype=bool), (len(self.table),))
+
+    def _value(self, node: ast.expr) -> Any:
+        """Return a column, a number, text, or a list of the latter."""
+        if isinstance(node, ast.Name):
+            return self._column(node)
+        if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+            return [self._value(item) for item in node.elts]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            value = self._value(node.operand)
+            if isinstance(value, (int, float)):
+                return -value
+        if isinstance(node, ast.Constant) and isinstance(
+            node.value, (int, float, str, bool, type(None))
+        ):
+            return node.value
+        raise self._refused(node)
+
+    def _column(self, node: ast.Name) -> pd.Series[Any]:
+        name = self._quoted.get(node.id, node.id)
+        if name not in self.table:
+            there = nearest(name, map(str, self.table))
+            hint = f"; text stands in quotes, '{name}'" if self.columns else ""
+            raise InputError(f"{self.where}: no column '{name}': {there}{hint}")
+        if name not in self.columns:
+            self.columns.append(name)
+        return self.table[name]
+
+    def _refused(self, node: ast.expr) -> InputError:
+        found = ast.unparse(node)
+        return InputError(
+            f"{self.where}: found {found}, wanted comparisons of columns with values, joined by "
+            "and, or, not"
+        )
+
+
+def _values(column: pd.Series[Any]) -> str:
+    """Return what a column holds: its values with their numbers, or its range."""
+    known = column.dropna()
+    counts = known.astype(str).value_counts()
+    if pd.api.types.is_float_dtype(column) and len(counts) > _SHOWN:
+        return f"{known.min():g} to {known.max():g}"
+    return some([f"{value} ({n})" for value, n in counts.items()], _SHOWN) or "nothing"
