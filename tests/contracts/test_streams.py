@@ -18,13 +18,13 @@ from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.stream import History, Stream
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.distill.objective import output_of
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.evaluation.predict import in_recorded_order
 from neuroblend.evaluation.readout import (
     CAUSAL_FAMILIES,
     FEATURES,
     LOG_RATES,
     RATES,
-    Decoder,
     lags_of,
     log_of,
 )

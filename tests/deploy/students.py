@@ -9,7 +9,7 @@ from neuroblend.data.trials import Trials
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
-from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.models.build import build_network
 from neuroblend.privilege.roles import Student
 

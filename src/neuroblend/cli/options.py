@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from neuroblend.data.channel import KINDS
+from neuroblend.errors import InputError, nearest
+
 # what an option holds: ``None`` where it is not given
 Text = str | None
 Whole = int | None
@@ -20,6 +23,15 @@ def option(what: str, default: str | None = None, *names: str) -> Any:
 
 Quiet = Annotated[bool, option("Print results alone, no progress.", None, "--quiet", "-q")]
 Behavior = Annotated[Text, option("Channels, joined by commas.", "all")]
+Kinds = Annotated[
+    list[str] | None,
+    option(
+        "What a channel is, as NAME=KIND: continuous, circular, discrete or events; may be "
+        "repeated.",
+        "as the file says",
+        "--kind",
+    ),
+]
 Seed = Annotated[Whole, option("The first seed.", "0")]
 Accelerator = Annotated[Text, option("auto, cpu, gpu, cuda or mps.", "auto")]
 Config = Annotated[
@@ -45,6 +57,24 @@ def status(what: str, quiet: bool) -> AbstractContextManager[Any]:
 def saying(quiet: bool) -> Callable[[str], None]:
     """Return what prints a line that a user should know, or does not."""
     return (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True))
+
+
+def kinds(given: list[str] | None) -> dict[str, str] | None:
+    """Return kinds of channels by name, from ``NAME=KIND`` each.
+
+    Raises:
+        InputError: One is of another form, or a channel has two.
+    """
+    found: dict[str, str] = {}
+    for each in given or ():
+        name, equals, kind = each.rpartition("=")
+        if not (name.strip() and equals and kind.strip()):
+            raise InputError(f"--kind {each}: wanted NAME=KIND, such as choice=discrete")
+        if kind.strip() not in KINDS:
+            raise InputError(f"--kind {each}: no kind '{kind}'; {nearest(kind.strip(), KINDS)}")
+        if found.setdefault(name.strip(), kind.strip()) != kind.strip():
+            raise InputError(f"--kind {each}: {name} is given as {found[name.strip()]} too")
+    return found or None
 
 
 def names(joined: str | None) -> list[str] | None:

@@ -31,7 +31,8 @@ from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.deploy.windows import Margins
 from neuroblend.errors import InputError
-from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, Decoder
+from neuroblend.evaluation.decoder import Decoder
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES
 from neuroblend.files import write_whole
 from neuroblend.models.build import build_network
 from neuroblend.privilege.roles import Student
@@ -210,11 +211,14 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
 
 
 def _decoder_arrays(name: str, decoder: Decoder) -> dict[str, NDArray[Any]]:
-    return {f"{name}/{part}": getattr(decoder, part) for part in DECODER}
+    return {f"{name}/{part}": array for part, array in decoder.to_arrays().items()}
 
 
 def _decoder(name: str, arrays: Mapping[str, NDArray[Any]]) -> Decoder:
-    return Decoder(*(arrays[f"{name}/{part}"] for part in DECODER))
+    of = f"{name}/"
+    return Decoder.from_arrays(
+        {key.removeprefix(of): array for key, array in arrays.items() if key.startswith(of)}
+    )
 
 
 def _latents(family: str | None, arrays: Mapping[str, NDArray[Any]]) -> KnownLatents | None:

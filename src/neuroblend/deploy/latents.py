@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from neuroblend.data.split import Part
 from neuroblend.deploy.windows import SignalsOf
-from neuroblend.evaluation.readout import FAMILIES, FEATURES, Decoder, best_of, read_out
+from neuroblend.evaluation.decoder import Decoder
+from neuroblend.evaluation.readout import FAMILIES, FEATURES, best_of, read_out
 from neuroblend.task.task import Task
 
 

@@ -26,8 +26,9 @@ from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.stream import Stream, as_student
 from neuroblend.distill.objective import captured
 from neuroblend.errors import InputError, blamed_on
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.evaluation.predict import in_recorded_order, rates_and_features
-from neuroblend.evaluation.readout import FEATURES, LOG_RATES, NEVER_SILENT, RATES, Decoder, log_of
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, NEVER_SILENT, RATES, log_of
 from neuroblend.files import write_whole
 from neuroblend.models.parts.streams import Streams
 from neuroblend.task.batch import Batch

@@ -19,7 +19,8 @@ from neuroblend.deploy.direct import DECODED, DirectDecoder
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.windowed import Windowed
 from neuroblend.errors import InputError, nearest
-from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, Decoder, log_of
+from neuroblend.evaluation.decoder import Decoder
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, log_of
 from neuroblend.models.parts.streams import State, Streams
 from neuroblend.privilege.roles import Student
 from neuroblend.task.spec import TaskSpec

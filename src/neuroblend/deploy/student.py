@@ -39,8 +39,9 @@ from neuroblend.deploy.windows import (
     padded_signals,
 )
 from neuroblend.errors import InputError, blamed_on, nearest
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.evaluation.reach import receptive_field
-from neuroblend.evaluation.readout import FEATURES, RATES, Decoder
+from neuroblend.evaluation.readout import FEATURES, RATES
 from neuroblend.models.parts.streams import Streams
 from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
