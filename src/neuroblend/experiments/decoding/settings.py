@@ -195,13 +195,13 @@ class RunConfig(ExperimentConfig):
         distill: How students follow a teacher.
         training: How any model is trained.
         controls: Further arms. ``default``: what a lab would use instead, ``wiener`` (ridge on
-            spikes at several lags) and ``direct`` (the network trained on behavior alone); and
+            spikes at several lags), ``direct`` (the network trained on behavior alone), and
             ``logistic`` (regression on spike counts of trials) where all channels have one value a
-            trial and some are categories.
-            ``all``: also ``kalman``, where all channels are continuous; one network without a teacher, ``two-heads`` and
-            ``masked-modalities``; ``self-distilled`` (its teacher saw no behavior) and
-            ``shuffled`` (its teacher saw behavior of other trials), where a strategy of the run
-            needs nothing but a teacher. Or ``none``.
+            trial and some are categories. ``all``: also ``kalman``, where all channels are
+            continuous; one network without a teacher, ``two-heads`` and ``masked-modalities``;
+            ``self-distilled`` (its teacher saw no behavior) and ``shuffled`` (its teacher saw
+            behavior of other trials), where a strategy of the run needs nothing but a teacher. Or
+            ``none``.
         goal: What an arm is selected by on validation trials: ``behavior``, ``co-bps``, or
             ``both``: the best behavior among those within 5 % of the baseline's co-bps.
         references: Models without gradients to score beside the arms, such as ``smoothing``.
