@@ -25,7 +25,7 @@ PENALTIES = np.logspace(5, -1, 7)  # on squared weights, beside a sum over sampl
 RIDGE_PENALTIES = np.logspace(6, 0, 13)
 MOST_SAMPLES = 8000  # that a fit with a gradient looks at, evenly spaced ones of more
 MOST_STEPS = 200
-TOLERANCE = 1e-3  # of the mean gradient
+TOLERANCE = 1e-4  # of the mean gradient
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
 from neuroblend.engine.check import check_objective
 from neuroblend.engine.experiment import Experiment, Fits, Folds, Learn, Sample, Scene
 from neuroblend.engine.metric import Metric
-from neuroblend.evaluation.behavior_sums import R2, SKILL, deciding_score
+from neuroblend.evaluation.behavior_sums import R2, SKILL, deciding_score, is_plain
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.evaluation.readout import CAUSAL_FAMILIES, FAMILIES
 from neuroblend.evaluation.score import (
@@ -401,15 +401,18 @@ class Decoding(Experiment):
 
     def summary(self, folder: Fits) -> dict[str, Any]:
         readouts: dict[str, list[str]] = {}
-        decides = deciding_score(folder.data().channels)
         for fit in folder.fits():
             readouts.setdefault(fit.arm.name, []).append(folder.scores(fit)["readout"])
+        channels: Sequence[Channel] = folder.data().channels
+        decides = deciding_score(channels)
+        kinds = {} if is_plain(channels) else {"channels": [vars(c) for c in channels]}
         return {
             "bin_s": folder.data().bin_s,
             "folds": self.config.data.folds,
             "deciding": ["co_bps" if self.config.goal == "co-bps" else decides],
             "keeps": ["co_bps"] if self.config.goal == "both" else [],
             "causal": self.config.model.causal,
+            **kinds,
             "readouts": {arm: dict(Counter(names)) for arm, names in readouts.items()},
         }
 
