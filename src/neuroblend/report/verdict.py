@@ -193,6 +193,8 @@ def _nothing(results: Results, face: Face) -> str:
     who = "no arm is"
     if above_chance(results):
         who = f"neither {_who(results)} nor the baseline is"
+        if arm == BASELINE:
+            who = "the baseline, which was selected, is not"
     numbers = "; ".join(
         f"{label}, {difference(contrasts[f'{arm} - {CHANCE}'][m])}"
         for m, label in deciding(results).items()
