@@ -213,6 +213,7 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
             signals=StudentSignals(self.student_, self.layer_, task.split.held_out),
             decoder=scored.decoder,
             readout=scored.readout,
+            channels=trials.channels,
             model=self.student_,
             layer=self.layer_,
             network=(config.model.name, student_settings(config.model)),

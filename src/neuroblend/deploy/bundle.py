@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neuroblend._version import __version__
+from neuroblend.data.channel import Channel
 from neuroblend.deploy.direct import DECODED, DirectDecoder, direct_signals
 from neuroblend.deploy.header import as_json, check_header, plain
 from neuroblend.deploy.latents import KnownLatents
@@ -93,6 +94,7 @@ def save_student(student: TrainedStudent, path: str | Path) -> None:
         "readout": list(student.readout),
         "latents": None if latents is None else latents.family,
         "behavior_units": list(student.behavior_units),
+        "channels": [channel.to_json() for channel in student.channels],
         "reach": asdict(student.reach),
         "about": dict(student.about),
     }
@@ -172,19 +174,19 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     named = {each for each, _ in net.named_modules() if each}
     if not is_decoder and layer.partition(":")[0] not in named:
         raise InputError(f"its network {name} has no layer '{layer}'")
+    channels = _channels(content, spec.behavior)
     signal = content["readout"][0]
     if signal not in ((DECODED,) if is_decoder else (RATES, LOG_RATES, FEATURES)):
         raise InputError(f"its header is damaged (readout: there is no signal '{signal}')")
     sizes_of = {
         "neurons": (spec.n_out, held_out.size, len(content["unit_id"]), len(spec.log_rate)),
         "neurons that are seen": (spec.n_in, int((~held_out).sum())),
-        "channels": (len(spec.behavior), decoder.offset.size, decoder.weights.shape[2]),
+        "channels": (len(spec.behavior), decoder.n_channels, len(channels)),
+        "outputs": (decoder.offset.size, decoder.weights.shape[2]),
     }
     for what, found in sizes_of.items():
         if len(set(found)) > 1:
             raise InputError(f"its header is damaged (numbers of {what} differ: {found})")
-    if len(content["behavior_units"]) not in (0, len(spec.behavior)):
-        raise InputError("its header is damaged (not a unit for each channel of behavior)")
     signals = direct_signals(model) if is_decoder else StudentSignals(model, layer, held_out)
     return TrainedStudent(
         arm=content["arm"],
@@ -200,7 +202,7 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
         signals=signals,
         decoder=decoder,
         readout=(content["readout"][0], content["readout"][1]),
-        behavior_units=tuple(content["behavior_units"]),
+        channels=channels,
         model=model,
         layer=layer,
         network=(name, settings),
@@ -208,6 +210,16 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
         known_reach=Margins(**content["reach"]),
         latents=_latents(content.get("latents"), arrays),
     )
+
+
+def _channels(content: Mapping[str, Any], names: Sequence[str]) -> tuple[Channel, ...]:
+    """Return the channels of behavior; files of before there were kinds have units alone."""
+    if "channels" in content:
+        return tuple(Channel.from_json(text) for text in content["channels"])
+    units = content["behavior_units"] or [""] * len(names)
+    if len(units) != len(names):
+        raise InputError("its header is damaged (not a unit for each channel of behavior)")
+    return tuple(Channel(name, unit=unit) for name, unit in zip(names, units, strict=True))
 
 
 def _decoder_arrays(name: str, decoder: Decoder) -> dict[str, NDArray[Any]]:

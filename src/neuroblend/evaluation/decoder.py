@@ -124,6 +124,11 @@ class Decoder:
         offset -= np.einsum("n,lnd->d", reduced.mean, weights)
         return cls(weights, offset, reduced.lags)
 
+    @property
+    def n_channels(self) -> int:
+        """Number of channels of behavior, ``D``."""
+        return len(self.links) or self.offset.size
+
     def __repr__(self) -> str:
         _, n_from, n_to = self.weights.shape
         bins = "the same bin" if self.lags.size == 1 else f"bins {self.lags[0]} to {self.lags[-1]}"

@@ -96,7 +96,7 @@ def trained_student(
         signals=signals,
         decoder=scored.decoder,
         readout=scored.readout,
-        behavior_units=trials.behavior_units,
+        channels=trials.channels,
         model=model,
         layer=layer,
         network=network,
