@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroblend.data.channel import Channel
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.engine.arm import BASELINE, Arm, Fit
@@ -42,6 +43,8 @@ from neuroblend.evaluation.metrics import ErrorSums
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.experiment import Decoding, samples_of_seed
 from neuroblend.experiments.decoding.settings import RunConfig
+
+X = (Channel("x"),)
 
 Floats = NDArray[np.float64]
 
@@ -142,7 +145,7 @@ class Simulated(Decoding):
                         score = score + GAIN + added
                     each[-1].append(_scored(split.test, score[split.test], power[split.test]))
         return {
-            arm: [samples_of_seed(folds, ("x",), draws, len(seeds) == 1) for folds in seeds]
+            arm: [samples_of_seed(folds, X, draws, len(seeds) == 1) for folds in seeds]
             for arm, seeds in scored.items()
         }
 

@@ -56,7 +56,7 @@ def simulated(n_trials: int, bin_ms: int, seed: int) -> Trials:
 
 def tested(scored: Scored, task: Task) -> dict[str, float]:
     """Return scores on test trials by name."""
-    return scores_on_test([scored], task.trials.behavior_names)
+    return scores_on_test([scored], task.trials.channels)
 
 
 def trained(name: str, task: Task, epochs: int) -> tuple[dict[str, float], float, int]:

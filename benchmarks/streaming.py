@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 
 from neuroblend.deploy.stream import Stream
 from neuroblend.errors import InputError
-from neuroblend.evaluation.readout import HISTORY, Decoder, lags_of
+from neuroblend.evaluation.decoder import Decoder
+from neuroblend.evaluation.readout import HISTORY, lags_of
 from neuroblend.models.references.kalman import Kalman
 from neuroblend.registry import MODELS, load
 from neuroblend.task.spec import TaskSpec

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import neuroblend as nb
 from neuroblend.distill.feature import Feature
 from neuroblend.distill.hard import Hard
-from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.nlb.scores import bits_per_spike
 from neuroblend.task.batch import Batch
 

@@ -20,7 +20,7 @@ import neuroblend as nb
 from neuroblend.config import TrainingConfig
 from neuroblend.data.split import TRAIN_VALID, split_trials
 from neuroblend.estimator import Blend
-from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.evaluation.score import score_rates
 from neuroblend.experiments.decoding.settings import RunConfig
 

@@ -8,7 +8,7 @@ import torch
 from conftest import make_task
 
 import neuroblend as nb
-from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.models.gru import GRU
 from neuroblend.privilege.concat import Concat
 

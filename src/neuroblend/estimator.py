@@ -34,9 +34,10 @@ from neuroblend.deploy.student import TrainedStudent
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, Fit
 from neuroblend.engine.job import fit_seed
 from neuroblend.errors import InputError, blamed_on
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.evaluation.metrics import ErrorSums
 from neuroblend.evaluation.predict import in_recorded_order, rates_and_features
-from neuroblend.evaluation.readout import Decoder, behavior_scores
+from neuroblend.evaluation.readout import behavior_scores
 from neuroblend.evaluation.score import score_rates
 from neuroblend.experiments.decoding.experiment import Decoding
 from neuroblend.experiments.decoding.networks import feature_layer, student_settings
@@ -212,6 +213,7 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
             signals=StudentSignals(self.student_, self.layer_, task.split.held_out),
             decoder=scored.decoder,
             readout=scored.readout,
+            channels=trials.channels,
             model=self.student_,
             layer=self.layer_,
             network=(config.model.name, student_settings(config.model)),

@@ -12,7 +12,7 @@ from neuroblend.deploy.bundle import load_student, save_student
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import REMEMBERS, TrainedStudent
-from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.experiments.decoding.networks import build_student, student_settings
 from neuroblend.registry import MODELS
 from neuroblend.task.batch import Batch

@@ -14,6 +14,7 @@ from test_models import SMALL, models
 from test_streams import TASK, make_decoder, poisson
 from torch import nn
 
+from neuroblend.data.channel import Channel
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.onnx import _ReadOut, export_step, export_trials
 from neuroblend.deploy.stream import Stream
@@ -54,7 +55,7 @@ def test_a_step_is_that_of_pytorch(name, signal, family, tmp_path) -> None:
     names = export_step(tmp_path / "step.onnx", *given)
     assert names[:3] == ["rates", "latents", "behavior"]
     counts, stream = poisson(200, seed=3)[0].numpy(), Stream(*given)
-    wanted = [np.stack(each) for each in zip(*map(stream.step, counts), strict=True)]
+    wanted = [np.stack(each) for each in zip(*(stream.step(c)[:3] for c in counts), strict=True)]
     for one, other in zip(run_by_bins(tmp_path / "step.onnx", counts, 3), wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
@@ -104,7 +105,7 @@ def test_units_of_behavior_decide_nothing(name, scale, tmp_path, monkeypatch) ->
     for export in (export_step, export_trials):
         assert "behavior" in export(tmp_path / "x.onnx", *given)
     was = _ReadOut.behavior
-    monkeypatch.setattr(_ReadOut, "behavior", lambda self, x: was(self, x) + 1e-3 * scale)
+    monkeypatch.setattr(_ReadOut, "behavior", lambda self, *given: was(self, *given) + 1e-3 * scale)
     for export in (export_step, export_trials):
         refuses("behavior that differ from PyTorch's", export, tmp_path / "y.onnx", *given)
     assert not (tmp_path / "y.onnx").exists()
@@ -116,7 +117,7 @@ def test_a_file_names_its_neurons_and_units(tmp_path) -> None:
     given = (build_student(config_of("gru"), TASK, 0), TASK.spec, "norm", None, RATES,
              TASK.split.order)  # fmt: skip
     for export in (export_step, export_trials):
-        export(tmp_path / "x.onnx", *given, known, ("mm/s", "mm/s"))
+        export(tmp_path / "x.onnx", *given, known, [Channel("x", unit="mm/s")] * 2)
         session = onnxruntime.InferenceSession(str(tmp_path / "x.onnx"))
         about = session.get_modelmeta().custom_metadata_map
         assert json.loads(about["unit_id"]) == ids.tolist()

@@ -162,7 +162,7 @@ def test_scores_do_not_depend_on_how_far_trials_are_padded() -> None:
         rates[:, :12] = 0.2 + rng.random((40, 12, 10))
         scored, valid = score_rates(rates.astype(np.float32), task)
         scores.append(
-            scores_on_test([scored], task.trials.behavior_names)
+            scores_on_test([scored], task.trials.channels)
             | {f"valid {k}": v for k, v in valid.items()}
         )
     assert {"co_bps", "behavior_r2", "psth_r2", "rate_r2"} <= set(scores[0])

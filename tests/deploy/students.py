@@ -5,11 +5,12 @@ import torch
 from conftest import make_task, make_trials
 from torch import nn
 
+from neuroblend.data.channel import Channel
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
-from neuroblend.evaluation.readout import Decoder
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.models.build import build_network
 from neuroblend.privilege.roles import Student
 
@@ -91,7 +92,7 @@ def make_student(
         signals=signals,
         decoder=Decoder(weights, rng.normal(size=2), np.array(lags)),
         readout=(signal, "history and future"),
-        behavior_units=("cm/s", "cm/s"),
+        channels=tuple(Channel(name, unit="cm/s") for name in task.spec.behavior),
         model=student,
         layer=layer,
         network=(model, settings or {}),

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
+from neuroblend.evaluation.decoder import Decoder
+from neuroblend.evaluation.lagged import blocks_of
 from neuroblend.evaluation.readout import (
     BOTH_SIDES,
     FAMILIES,
     HISTORY,
     SAME_BIN,
-    Decoder,
     best_of,
-    blocks_of,
     lags_of,
     read_out,
 )
@@ -74,7 +74,7 @@ def test_behavior_is_found_wherever_it_follows_from(lag, family) -> None:
     found = [read_out(parts(rates), parts(behavior), f, bin_s=0.05) for f in FAMILIES]
     sees = FAMILIES.index(family)
     for i, each in enumerate(found):
-        r2 = each.test.r2()[0].min()
+        r2 = each.test.continuous.r2()[0].min()
         assert bool(r2 > 0.99) is (i >= sees), (each.family, r2)
         assert np.isfinite(each.decoded).all()
     assert best_of(found).family in FAMILIES[sees:]

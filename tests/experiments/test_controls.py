@@ -158,7 +158,7 @@ def test_behavior_may_be_read_out_of_features_but_for_the_benchmarks_score() -> 
     assert alone.readout[0] in (RATES, LOG_RATES)
     assert scored.readout == (FEATURES, SAME_BIN)
     assert valid_both["behavior_r2"] == valid["behavior_r2"]
-    before, after = (scores_on_test([s], trials.behavior_names) for s in (alone, scored))
+    before, after = (scores_on_test([s], trials.channels) for s in (alone, scored))
     assert after["behavior_r2"] == before["behavior_r2"]
     assert after["decoding_r2"] > 0.99 > before["decoding_r2"]
     np.testing.assert_allclose(
@@ -198,7 +198,7 @@ def test_behavior_may_be_read_out_of_log_rates() -> None:
 
 def test_a_student_that_is_read_out_of_log_rates_predicts(tmp_path, monkeypatch) -> None:
     def of_log_rates(found):
-        return max(found, key=lambda each: (each.signal == LOG_RATES, each.valid_r2))
+        return max(found, key=lambda each: (each.signal == LOG_RATES, each.valid_skill))
 
     monkeypatch.setattr("neuroblend.evaluation.score.best_of", of_log_rates)
     trials = make_trials()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neuroblend.data.channel import Channel
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.engine.arm import BASELINE, Arm, Fit
@@ -16,6 +17,8 @@ from neuroblend.evaluation.score import drawn_scores, scores_by_fold, scores_on_
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.experiment import Decoding, samples_of_seed
 from neuroblend.experiments.decoding.settings import RunConfig
+
+X = (Channel("x"),)
 
 N = 120
 DATA = Trials.from_arrays(np.ones((N, 2, 2), dtype=np.uint8), 0.1)
@@ -54,7 +57,7 @@ class Drawn(Decoding):
             for arm, values in scores.items():
                 folds = [scored(t, v[t]) for t, v in zip(tests, values, strict=True)]
                 only_seed = len(self.config.all_seeds) == 1
-                found[arm].append(samples_of_seed(folds, ("x",), draws, only_seed))
+                found[arm].append(samples_of_seed(folds, X, draws, only_seed))
         return found
 
 
@@ -108,10 +111,10 @@ def test_what_each_fold_adds_has_the_score_as_its_mean() -> None:
     rng = np.random.default_rng(0)
     draws, trials = Draws.of(N), np.split(rng.permutation(N), 4)
     folds = [scored(t, 0.3 + 0.1 * rng.normal(size=len(t))) for t in trials]
-    values, replicates = scores_by_fold(folds, ("x",), draws)["decoding_r2"]
-    assert values.mean() == pytest.approx(scores_on_test(folds, ("x",))["decoding_r2"])
-    np.testing.assert_allclose(values, [scores_on_test([f], ("x",))["decoding_r2"] for f in folds])
-    whole = drawn_scores(folds, ("x",), draws)["decoding_r2"][: len(replicates)]
+    values, replicates = scores_by_fold(folds, X, draws)["decoding_r2"]
+    assert values.mean() == pytest.approx(scores_on_test(folds, X)["decoding_r2"])
+    np.testing.assert_allclose(values, [scores_on_test([f], X)["decoding_r2"] for f in folds])
+    whole = drawn_scores(folds, X, draws)["decoding_r2"][: len(replicates)]
     np.testing.assert_allclose(replicates.mean(axis=1), whole, atol=0.01)
 
 

@@ -33,7 +33,7 @@ def trained(name: str, task: Task, precision: str) -> tuple[Student, dict[str, f
         epochs=15, batch_size=24, lr=5e-3, precision=precision, accelerator="cpu"
     )
     train(student, task, Objective({"hard": Hard()}, teacher), settings, seed=0)
-    return student, scores_on_test([score_model(student, task)[0]], task.trials.behavior_names)
+    return student, scores_on_test([score_model(student, task)[0]], task.trials.channels)
 
 
 def test_every_model_is_covered() -> None:

@@ -92,7 +92,7 @@ def prepare(
         cut = Cut(
             align, window, bin_ms, lag_ms, tuple(names(behavior) or ()),
             tuple(names(condition) or ()), overlap, until, every, intervals, where, trials_where,
-            kinds(kind), tuple(names(linearise) or ()), tuple(names(direction) or ()),
+            kinds(kind) or {}, tuple(names(linearise) or ()), tuple(names(direction) or ()),
         )  # fmt: skip
         said = prepare_recording(files, cut, out)
     for line in said:

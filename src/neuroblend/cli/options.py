@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuroblend.data.channel import KINDS
 from neuroblend.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ def option(what: str, default: str | None = None, *names: str) -> Any:
 
 Quiet = Annotated[bool, option("Print results alone, no progress.", None, "--quiet", "-q")]
 Behavior = Annotated[Text, option("Channels, joined by commas.", "all")]
+Kinds = Annotated[
+    list[str] | None,
+    option(
+        "What a channel is, as NAME=KIND: continuous, circular, discrete or events; may be "
+        "repeated.",
+        "as the file says",
+        "--kind",
+    ),
+]
 Seed = Annotated[Whole, option("The first seed.", "0")]
 Accelerator = Annotated[Text, option("auto, cpu, gpu, cuda or mps.", "auto")]
 Config = Annotated[
@@ -52,26 +62,25 @@ def saying(quiet: bool) -> Callable[[str], None]:
     return (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True))
 
 
+def kinds(given: list[str] | None) -> "dict[str, Kind] | None":
+    """Return kinds of channels by name, from ``NAME=KIND`` each.
+
+    Raises:
+        InputError: One is of another form, or a channel has two.
+    """
+    found: dict[str, Kind] = {}
+    for each in given or ():
+        name, equals, kind = each.rpartition("=")
+        if not (name.strip() and equals and kind.strip()):
+            raise InputError(f"--kind {each}: wanted NAME=KIND, such as choice=discrete")
+        known = next((k for k in KINDS if k == kind.strip()), None)
+        if known is None:
+            raise InputError(f"--kind {each}: no kind '{kind}'; {nearest(kind.strip(), KINDS)}")
+        if found.setdefault(name.strip(), known) != known:
+            raise InputError(f"--kind {each}: {name} is given as {found[name.strip()]} too")
+    return found or None
+
+
 def names(joined: str | None) -> list[str] | None:
     """Return what is joined by commas."""
     return None if joined is None else [name.strip() for name in joined.split(",") if name.strip()]
-
-
-def kinds(given: list[str] | None) -> "dict[str, Kind]":
-    """Return the kind of each channel of behavior, each given as ``NAME=KIND``.
-
-    Raises:
-        InputError: One is not of that form, or there is no such kind.
-    """
-    from neuroblend.data.channel import KINDS
-
-    found: dict[str, Kind] = {}
-    for item in given or ():
-        name, equals, kind = item.rpartition("=")
-        if not equals or not name:
-            raise InputError(f"--kind {item}: wanted NAME=KIND, such as heading=circular")
-        known = next((k for k in KINDS if k == kind), None)
-        if known is None:
-            raise InputError(f"--kind {item}: no kind '{kind}': {nearest(kind, KINDS)}")
-        found[name] = known
-    return found

@@ -10,12 +10,14 @@ from neuroblend.cli.options import (
     Behavior,
     Config,
     Jobs,
+    Kinds,
     Number,
     Quiet,
     Seed,
     Set,
     Text,
     Whole,
+    kinds,
     names,
     option,
     saying,
@@ -66,6 +68,7 @@ def run(
     ] = None,
     goal: Annotated[Text, option("What selects an arm: behavior, co-bps or both.", "both")] = None,
     behavior: Behavior = None,
+    kind: Kinds = None,
     dataset: Annotated[
         Text, option("Dataset of the Neural Latents Benchmark '21, for NWB.", "none")
     ] = None,
@@ -109,6 +112,7 @@ def run(
     The same command goes on with a run that was interrupted.
     """
     given = within("data", source=source, behavior=names(behavior), dataset=dataset, bin_ms=bin_ms)
+    given |= within("data", kinds=kinds(kind))
     given |= within("data", units=units, min_rate_hz=min_rate, held_out=held_out, folds=folds)
     given |= within("data", forward_bins=forward_bins, blocks=blocks)
     given |= within("model", name=model, preset=preset, layer=layer, causal=causal)

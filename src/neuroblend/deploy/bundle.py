@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neuroblend._version import __version__
+from neuroblend.data.channel import Channel
 from neuroblend.deploy.direct import DECODED, DirectDecoder, direct_signals
 from neuroblend.deploy.header import as_json, check_header, plain
 from neuroblend.deploy.latents import KnownLatents
@@ -31,7 +32,8 @@ from neuroblend.deploy.signals import StudentSignals
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.deploy.windows import Margins
 from neuroblend.errors import InputError
-from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, Decoder
+from neuroblend.evaluation.decoder import Decoder
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES
 from neuroblend.files import write_whole
 from neuroblend.models.build import build_network
 from neuroblend.privilege.roles import Student
@@ -92,6 +94,7 @@ def save_student(student: TrainedStudent, path: str | Path) -> None:
         "readout": list(student.readout),
         "latents": None if latents is None else latents.family,
         "behavior_units": list(student.behavior_units),
+        "channels": [channel.to_json() for channel in student.channels],
         "reach": asdict(student.reach),
         "about": dict(student.about),
     }
@@ -171,19 +174,19 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     named = {each for each, _ in net.named_modules() if each}
     if not is_decoder and layer.partition(":")[0] not in named:
         raise InputError(f"its network {name} has no layer '{layer}'")
+    channels = _channels(content, spec.behavior)
     signal = content["readout"][0]
     if signal not in ((DECODED,) if is_decoder else (RATES, LOG_RATES, FEATURES)):
         raise InputError(f"its header is damaged (readout: there is no signal '{signal}')")
     sizes_of = {
         "neurons": (spec.n_out, held_out.size, len(content["unit_id"]), len(spec.log_rate)),
         "neurons that are seen": (spec.n_in, int((~held_out).sum())),
-        "channels": (len(spec.behavior), decoder.offset.size, decoder.weights.shape[2]),
+        "channels": (len(spec.behavior), decoder.n_channels, len(channels)),
+        "outputs": (decoder.offset.size, decoder.weights.shape[2]),
     }
     for what, found in sizes_of.items():
         if len(set(found)) > 1:
             raise InputError(f"its header is damaged (numbers of {what} differ: {found})")
-    if len(content["behavior_units"]) not in (0, len(spec.behavior)):
-        raise InputError("its header is damaged (not a unit for each channel of behavior)")
     signals = direct_signals(model) if is_decoder else StudentSignals(model, layer, held_out)
     return TrainedStudent(
         arm=content["arm"],
@@ -199,7 +202,7 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
         signals=signals,
         decoder=decoder,
         readout=(content["readout"][0], content["readout"][1]),
-        behavior_units=tuple(content["behavior_units"]),
+        channels=channels,
         model=model,
         layer=layer,
         network=(name, settings),
@@ -209,12 +212,25 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     )
 
 
+def _channels(content: Mapping[str, Any], names: Sequence[str]) -> tuple[Channel, ...]:
+    """Return the channels of behavior; files of before there were kinds have units alone."""
+    if "channels" in content:
+        return tuple(Channel.from_json(text) for text in content["channels"])
+    units = content["behavior_units"] or [""] * len(names)
+    if len(units) != len(names):
+        raise InputError("its header is damaged (not a unit for each channel of behavior)")
+    return tuple(Channel(name, unit=unit) for name, unit in zip(names, units, strict=True))
+
+
 def _decoder_arrays(name: str, decoder: Decoder) -> dict[str, NDArray[Any]]:
-    return {f"{name}/{part}": getattr(decoder, part) for part in DECODER}
+    return {f"{name}/{part}": array for part, array in decoder.to_arrays().items()}
 
 
 def _decoder(name: str, arrays: Mapping[str, NDArray[Any]]) -> Decoder:
-    return Decoder(*(arrays[f"{name}/{part}"] for part in DECODER))
+    of = f"{name}/"
+    return Decoder.from_arrays(
+        {key.removeprefix(of): array for key, array in arrays.items() if key.startswith(of)}
+    )
 
 
 def _latents(family: str | None, arrays: Mapping[str, NDArray[Any]]) -> KnownLatents | None:

@@ -57,6 +57,7 @@ class _Header(_Part):
     readout: Annotated[list[str], Field(min_length=2, max_length=2)]
     latents: str | None = None
     behavior_units: list[str]
+    channels: list[str] = []
     reach: _Reach
     about: dict[str, Any]
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from neuroblend.data.split import Part
 from neuroblend.deploy.windows import SignalsOf
-from neuroblend.evaluation.readout import FAMILIES, FEATURES, Decoder, best_of, read_out
+from neuroblend.evaluation.decoder import Decoder
+from neuroblend.evaluation.readout import FAMILIES, FEATURES, best_of, read_outs
 from neuroblend.task.task import Task
 
 
@@ -63,6 +64,7 @@ def latents_of(
     if chosen is None:
         signals["test"], behavior["test"] = signals["valid"], behavior["valid"]
         bin_s = task.spec.bin_s
-        best = best_of(read_out(signals, behavior, f, bin_s, FEATURES) for f in FAMILIES)
+        channels = task.trials.channels
+        best = best_of(read_outs(signals, behavior, FAMILIES, bin_s, FEATURES, channels))
         chosen = best.decoder, best.family
     return KnownLatents(flat.mean(axis=0), np.atleast_2d(np.cov(flat.T)), *chosen)

@@ -21,13 +21,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neuroblend._version import __version__
+from neuroblend.data.channel import Channel
 from neuroblend.deploy.direct import DECODED
+from neuroblend.deploy.linked import Linked, OfTrials
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.stream import Stream, as_student
 from neuroblend.distill.objective import captured
 from neuroblend.errors import InputError, blamed_on
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.evaluation.predict import in_recorded_order, rates_and_features
-from neuroblend.evaluation.readout import FEATURES, LOG_RATES, NEVER_SILENT, RATES, Decoder, log_of
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, NEVER_SILENT, RATES, log_of
 from neuroblend.files import write_whole
 from neuroblend.models.parts.streams import Streams
 from neuroblend.task.batch import Batch
@@ -48,7 +51,7 @@ def export_step(
     signal: str = RATES,
     order: NDArray[np.integer] | None = None,
     neurons: KnownNeurons | None = None,
-    behavior_units: Sequence[str] = (),
+    channels: Sequence[Channel] = (),
 ) -> list[str]:
     """Write a causal student that is called bin by bin, and return the names of what it gives.
 
@@ -57,15 +60,20 @@ def export_step(
     last step gave. Outputs are ``rates`` (1, N) expected counts/bin, ``latents`` (1, H),
     ``behavior`` (1, D) with a decoder, and the next states, ``next_0``, ... Positions of a trial,
     where a network has them, stay at the last one after the trial's end. Other arguments are those
-    of :class:`~neuroblend.deploy.stream.Stream`, and D ``behavior_units`` for the file's
-    properties, which also hold ``unit_id``, names of the N neurons of rates, and ``unit_id_seen``,
-    of the N_in of counts; null where they are not known.
+    of :class:`~neuroblend.deploy.stream.Stream`, and the D ``channels`` of behavior for the
+    file's properties, which also hold ``unit_id``, names of the N neurons of rates, and
+    ``unit_id_seen``, of the N_in of counts; null where they are not known.
 
     Raises:
         InputError: onnx and onnxruntime are not installed; the network looks ahead, has no
             methods ``begin`` and ``step``, or cannot be exported; or onnxruntime gives other
             numbers than PyTorch.
     """
+    if decoder is not None and any(link.channel.per_trial for link in decoder.links):
+        raise InputError(
+            "onnx: found behavior with one value a trial, which no single bin tells; wanted "
+            "form='trials'"
+        )
     stream = Stream(model, spec, layer, decoder, signal, order)
     student, _, layer = as_student(model, layer)
     if not isinstance(student.net, Streams):
@@ -90,7 +98,7 @@ def export_step(
         for name, gave in zip(module.names, zip(*of_steps, strict=True), strict=True):
             _compare(name, np.stack(gave), np.stack([getattr(step, name) for step in wanted]))
 
-    about = _about(spec, layer, neurons, behavior_units)
+    about = _about(spec, layer, neurons, channels)
     _export(path, module, given, names, outputs, {}, about, check)
     return outputs
 
@@ -104,7 +112,7 @@ def export_trials(
     signal: str = RATES,
     order: NDArray[np.integer] | None = None,
     neurons: KnownNeurons | None = None,
-    behavior_units: Sequence[str] = (),
+    channels: Sequence[Channel] = (),
 ) -> list[str]:
     """Write a student that is called on whole trials, and return the names of what it gives.
 
@@ -127,7 +135,7 @@ def export_trials(
                 _compare(name, one, wanted[name][:n])
 
     axes = {name: {0: "trials"} for name in ("counts", *module.names)}
-    about = _about(spec, layer, neurons, behavior_units)
+    about = _about(spec, layer, neurons, channels)
     _export(path, module, (counts,), ["counts"], module.names, axes, about, check)
     return module.names
 
@@ -221,7 +229,9 @@ class _Whole(nn.Module):
         self.student, self.direct, self.layer = as_student(model, layer)
         _with_plain_cells(self.student)
         self.out = _ReadOut(self.direct, decoder, signal, order)
-        self.lagged = None
+        self.lagged = self.of_trials = None
+        if decoder is not None and decoder.trial_weights is not None:
+            self.of_trials = OfTrials(decoder, spec.t_out)
         if decoder is not None:
             at = np.arange(spec.t_out)[:, None] + np.sort(decoder.lags)
             self.lagged = torch.from_numpy(np.clip(at, 0, spec.t_out - 1))
@@ -241,7 +251,9 @@ class _Whole(nn.Module):
             place = self.out.place
             given.insert(0, log_rates if place is None else log_rates[..., place])
         if self.lagged is not None:
-            given.append(self.out.behavior(signals[self.out.signal][:, self.lagged].flatten(2)))
+            signal = signals[self.out.signal]
+            once = None if self.of_trials is None else self.of_trials(signal)
+            given.append(self.out.behavior(signal[:, self.lagged].flatten(2), once))
         return tuple(given)
 
 
@@ -260,11 +272,14 @@ class _ReadOut(nn.Module):
         self.signals = [RATES, FEATURES] if direct is None else [FEATURES, DECODED]
         self.place = None if order is None else torch.from_numpy(np.argsort(order))
         self.n_signal = 0
+        self.linked = None if decoder is None else Linked(decoder)
         if decoder is not None:
             inner = np.zeros((int(np.ptp(decoder.lags)) + 1, *decoder.weights.shape[1:]))
             inner[decoder.lags - decoder.lags.min()] = decoder.weights
             self.n_signal = inner.shape[1]
-            self.weights = torch.from_numpy(inner.reshape(-1, inner.shape[2]))
+            self.weights = torch.from_numpy(
+                inner.reshape(len(inner) * inner.shape[1], inner.shape[2])
+            )
             self.offset = torch.from_numpy(np.asarray(decoder.offset, dtype=np.float64))
 
     def signals_of(self, log_rates: Tensor, features: Tensor) -> dict[str, Tensor]:
@@ -276,9 +291,16 @@ class _ReadOut(nn.Module):
         logs = rates.clamp_min(NEVER_SILENT).log()
         return {RATES: rates, LOG_RATES: logs, FEATURES: features}
 
-    def behavior(self, signal: Tensor) -> Tensor:
-        """Return (..., D) from (..., L S), in double precision within."""
-        return (signal.double() @ self.weights + self.offset).float()
+    def behavior(self, signal: Tensor, of_trials: Tensor | None = None) -> Tensor:
+        """Return (..., D) from (..., L S), in double precision within.
+
+        Args:
+            signal: Around each bin.
+            of_trials: (..., Q) outputs for what has one value a trial.
+        """
+        assert self.linked is not None
+        outputs = signal.double() @ self.weights + self.offset
+        return self.linked(outputs, of_trials).float()
 
 
 class _PlainCell(nn.Module):
@@ -346,7 +368,7 @@ def _export(
 
 
 def _about(
-    spec: TaskSpec, layer: str, neurons: KnownNeurons | None, behavior_units: Sequence[str]
+    spec: TaskSpec, layer: str, neurons: KnownNeurons | None, channels: Sequence[Channel]
 ) -> dict[str, Any]:
     """Return what a file's properties say, each as JSON."""
     return {
@@ -354,7 +376,9 @@ def _about(
         "bin_s": spec.bin_s,
         "layer": layer,
         "behavior": list(spec.behavior),
-        "behavior_units": list(behavior_units),
+        "behavior_units": [channel.unit for channel in channels],
+        "behavior_kinds": [channel.kind for channel in channels],
+        "behavior_categories": [list(channel.categories) for channel in channels],
         "n_in": spec.n_in,
         "n_out": spec.n_out,
         "unit_id": None if neurons is None else neurons.unit_id.tolist(),

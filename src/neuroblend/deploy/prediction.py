@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroblend.data.channel import Channel
 from neuroblend.data.trials import UnitIds, write_ids
 from neuroblend.errors import InputError
 from neuroblend.files import new_h5, write_whole
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LAYERS = "layers/"  # before names of further layers, in a file
+PROBABILITIES = "probabilities/"  # before names of discrete channels, in a file
 AXES = {
     "rates": ("trial", "bin", "neuron"),
     "behavior": ("trial", "bin", "channel"),
@@ -40,12 +42,14 @@ class Prediction:
     Attributes:
         rates: (B, T, N) expected counts/bin of the neurons that the training used, held-out ones
             included; ``None`` of an arm that decodes behavior and predicts no rates.
-        behavior: (B, T, D) decoded behavior, in the units that the run was given.
+        behavior: (B, T, D) decoded behavior, in the units that the run was given: numbers of
+            categories for discrete channels, expected events in a bin; what has one value a trial
+            has it in each of its bins.
         latents: (B, T, H) features of the layer that is distilled and read out; ``None`` of an arm
             without a network.
         edge: (B, T) bool, True for bins whose reach, of the network and of the read-out, goes
             beyond what was given, so that they are less sure than others.
-        behavior_names: D names.
+        channels: D channels of behavior.
         unit_id: (N,) name of each neuron of ``rates``.
         bin_s: Width of a bin in seconds.
         arm: Which student.
@@ -55,14 +59,14 @@ class Prediction:
         matched: How the neurons of the spikes were found: by id, or by position.
         notes: What a user should know, in sentences.
         layers: (B, T, H) of each further layer that was asked for, by name.
-        behavior_units: D units of measure, ``""`` where unknown.
+        probabilities: (B, T, K) of the categories of each discrete channel, by name.
     """
 
     rates: NDArray[np.float32] | None
     behavior: NDArray[np.float32]
     latents: NDArray[np.float32] | None
     edge: NDArray[np.bool_]
-    behavior_names: tuple[str, ...]
+    channels: tuple[Channel, ...]
     unit_id: UnitIds
     bin_s: float
     arm: str
@@ -71,7 +75,7 @@ class Prediction:
     matched: str = "by position"
     notes: tuple[str, ...] = ()
     layers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    behavior_units: tuple[str, ...] = ()
+    probabilities: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         n_trials, n_bins, _ = self.behavior.shape
@@ -94,7 +98,22 @@ class Prediction:
             name: None if (value := getattr(self, name)) is None else value[kept]
             for name in (*AXES, "edge")
         }
-        return replace(self, **of_trials, layers={n: v[kept] for n, v in self.layers.items()})
+        return replace(
+            self,
+            **of_trials,
+            layers={name: values[kept] for name, values in self.layers.items()},
+            probabilities={name: values[kept] for name, values in self.probabilities.items()},
+        )
+
+    @property
+    def behavior_names(self) -> tuple[str, ...]:
+        """D names."""
+        return tuple(channel.name for channel in self.channels)
+
+    @property
+    def behavior_units(self) -> tuple[str, ...]:
+        """D units of measure, ``""`` where unknown."""
+        return tuple(channel.unit for channel in self.channels)
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -104,8 +123,8 @@ class Prediction:
     def to_dataframe(self) -> pd.DataFrame:
         """Return behavior, one row a trial and bin.
 
-        Columns are the behavior channels and ``edge``, the index ``trial`` and ``time`` (seconds);
-        bins without a prediction have no row.
+        Columns are the behavior channels, categories by their names, and ``edge``; the index is
+        ``trial`` and ``time`` (seconds). Bins without a prediction have no row.
         """
         import pandas as pd  # noqa: PLC0415  # not needed to predict
 
@@ -114,7 +133,12 @@ class Prediction:
         flat = self.behavior.reshape(n_trials * n_bins, -1)
         frame = pd.DataFrame(flat, index=index, columns=list(self.behavior_names))
         frame["edge"] = self.edge.reshape(-1)
-        return frame.iloc[np.flatnonzero(np.isfinite(flat).all(axis=1))]
+        frame = frame.iloc[np.flatnonzero(np.isfinite(flat).any(axis=1))].copy()
+        for channel in self.channels:
+            if channel.kind == "discrete":
+                codes = frame[channel.name].fillna(-1).to_numpy(dtype=np.int64)
+                frame[channel.name] = pd.Categorical.from_codes(codes, pd.Index(channel.categories))
+        return frame
 
     def to_xarray(self) -> Any:
         """Return an ``xarray.Dataset`` of all that is predicted, with time in seconds.
@@ -135,9 +159,18 @@ class Prediction:
             f"layer:{name}": (("trial", "time", f"feature:{name}"), value)
             for name, value in self.layers.items()
         }
+        variables |= {
+            f"probability:{name}": (("trial", "time", f"category:{name}"), value)
+            for name, value in self.probabilities.items()
+        }
         variables["edge"] = (("trial", "time"), self.edge)
         coordinates: dict[str, Any] = {"time": self.times, "channel": list(self.behavior_names)}
         coordinates["trial"] = np.arange(len(self))
+        coordinates |= {
+            f"category:{channel.name}": list(channel.categories)
+            for channel in self.channels
+            if channel.name in self.probabilities
+        }
         if self.rates is not None:
             coordinates["neuron"] = self.unit_id
         about = {"arm": self.arm, "seed": self.seed, "bin_s": self.bin_s, "matched": self.matched}
@@ -159,6 +192,7 @@ class Prediction:
         """Return what has trials and bins, by its name in a file."""
         found = {name: getattr(self, name) for name in (*AXES, "edge")}
         found |= {f"{LAYERS}{name}": value for name, value in self.layers.items()}
+        found |= {f"{PROBABILITIES}{name}": value for name, value in self.probabilities.items()}
         return {name: value for name, value in found.items() if value is not None}
 
     def describe(self, file: h5py.Group) -> None:
@@ -166,8 +200,8 @@ class Prediction:
         file.attrs.update(arm=self.arm, seed=self.seed, bin_s=self.bin_s, matched=self.matched)
         file.attrs["start_s"] = self.start_s
         file["behavior_names"] = list(self.behavior_names)
-        if self.behavior_units:
-            file["behavior_units"] = list(self.behavior_units)
+        file["behavior_units"] = list(self.behavior_units)
+        file["channels"] = [channel.to_json() for channel in self.channels]
         if self.notes:
             file["notes"] = list(self.notes)
         write_ids(file, "unit_id", self.unit_id)
@@ -177,6 +211,7 @@ def attributes(name: str) -> dict[str, str]:
     """Return unit and axes of an array of a prediction's file."""
     units = {"rates": "counts/bin", "behavior": "as in the training data"}
     axes = AXES.get(name, AXES["latents"] if name.startswith(LAYERS) else ("trial", "bin"))
+    axes = ("trial", "bin", "category") if name.startswith(PROBABILITIES) else axes
     return {"axes": ", ".join(axes)} | ({"unit": units[name]} if name in units else {})
 
 
@@ -194,5 +229,6 @@ def joined(pieces: Iterable[Prediction], n_bins: int) -> Prediction:
         at += n_here
     assert first is not None
     layers = {name: whole.pop(f"{LAYERS}{name}") for name in first.layers}
+    odds = {name: whole.pop(f"{PROBABILITIES}{name}") for name in first.probabilities}
     fields: dict[str, Any] = dict(whole)
-    return replace(first, layers=layers, **fields)
+    return replace(first, layers=layers, probabilities=odds, **fields)

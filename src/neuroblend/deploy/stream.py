@@ -7,6 +7,8 @@ channels, ``L`` lags of a read-out.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +21,13 @@ from neuroblend.deploy.direct import DECODED, DirectDecoder
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.windowed import Windowed
 from neuroblend.errors import InputError, nearest
-from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, Decoder, log_of
+from neuroblend.evaluation.decoder import Decoder
+from neuroblend.evaluation.readout import FEATURES, LOG_RATES, RATES, log_of
 from neuroblend.models.parts.streams import State, Streams
 from neuroblend.privilege.roles import Student
 from neuroblend.task.spec import TaskSpec
+
+NO_CATEGORIES: Mapping[str, NDArray[np.float64]] = MappingProxyType({})
 
 
 class Step(NamedTuple):
@@ -32,12 +37,16 @@ class Step(NamedTuple):
         rates: (N,) expected counts/bin, held-out neurons among them; ``None`` of a network that
             decodes behavior and predicts no rates.
         latents: (H,) features of the layer.
-        behavior: (D,) decoded behavior, in the units of training; ``None`` without a read-out.
+        behavior: (D,) decoded behavior, in the units of training (numbers of categories for
+            discrete channels, events to expect), NaN for channels with one value a trial; ``None``
+            without a read-out.
+        probabilities: (K,) of the categories of each discrete channel, by name.
     """
 
     rates: NDArray[np.float32] | None
     latents: NDArray[np.float32]
     behavior: NDArray[np.float64] | None
+    probabilities: Mapping[str, NDArray[np.float64]] = NO_CATEGORIES
 
 
 class Stream:
@@ -137,8 +146,9 @@ class Stream:
                     signals[LOG_RATES] = log_of(signals[RATES])
             else:
                 signals[DECODED] = self._readout(latents).numpy()
-        behavior = None if self._decode is None else self._decode(signals[self._signal])
-        return Step(signals.get(RATES), signals[FEATURES], behavior)
+        if self._decode is None:
+            return Step(signals.get(RATES), signals[FEATURES], None)
+        return Step(signals.get(RATES), signals[FEATURES], *self._decode(signals[self._signal]))
 
     def reset(self) -> None:
         """Forget the past: the next bin is the first one."""
@@ -180,7 +190,7 @@ class History:
         decoder: From a signal at lags up to now to behavior.
 
     Raises:
-        InputError: It looks ahead.
+        InputError: It looks ahead, or all that it decodes has one value a trial.
     """
 
     def __init__(self, decoder: Decoder) -> None:
@@ -189,6 +199,12 @@ class History:
                 "stream: found a read-out of history and future, wanted one of the same bin or of "
                 "history; train with --causal"
             )
+        if decoder.links and all(link.channel.per_trial for link in decoder.links):
+            raise InputError(
+                "stream: all behavior has one value a trial, known when the trial is over; predict "
+                "on trials instead"
+            )
+        self._links = decoder.links
         n_back = 1 - int(decoder.lags.min())
         weights = np.zeros((n_back, *decoder.weights.shape[1:]))
         weights[decoder.lags - 1] = decoder.weights  # the oldest first, this bin last
@@ -198,16 +214,26 @@ class History:
         self._kept = np.zeros((2 * n_back, weights.shape[1]))  # twice, so that a window is whole
         self._at = -1
 
-    def __call__(self, signal: NDArray[Any]) -> NDArray[np.float64]:
-        """Return (D,) behavior from the (N,) signal of the next bin."""
+    def __call__(
+        self, signal: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], Mapping[str, NDArray[np.float64]]]:
+        """Return (D,) behavior and probabilities of categories from the next bin's (N,) signal."""
         if self._at < 0:  # bins before the first are the first
             self._kept[:] = signal
             self._at = 0
         self._kept[self._at] = self._kept[self._at + self._n] = signal
         self._at = (self._at + 1) % self._n
         window = self._kept[self._at : self._at + self._n]
-        behavior: NDArray[np.float64] = window.reshape(-1) @ self._weights + self._offset
-        return behavior
+        outputs: NDArray[np.float64] = window.reshape(-1) @ self._weights + self._offset
+        if not self._links:
+            return outputs, NO_CATEGORIES
+        behavior = [np.nan if k.channel.per_trial else k.values(outputs) for k in self._links]
+        odds = {
+            link.channel.name: np.exp(link.log_probabilities(outputs))
+            for link in self._links
+            if link.channel.kind == "discrete" and not link.channel.per_trial
+        }
+        return np.array(behavior, dtype=np.float64), odds
 
     def reset(self) -> None:
         """Forget the past."""

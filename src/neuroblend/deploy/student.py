@@ -18,6 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from neuroblend.data.channel import Channel
 from neuroblend.data.spikes import ContinuousSpikes, TrialSpikes, as_spikes
 from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.deploy.latents import KnownLatents, latents_of
@@ -38,9 +39,10 @@ from neuroblend.deploy.windows import (
     margins_of,
     padded_signals,
 )
-from neuroblend.errors import InputError, blamed_on, nearest
+from neuroblend.errors import InputError, blamed_on, nearest, some
+from neuroblend.evaluation.decoder import Decoder
 from neuroblend.evaluation.reach import receptive_field
-from neuroblend.evaluation.readout import FEATURES, RATES, Decoder
+from neuroblend.evaluation.readout import FEATURES, RATES
 from neuroblend.models.parts.streams import Streams
 from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
@@ -69,7 +71,7 @@ class TrainedStudent:
             another arm, whatever behavior is read out of.
         decoder: From a signal to behavior.
         readout: Name of that signal, and which of its bins the decoder sees.
-        behavior_units: D units of measure, ``""`` where unknown.
+        channels: D channels of behavior: names, kinds, units, categories.
         model: The network in its role; ``None`` of an arm without one.
         layer: Layer that is distilled and read out.
         network: Name of the model and the settings that it was built with; ``None`` of what is
@@ -89,7 +91,7 @@ class TrainedStudent:
     signals: SignalsOf
     decoder: Decoder
     readout: tuple[str, str]
-    behavior_units: tuple[str, ...] = ()
+    channels: tuple[Channel, ...]
     model: nn.Module | None = None
     layer: str | None = None
     network: tuple[str, Mapping[str, Any]] | None = None
@@ -104,6 +106,11 @@ class TrainedStudent:
             f"bins of {self.spec.bin_s * 1000:g} ms, decodes {', '.join(self.spec.behavior)} from "
             f"{self.readout[0]}, {self.readout[1]})"
         )
+
+    @property
+    def behavior_units(self) -> tuple[str, ...]:
+        """D units of measure, ``""`` where unknown."""
+        return tuple(channel.unit for channel in self.channels)
 
     @property
     def fold(self) -> int | None:
@@ -265,7 +272,7 @@ class TrainedStudent:
             raise InputError(f"onnx: no form '{form}': {nearest(form, FORMS)}")
         if self.network is None:
             raise InputError(f"onnx: {self.arm} has no network; wanted a student, or direct")
-        return FORMS[form](path, *self._as_network("onnx"), self.behavior_units)
+        return FORMS[form](path, *self._as_network("onnx"), self.channels)
 
     def _as_network(
         self, what: str
@@ -320,7 +327,7 @@ class TrainedStudent:
         for trial, n in enumerate(ends):
             edge[trial, :n] = edges_of(int(n), *self.margins)
         notes = (*notes, *self._notes(int(ends.max())))
-        return self._predicted(signals, edge, found, layers, given.start_s, notes)
+        return self._predicted(signals, edge, found, layers, given.start_s, notes, True)
 
     def _of_any_length(
         self,
@@ -408,6 +415,11 @@ class TrainedStudent:
         where: str,
     ) -> Iterator[Prediction]:
         self._check_forward(spikes.n_bins, None, where)
+        if all(channel.per_trial for channel in self.channels):
+            raise InputError(
+                f"{where}: found one stretch of time, wanted trials (cut them with `neuroblend "
+                f"prepare`): one value a trial is all that is decoded ({some(self.spec.behavior)})"
+            )
         done = 0
         for first, last in spikes.parts:
             if first > done:
@@ -454,7 +466,7 @@ class TrainedStudent:
             found,
             layers,
             spikes.start_s,
-            (*spikes.notes, *self._notes(_longest(spikes)), *remembered),
+            (*spikes.notes, *self._notes(_longest(spikes)), *remembered, *self._no_trials()),
         )
         return replace(_cut(whole, cut), edge=edge[None])
 
@@ -483,14 +495,20 @@ class TrainedStudent:
         layers: Sequence[str],
         start_s: float,
         notes: tuple[str, ...] = (),
+        whole_trials: bool = False,
     ) -> Prediction:
         rates, latents = signals.get(RATES), signals.get(FEATURES)
+        signal = signals[self.readout[0]]
+        behavior = self.decoder(signal).astype(np.float32)
+        odds = {n: p.astype(np.float32) for n, p in self.decoder.probabilities(signal).items()}
+        if not whole_trials:
+            behavior, odds = without_trials(behavior, odds, self.channels)
         return Prediction(
             rates=None if rates is None else rates.astype(np.float32),
-            behavior=self.decoder(signals[self.readout[0]]).astype(np.float32),
+            behavior=behavior,
             latents=None if latents is None else latents.astype(np.float32),
             edge=edge,
-            behavior_names=self.spec.behavior,
+            channels=self.channels,
             unit_id=self.neurons.unit_id,
             bin_s=self.spec.bin_s,
             arm=self.arm,
@@ -499,8 +517,14 @@ class TrainedStudent:
             matched=found.how,
             notes=(*found.notes, *notes),
             layers={name: signals[LAYER + name].astype(np.float32) for name in layers},
-            behavior_units=self.behavior_units,
+            probabilities=odds,
         )
+
+    def _no_trials(self) -> tuple[str, ...]:
+        names = [channel.name for channel in self.channels if channel.per_trial]
+        if not names:
+            return ()
+        return (f"{some(names)}: one value a trial, and there are no trials here: missing.",)
 
     def _notes(self, n_bins: int) -> tuple[str, ...]:
         reach, width = self.reach, self.spec.t_in
@@ -554,7 +578,23 @@ def _cut(whole: Prediction, bins: slice) -> Prediction:
         latents=cut(whole.latents),
         edge=cut(whole.edge),
         layers={name: cut(values) for name, values in whole.layers.items()},
+        probabilities={name: cut(values) for name, values in whole.probabilities.items()},
     )
+
+
+def without_trials(
+    behavior: NDArray[np.float32],
+    probabilities: Mapping[str, NDArray[np.float32]],
+    channels: Sequence[Channel],
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """Return (B, T, D) behavior of a stretch of time, in which what trials have is missing."""
+    kept = {name: values.copy() for name, values in probabilities.items()}
+    for i, channel in enumerate(channels):
+        if channel.per_trial:
+            behavior[:, :, i] = np.nan
+            if channel.name in kept:
+                kept[channel.name][:] = np.nan
+    return behavior, kept
 
 
 def _tensor(counts: NDArray[np.float32]) -> torch.Tensor:

@@ -143,6 +143,10 @@ class Experiment(Protocol):
     def load(self, source: Any) -> Any:
         """Return the data of ``source``; an ``InputError`` says why they cannot be used."""
 
+    def of(self, data: Any) -> "Experiment":
+        """Return the experiment for these data, where its arms depend on what they are."""
+        return self
+
     def save(self, data: Any, folder: Path) -> None:
         """Write into a run's folder what :meth:`reload` needs."""
 

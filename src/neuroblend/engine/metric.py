@@ -9,7 +9,7 @@ from neuroblend.errors import InputError, nearest
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of an experiment; for every one of them, higher is better.
+    """A score of an experiment.
 
     Attributes:
         label: Short name.
@@ -17,6 +17,7 @@ class Metric:
         headline: Whether it is in the first table.
         deciding: Whether the verdict looks at it.
         bounds: Smallest and largest value that it can have.
+        higher_is_better: Whether it is; a metric of which this is false decides nothing.
         may_be_constant: Whether a score that is the same in every replicate is trusted. One that
             is not, such as the recall of a class that is never found, then has no interval.
     """
@@ -27,6 +28,7 @@ class Metric:
     deciding: bool = False
     bounds: tuple[float, float] = (-inf, inf)
     may_be_constant: bool = True
+    higher_is_better: bool = True
 
 
 def metric_of(name: str, metrics: Mapping[str, Metric]) -> Metric:

@@ -58,7 +58,7 @@ def gather(folder: RunFolder) -> dict[str, Any]:
             .minus(own[name].of_chance if control == CHANCE else scores[control][name])
             .entry(around, may_be_constant=metric_of(name, metrics).may_be_constant)
             for name in own
-            if control == CHANCE or name in scores[control]
+            if (own[name].chance is not None if control == CHANCE else name in scores[control])
         }
 
     results = {

@@ -36,8 +36,10 @@ def run_experiment(
     if jobs is not None and not (isinstance(jobs, int) and jobs >= 1):
         raise InputError(f"--jobs {jobs!r}: wanted 1 or more, as a whole number")
     device = as_device(training.accelerator)
-    arms = experiment.arms()
+    experiment.arms()  # names that are unknown, before anything is read
     data = experiment.load(source)
+    experiment = experiment.of(data)
+    arms = experiment.arms()
     for note in data.notes:
         say(f"note: {note}")
     splits = experiment.splits(data)

@@ -11,9 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from neuroblend.data.channel import Channel
 from neuroblend.data.split import Part
 from neuroblend.data.trials import Trials
+from neuroblend.evaluation.behavior_sums import (
+    R2,
+    SKILL,
+    BehaviorSums,
+    deciding_score,
+    is_plain,
+)
 from neuroblend.evaluation.bootstrap import N_PSTH_REPLICATES, Draws, pseudo_values
+from neuroblend.evaluation.kind_sums import CircularSums, DiscreteSums, EventSums
 from neuroblend.evaluation.metrics import (
     ErrorSums,
     PsthSums,
@@ -22,6 +31,7 @@ from neuroblend.evaluation.metrics import (
     mean_of_trials,
     psths,
 )
+from neuroblend.evaluation.mixed import SEGMENTS
 from neuroblend.evaluation.predict import in_recorded_order, predict, rates_and_features
 from neuroblend.evaluation.readout import (
     FAMILIES,
@@ -33,12 +43,12 @@ from neuroblend.evaluation.readout import (
     behavior_scores,
     best_of,
     log_of,
-    read_out,
+    read_outs,
 )
 from neuroblend.evaluation.scored import Scored
 from neuroblend.task.task import Task
 
-Sums = TypeVar("Sums", SpikeSums, ErrorSums)
+Sums = TypeVar("Sums", SpikeSums, ErrorSums, CircularSums, DiscreteSums, EventSums)
 
 
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
@@ -113,17 +123,22 @@ def score_rates(
 
 
 def score_signals(
-    signals: Mapping[str, NDArray[np.floating]], task: Task, families: Sequence[str] = FAMILIES
+    signals: Mapping[str, NDArray[np.floating]],
+    task: Task,
+    families: Sequence[str] = FAMILIES,
+    segments: Sequence[int] = SEGMENTS,
 ) -> tuple[Scored, dict[str, float]]:
     """Score the behavior that is decoded from the best of some signals, by validation trials.
 
-    The score of the same bin alone leaves log rates and features out, as the benchmark does.
+    The score of the same bin alone leaves log rates and features out, as the benchmark does, and
+    is of continuous channels.
 
     Args:
         signals: (B, T, N) each, of all trials of the task, by name: rates, features, or spikes
             smoothed in some ways.
         task: Which trials train, validate and test.
         families: Of read-outs to choose from, ``SAME_BIN`` among them.
+        segments: Into how many parts a trial may be divided for channels with one value a trial.
 
     Returns:
         As :func:`score_rates`, without scores of rates.
@@ -132,20 +147,35 @@ def score_signals(
     assert trials.behavior is not None
     behavior = {part: trials.behavior[split.trials(part)] for part in PARTS}
     found = [
-        read_out(
-            {part: s[split.trials(part)] for part in PARTS}, behavior, family, trials.bin_s, name
-        )
+        each
         for name, s in signals.items()
-        for family in families
+        for each in read_outs(
+            {part: s[split.trials(part)] for part in PARTS},
+            behavior,
+            families,
+            trials.bin_s,
+            name,
+            trials.channels,
+            segments,
+        )
     ]
-    same = best_of([f for f in found if f.family == SAME_BIN and f.signal not in FURTHER])
     chosen = best_of(found)
+    test, plain = chosen.test, is_plain(trials.channels)
+    valid = {R2 if plain else SKILL: chosen.valid_skill}
+    same = None
+    if of_bins := _continuous_bins(trials.channels):
+        best = best_of([f for f in found if f.family == SAME_BIN and f.signal not in FURTHER])
+        assert best.test.continuous is not None
+        same = best.test.continuous
+        if not plain:
+            same = ErrorSums.of(best.decoded[:, :, of_bins], behavior["test"][:, :, of_bins])
+        valid = {"behavior_r2": best.valid_skill} | valid if plain else valid
     scored = Scored(
         trial=split.test,
         held_out=None,
         forward=None,
-        behavior=same.test,
-        chosen=chosen.test,
+        behavior=same,
+        chosen=test.continuous,
         truth=None,
         psth_r2=None,
         decoded=chosen.decoded.astype(np.float32),
@@ -154,8 +184,16 @@ def score_signals(
         psth=None,
         decoder=chosen.decoder,
         readout=(chosen.signal, chosen.family),
+        circular=test.circular,
+        discrete=test.discrete,
+        events=test.events,
     )
-    return scored, {"behavior_r2": same.valid_r2, "decoding_r2": chosen.valid_r2}
+    return scored, valid
+
+
+def _continuous_bins(channels: Sequence[Channel]) -> list[int]:
+    """Return which channels are continuous, with a value in each bin."""
+    return [i for i, c in enumerate(channels) if c.kind == "continuous" and not c.per_trial]
 
 
 def spike_sums(
@@ -172,25 +210,25 @@ def spike_sums(
     return held_out, forward
 
 
-def scores_on_test(folds: list[Scored], channels: tuple[str, ...]) -> dict[str, float]:
+def scores_on_test(folds: list[Scored], channels: Sequence[Channel]) -> dict[str, float]:
     """Return the scores of one seed by name, its folds taken together.
 
     Args:
         folds: Scores of each fold of the seed.
-        channels: Names of the behavior channels.
+        channels: The behavior channels.
     """
     return {name: float(values[0]) for name, values in _scores(folds, channels, None).items()}
 
 
 def drawn_scores(
-    folds: list[Scored], channels: tuple[str, ...], draws: Draws
+    folds: list[Scored], channels: Sequence[Channel], draws: Draws
 ) -> dict[str, NDArray[np.float64]]:
     """Return (R,) bootstrap replicates of each score of :func:`scores_on_test`."""
     return _scores(folds, channels, _weights(folds, draws.trials))
 
 
 def scores_by_fold(
-    folds: list[Scored], channels: tuple[str, ...], draws: Draws
+    folds: list[Scored], channels: Sequence[Channel], draws: Draws
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return what each of K folds adds to each score: (K,), and (R', K) in a few replicates."""
     few = draws.trials[:N_PSTH_REPLICATES]
@@ -224,16 +262,18 @@ def _weights(folds: list[Scored], draws: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def _scores(
-    folds: list[Scored], channels: tuple[str, ...], weights: NDArray[np.float64] | None
+    folds: list[Scored], channels: Sequence[Channel], weights: NDArray[np.float64] | None
 ) -> dict[str, NDArray[np.float64]]:
     scores: dict[str, NDArray[np.float64]] = {}
     for name, kind in (("co_bps", "held_out"), ("fp_bps", "forward")):
         if getattr(folds[0], kind) is not None:
             sums = _joined(SpikeSums, [getattr(fold, kind) for fold in folds])
             scores[name] = sums.bits_per_spike(weights)
-    for name, kind in (("decoding_r2", "chosen"), ("behavior_r2", "behavior")):
-        behavior = _joined(ErrorSums, [getattr(fold, kind) for fold in folds])
-        scores |= behavior_scores(behavior, channels, weights, name)
+    scores |= _joined_decoding(folds).scores(channels, weights)
+    same = [fold.behavior for fold in folds if fold.behavior is not None]
+    if same:
+        of_bins = [channels[i].name for i in _continuous_bins(channels)]
+        scores |= behavior_scores(_joined(ErrorSums, same), of_bins, weights)
     # where PSTHs do not vary there is nothing to explain, and no score
     known = [fold.psth_r2 for fold in folds if fold.psth_r2 is not None]
     psth = [fold for fold in known if np.isfinite(fold[0])]
@@ -291,6 +331,31 @@ def _psth(
         mean_of_trials(rates[test == c]) if (test == c).any() else empty for c in range(len(names))
     ]
     return np.stack(means), r2
+
+
+def chance_of(folds: list[Scored], channels: Sequence[Channel], name: str) -> float | None:
+    """Return what a score of :func:`scores_on_test` would be of guesses.
+
+    ``None`` where that is not asked: of continuous channels alone, whose R² has it at 0, and of
+    scores of PSTHs and true rates.
+    """
+    is_of_rates = name.partition("/")[0] in ("psth_r2", "rate_r2")
+    if deciding_score(channels) == R2 or is_of_rates:
+        return None
+    return _joined_decoding(folds).chance(channels, name)
+
+
+def _joined_decoding(folds: list[Scored]) -> BehaviorSums:
+    def joined(kind: type[Sums], name: str) -> Sums | None:
+        parts = [found for fold in folds if (found := getattr(fold, name)) is not None]
+        return _joined(kind, parts) if parts else None
+
+    return BehaviorSums(
+        joined(ErrorSums, "chosen"),
+        joined(CircularSums, "circular"),
+        joined(DiscreteSums, "discrete"),
+        joined(EventSums, "events"),
+    )
 
 
 def _joined(kind: type[Sums], parts: list[Sums]) -> Sums:

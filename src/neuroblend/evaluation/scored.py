@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroblend.errors import InputError
+from neuroblend.evaluation.behavior_sums import BehaviorSums
+from neuroblend.evaluation.decoder import Decoder
+from neuroblend.evaluation.kind_sums import CircularSums, DiscreteSums, EventSums
 from neuroblend.evaluation.metrics import ErrorSums, SpikeSums
-from neuroblend.evaluation.readout import Decoder
 from neuroblend.files import new_h5, write_whole
 
 
@@ -27,8 +29,9 @@ class Scored:
         trial: (B,) indices of the test trials.
         held_out: Sums over held-out neurons in observed bins, for co-bps.
         forward: Sums over all neurons in forward bins, for fp-bps.
-        behavior: Sums over channels decoded from the same bin, as the benchmark does.
-        chosen: The same by the read-out that was chosen on validation trials.
+        behavior: Sums over the continuous channels of bins, decoded from the same bin, as the
+            benchmark does; ``None`` where there are none.
+        chosen: Sums over continuous channels by the read-out that was chosen on validation trials.
         truth: Sums over neurons of rates against true rates, where these are known.
         psth_r2: (R,) bootstrap replicates of the PSTH score, the score itself first.
         decoded: (B, T, D) behavior by the chosen read-out, in the recording's units.
@@ -38,13 +41,17 @@ class Scored:
         psth: (C, T, len(shown)) mean of their rates in each condition.
         decoder: From the signal that was chosen to behavior.
         readout: Name of that signal, and which of its bins the decoder sees.
+        circular: Sums over circular channels by that read-out, ``None`` where there are none, as
+            for the two that follow.
+        discrete: Over discrete channels.
+        events: Over channels of events.
     """
 
     trial: NDArray[np.int64]
     held_out: SpikeSums | None
     forward: SpikeSums | None
-    behavior: ErrorSums
-    chosen: ErrorSums
+    behavior: ErrorSums | None
+    chosen: ErrorSums | None
     truth: ErrorSums | None
     psth_r2: NDArray[np.float64] | None
     decoded: NDArray[np.float32]
@@ -53,6 +60,14 @@ class Scored:
     psth: NDArray[np.float32] | None
     decoder: Decoder
     readout: tuple[str, str]
+    circular: CircularSums | None = None
+    discrete: DiscreteSums | None = None
+    events: EventSums | None = None
+
+    @property
+    def decoding(self) -> BehaviorSums:
+        """Sums over channels of all kinds, by the read-out that was chosen."""
+        return BehaviorSums(self.chosen, self.circular, self.discrete, self.events)
 
     def save(self, path: Path) -> None:
         """Write the file; it appears whole or not at all."""
@@ -77,6 +92,9 @@ class Scored:
             "behavior": ErrorSums,
             "chosen": ErrorSums,
             "truth": ErrorSums,
+            "circular": CircularSums,
+            "discrete": DiscreteSums,
+            "events": EventSums,
             "decoder": Decoder,
             "readout": tuple,
         }
@@ -97,6 +115,10 @@ def _write(file: h5py.File, name: str, value: Any) -> None:
     if isinstance(value, np.ndarray):
         file.create_dataset(name, data=value, compression="gzip", compression_opts=1)
         return
+    if isinstance(value, Decoder):
+        for key, array in value.to_arrays().items():
+            _write(file, f"{name}/{key}", array)
+        return
     for entry in fields(value):
         _write(file, f"{name}/{entry.name}", getattr(value, entry.name))
 
@@ -108,4 +130,5 @@ def _read(file: h5py.File, name: str, kind: type | None) -> Any:
         return tuple(file[name].asstr()[()])
     if kind is None:
         return file[name][()]
-    return kind(**{key: item[()] for key, item in file[name].items()})
+    arrays = {key: item[()] for key, item in file[name].items()}
+    return Decoder.from_arrays(arrays) if kind is Decoder else kind(**arrays)

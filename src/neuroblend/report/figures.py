@@ -74,7 +74,7 @@ def raster(run: Run) -> Figure:
 
 def traces(run: Run) -> Figure:
     """Plot decoded and true behavior, in the recording's units, in single test trials."""
-    return _drawn(run, of_behavior)
+    return _drawn(run, of_behavior, missing="all its behavior has one value a trial")
 
 
 def psth(run: Run) -> Figure:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuroblend.engine.arm import MULTITASK
+from neuroblend.engine.folder import experiment_class
+from neuroblend.engine.metric import metric_of
 from neuroblend.report.style import signed
 from neuroblend.report.view import View
 
@@ -96,10 +98,18 @@ def score_table(
         control: The arm, or chance, that differences are to.
     """
     rows = []
+    metrics = experiment_class(view.results["kind"]).metrics
     for arm in arms:
         scores = view.results["arms"][arm]
         contrast = view.results["contrasts"].get(f"{arm} - {control}", {})
-        cells = [score_cell(known(scores, name), known(contrast, name)) for name in columns]
+        cells = [
+            score_cell(
+                known(scores, name),
+                known(contrast, name),
+                metric_of(name, metrics).higher_is_better,
+            )
+            for name in columns
+        ]
         rows.append(Row(arm, view.role(arm), cells))
     return ScoreTable(title, list(columns.values()), rows)
 
@@ -117,7 +127,9 @@ def known(entries: dict[str, Any], metric: str) -> dict[str, Any] | None:
     return None if None in (entry.get("mean"), *entry.get("ci95", [None])) else entry
 
 
-def score_cell(score: dict[str, Any] | None, contrast: dict[str, Any] | None) -> Cell | None:
+def score_cell(
+    score: dict[str, Any] | None, contrast: dict[str, Any] | None, higher_is_better: bool = True
+) -> Cell | None:
     """Return a score and its difference as a cell; ``None`` where there is no such score."""
     if score is None:
         return None
@@ -128,7 +140,8 @@ def score_cell(score: dict[str, Any] | None, contrast: dict[str, Any] | None) ->
     low, high = contrast["ci95"]
     difference, around = signed(f"{contrast['mean']:+.3f}"), signed(f"[{low:+.3f}, {high:+.3f}]")
     is_centred = low <= contrast["mean"] <= high
-    outcome = direction(contrast["ci95"]) if is_centred else "unclear"
+    gain = [low, high] if higher_is_better else [-high, -low]
+    outcome = direction(gain) if is_centred else "unclear"
     return Cell(mean, interval, difference, around, outcome)
 
 

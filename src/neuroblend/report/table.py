@@ -13,6 +13,7 @@ from neuroblend.report.scores import known
 from neuroblend.report.verdict import verdict
 
 WITH_INTERVALS = 2  # scores whose differences and intervals fit beside the arms in 80 columns
+MEANS = 6  # means that fit there
 
 
 def print_table(folder: RunFolder, console: Console | None = None) -> None:
@@ -22,9 +23,9 @@ def print_table(folder: RunFolder, console: Console | None = None) -> None:
     console = console or Console()
     for block in face.blocks(results):
         names = list(block.columns)
-        for shown, cell in ((names[:WITH_INTERVALS], _cell), (names[WITH_INTERVALS:], _mean)):
-            if not shown:
-                continue
+        rest = names[WITH_INTERVALS:]
+        chunks = [(rest[i : i + MEANS], _mean) for i in range(0, len(rest), MEANS)]
+        for shown, cell in ((names[:WITH_INTERVALS], _cell), *chunks):
             how = "difference to baseline, 95 % interval" if cell is _cell else "means"
             # no markup: names are the user's own
             table = Table(title=Text(f"{block.heading} ({how})"), padding=(0, 0), pad_edge=False)

@@ -137,8 +137,9 @@ def _baseline_is_best(results: Results, face: Face) -> str:
 def deciding(results: Results) -> dict[str, str]:
     """Return the labels of the scores that decide, by name, the most telling one first."""
     metrics = metrics_of(results)
-    asked = [name for name in results.get("deciding", ()) if name in results["arms"][BASELINE]]
-    names = asked or [name for name, m in metrics.items() if m.deciding]
+    there = results["arms"][BASELINE]
+    asked = [name for name in results.get("deciding", ()) if name in there]
+    names = asked or [name for name, m in metrics.items() if m.deciding and name in there]
     return {name: metrics[name].label for name in names}
 
 
@@ -193,6 +194,8 @@ def _nothing(results: Results, face: Face) -> str:
     who = "no arm is"
     if above_chance(results):
         who = f"neither {_who(results)} nor the baseline is"
+        if arm == BASELINE:
+            who = "the baseline, which was selected, is not"
     numbers = "; ".join(
         f"{label}, {difference(contrasts[f'{arm} - {CHANCE}'][m])}"
         for m, label in deciding(results).items()

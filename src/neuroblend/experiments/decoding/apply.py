@@ -24,6 +24,7 @@ from neuroblend.experiments.decoding.settings import (
     BLIND,
     DIRECT,
     KALMAN,
+    LOGISTIC,
     RIVALS,
     SHUFFLED_TEACHER,
     WIENER,
@@ -34,8 +35,8 @@ from neuroblend.task.batch import Batch
 from neuroblend.task.task import Task
 
 SELECTED = "selected"
-WITHOUT_NETWORK = (WIENER, KALMAN)
-SCORES = ("decoding_r2", "behavior_r2", "co_bps")
+WITHOUT_NETWORK = (WIENER, KALMAN, LOGISTIC)
+SCORES = ("decoding_r2", "decoding_skill", "balanced_accuracy", "behavior_r2", "co_bps")
 
 
 class TrainedTeacher(NamedTuple):
@@ -95,7 +96,7 @@ def trained_student(
         signals=signals,
         decoder=scored.decoder,
         readout=scored.readout,
-        behavior_units=trials.behavior_units,
+        channels=trials.channels,
         model=model,
         layer=layer,
         network=network,

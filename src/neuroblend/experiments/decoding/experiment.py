@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from neuroblend.data.channel import Channel
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.direct import DirectDecoder
@@ -23,9 +24,11 @@ from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
 from neuroblend.engine.check import check_objective
 from neuroblend.engine.experiment import Experiment, Fits, Folds, Learn, Sample, Scene
 from neuroblend.engine.metric import Metric
+from neuroblend.evaluation.behavior_sums import R2, SKILL, deciding_score, is_plain
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.evaluation.readout import CAUSAL_FAMILIES, FAMILIES
 from neuroblend.evaluation.score import (
+    chance_of,
     drawn_scores,
     score_model,
     score_rates,
@@ -56,11 +59,12 @@ from neuroblend.experiments.decoding.networks import (
     layer_of,
 )
 from neuroblend.experiments.decoding.presets import with_preset
-from neuroblend.experiments.decoding.rivals import rival_signals
+from neuroblend.experiments.decoding.rivals import rival_signals, segments_of
 from neuroblend.experiments.decoding.settings import (
     BLIND,
     DIRECT,
     KALMAN,
+    LOGISTIC,
     ONE_NETWORK,
     RIVALS,
     SELF_DISTILLED,
@@ -89,9 +93,25 @@ from neuroblend.training.train import Trainable
 ORACLE = "oracle"  # of simulated recordings: the true rates, scored like a model's
 ONE_NETWORK_WEIGHT = 0.1  # of two-heads and masked-modalities, where none is given
 CO_BPS_TOLERANCE = 0.05  # fraction of the baseline's co-bps on validation trials to lose at most
-R2 = (-inf, 1.0)  # what a coefficient of determination can be
+UP_TO_1 = (-inf, 1.0)  # what a coefficient of determination can be
+FRACTION = (0.0, 1.0)
 
 METRICS = {
+    "decoding_skill": Metric(
+        "decoding skill",
+        "mean over behavior channels of how much better than chance each is decoded, 0 at chance "
+        "and 1 where all is right: R², circular skill, balanced accuracy over chance, or fraction "
+        "of Poisson deviance explained",
+        deciding=True,
+        bounds=UP_TO_1,
+    ),
+    "balanced_accuracy": Metric(
+        "balanced accuracy",
+        "mean over categories of the fraction of their test samples that are recognised, by a "
+        "logistic regression as it is fitted for R²; chance is one over the number of categories",
+        deciding=True,
+        bounds=FRACTION,
+    ),
     "decoding_r2": Metric(
         "behavior R²",
         "fraction of the variance of behavior, mean over channels, that a ridge regression fitted "
@@ -99,7 +119,47 @@ METRICS = {
         "(of a rival: what it gives) in the same bin, with history, or with history and future, "
         "whichever validates best",
         deciding=True,
-        bounds=R2,
+        bounds=UP_TO_1,
+    ),
+    "circular_skill": Metric(
+        "circular skill",
+        "one minus the mean of 1 - cos(error) over what the mean direction has, mean over "
+        "circular channels, by a ridge regression of cosine and sine",
+        bounds=UP_TO_1,
+    ),
+    "event_bits": Metric(
+        "bits/event",
+        "bits per event by which expected counts, of a Poisson regression, predict events better "
+        "than their mean rate does",
+    ),
+    "auc": Metric(
+        "AUC",
+        "area under the ROC curve of channels with two categories; 0.5 is chance",
+        bounds=FRACTION,
+    ),
+    "log_loss_gain": Metric(
+        "log-loss gain",
+        "bits per sample by which probabilities of categories predict better than how often each "
+        "is there",
+    ),
+    "log_loss_skill": Metric(
+        "log-loss skill",
+        "the same as a fraction of the entropy of how often each category is there",
+        headline=False,
+        bounds=UP_TO_1,
+    ),
+    "angular_error": Metric(
+        "angular error",
+        "mean absolute error of angles in degrees, lower is better",
+        headline=False,
+        bounds=(0.0, 180.0),
+        higher_is_better=False,
+    ),
+    "deviance_explained": Metric(
+        "deviance explained",
+        "fraction of the Poisson deviance from the mean rate of events that is explained",
+        headline=False,
+        bounds=UP_TO_1,
     ),
     "co_bps": Metric(
         "co-bps",
@@ -114,17 +174,17 @@ METRICS = {
     "behavior_r2": Metric(
         "same-bin R²",
         "the same from the same bin alone, as the Neural Latents Benchmark has it",
-        bounds=R2,
+        bounds=UP_TO_1,
     ),
     "psth_r2": Metric(
         "PSTH R²",
         "match of the rates' condition means to those of all recorded trials, mean over neurons",
-        bounds=R2,
+        bounds=UP_TO_1,
     ),
     "rate_r2": Metric(
         "R² to true rates",
         "fraction of the variance of the true rates, mean over neurons; for simulated data alone",
-        bounds=R2,
+        bounds=UP_TO_1,
     ),
 }
 
@@ -153,6 +213,9 @@ class Decoding(Experiment):
     def load(self, source: str | Path | Trials) -> Trials:
         return prepared(source, self.config)
 
+    def of(self, data: Trials) -> "Decoding":
+        return Decoding(self.config.of_channels(data.channels))
+
     def save(self, data: Trials, folder: Path) -> None:
         data.save(folder / "trials.h5")
 
@@ -170,6 +233,7 @@ class Decoding(Experiment):
             "n_bins": data.n_bins,
             "n_neurons": data.n_neurons,
             "behavior": list(data.behavior_names),
+            "kinds": dict(self.config.data.kinds),
             "bin_s": data.bin_s,
             "median_rate_hz": round(float(np.median(data.rate_hz)), 3),
             "n_conditions": 0 if data.condition is None else len(set(data.condition)),
@@ -193,7 +257,7 @@ class Decoding(Experiment):
     def arms(self) -> list[Arm]:
         for name in self.config.references:
             find_reference(name)
-        rivals, strategies = RIVALS[self.config.controls], self.config.distill.strategies
+        rivals, strategies = self.config.rivals, self.config.distill.strategies
         if self.config.controls == "all":
             strategies = tuple(dict.fromkeys((*strategies, *ONE_NETWORK)))
         without = list[Arm]()
@@ -235,7 +299,7 @@ class Decoding(Experiment):
         return TeacherTask(part, sees_all=True) if sees_all and arm.name in TEACHERS else part
 
     def build(self, arm: Arm, task: Task, seed: int) -> Student | Teacher | None:
-        if arm.name in (WIENER, KALMAN):
+        if arm.name in (WIENER, KALMAN, LOGISTIC):
             return None
         if arm.is_reference and arm.name != DIRECT:
             return build_reference(arm.name, task, self.config.model.causal)
@@ -303,7 +367,8 @@ class Decoding(Experiment):
         if arm.name in RIVALS["all"]:
             batch = task.batch_of(np.arange(task.trials.n_trials))
             signals = rival_signals(arm.name, model, task, batch, self.config.model.causal)
-            scored, valid = score_signals(signals, task, self.families(arm))
+            families, segments = self.families(arm), segments_of(arm.name)
+            scored, valid = score_signals(signals, task, families, segments)
         else:
             assert model is not None
             layer = layer_of(self.config, arm, model)
@@ -312,7 +377,7 @@ class Decoding(Experiment):
                 scored = replace(scored, held_out=None)  # it sees them
                 valid.pop("co_bps", None)
         scored.save(scene.out / "test.h5")
-        test = scores_on_test([scored], scene.data.behavior_names)
+        test = scores_on_test([scored], scene.data.channels)
         return {"test": test, "valid": valid, "readout": " of ".join(scored.readout[::-1])}
 
     def samples(self, folder: Fits, draws: Draws) -> dict[str, list[dict[str, Sample]]]:
@@ -328,7 +393,7 @@ class Decoding(Experiment):
                 of_seed.append(score_rates(trials.rates, task, families=self.families())[0])
         return {
             arm: [
-                samples_of_seed(folds, trials.behavior_names, draws, len(by_seed) == 1)
+                samples_of_seed(folds, trials.channels, draws, len(by_seed) == 1)
                 for folds in by_seed.values()
             ]
             for arm, by_seed in scored.items()
@@ -338,12 +403,16 @@ class Decoding(Experiment):
         readouts: dict[str, list[str]] = {}
         for fit in folder.fits():
             readouts.setdefault(fit.arm.name, []).append(folder.scores(fit)["readout"])
+        channels: Sequence[Channel] = folder.data().channels
+        decides = deciding_score(channels)
+        kinds = {} if is_plain(channels) else {"channels": [vars(c) for c in channels]}
         return {
             "bin_s": folder.data().bin_s,
             "folds": self.config.data.folds,
-            "deciding": ["co_bps" if self.config.goal == "co-bps" else "decoding_r2"],
+            "deciding": ["co_bps" if self.config.goal == "co-bps" else decides],
             "keeps": ["co_bps"] if self.config.goal == "both" else [],
             "causal": self.config.model.causal,
+            **kinds,
             "readouts": {arm: dict(Counter(names)) for arm, names in readouts.items()},
         }
 
@@ -370,7 +439,7 @@ class Decoding(Experiment):
             return valid[arm].get("co_bps", 0.0)
 
         def decoding(arm: str) -> float:
-            return valid[arm]["decoding_r2"]
+            return valid[arm].get(R2, valid[arm].get(SKILL, -inf))
 
         if self.config.goal == "behavior":
             return max(candidates, key=decoding)
@@ -411,7 +480,7 @@ def _terms_of(strategy: str) -> dict[str, Strategy]:
 
 
 def samples_of_seed(
-    folds: list[Scored], channels: tuple[str, ...], draws: Draws, only_seed: bool
+    folds: list[Scored], channels: Sequence[Channel], draws: Draws, only_seed: bool
 ) -> dict[str, Sample]:
     """Return the scores of one seed of an arm, and how its folds differ if it is the only seed."""
     drawn = drawn_scores(folds, channels, draws)
@@ -419,6 +488,11 @@ def samples_of_seed(
     if only_seed and len(folds) > 1:
         by_fold = scores_by_fold(folds, channels, draws)
     return {
-        name: Sample(value, drawn[name], folds=Folds(*by_fold[name]) if name in by_fold else None)
+        name: Sample(
+            value,
+            drawn[name],
+            chance_of(folds, channels, name),
+            Folds(*by_fold[name]) if name in by_fold else None,
+        )
         for name, value in scores_on_test(folds, channels).items()
     }

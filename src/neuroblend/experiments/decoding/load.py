@@ -1,6 +1,7 @@
 """Where the trials of a run come from, and which of their neurons and channels are used."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from neuroblend.data.arrays import read_arrays
-from neuroblend.data.channel import Channel
+from neuroblend.data.channel import Channel, Kind
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError, nearest
 from neuroblend.experiments.decoding.settings import SIMULATED, RunConfig
@@ -42,7 +43,27 @@ def prepared(source: str | Path | Trials, config: RunConfig) -> Trials:
         )
     else:
         bin_s = None if data.bin_ms is None else data.bin_ms / 1000
-        trials = read_arrays(source, data.behavior, bin_s)
+        return _used(read_arrays(source, data.behavior, bin_s, data.kinds or None), config)
+    _check_kinds(trials, data.kinds)
+    return _used(trials, config)
+
+
+def _check_kinds(trials: Trials, kinds: Mapping[str, Kind]) -> None:
+    """Refuse kinds of channels that come with kinds of their own."""
+    known = {channel.name: channel.kind for channel in trials.channels}
+    for name, kind in kinds.items():
+        if name not in known:
+            raise InputError(f"--kind {name}: no such channel; {nearest(name, known)}")
+        if kind != known[name]:
+            raise InputError(
+                f"--kind {name}={kind}: {trials.name} has it as {known[name]}; give kinds where "
+                "trials are made, such as Trials.from_arrays(kinds=...), or run a file of arrays"
+            )
+
+
+def _used(trials: Trials, config: RunConfig) -> Trials:
+    """Return trials with the neurons that are asked for."""
+    data = config.data
     if trials.behavior is None:
         found = "".join(f" ({note})" for note in trials.notes if "--behavior" in note)
         raise InputError(

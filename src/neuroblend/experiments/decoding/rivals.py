@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from neuroblend.deploy.direct import decoded_by
-from neuroblend.experiments.decoding.settings import DIRECT, KALMAN
+from neuroblend.evaluation.mixed import SEGMENTS
+from neuroblend.experiments.decoding.settings import DIRECT, KALMAN, LOGISTIC
 from neuroblend.models.references.kalman import Kalman, lagged_spikes
 from neuroblend.models.references.wiener import smoothed_spikes
 from neuroblend.task.batch import Batch
 from neuroblend.task.task import Task
 
 Signals = dict[str, NDArray[np.floating]]
+COUNTS = "spikes"  # what smoothing by nothing is called
 
 
 def rival_signals(
@@ -23,7 +25,7 @@ def rival_signals(
     """Return the (B, T, ...) signals that behavior is read out of for a rival, by name.
 
     Args:
-        arm: ``wiener``, ``kalman`` or ``direct``.
+        arm: ``wiener``, ``kalman``, ``logistic`` or ``direct``.
         model: The trained network of ``direct``.
         task: Whose training trials the Kalman filter is fitted to.
         batch: The trials to decode; of these, spikes and which bins are present.
@@ -35,7 +37,13 @@ def rival_signals(
     spikes = _seen(batch)
     if arm == KALMAN:
         return _by_kalman(task, spikes, causal)
-    return dict(smoothed_spikes(spikes, task.spec, causal))
+    signals: Signals = dict(smoothed_spikes(spikes, task.spec, causal))
+    return {COUNTS: signals[COUNTS]} if arm == LOGISTIC else signals
+
+
+def segments_of(arm: str) -> tuple[int, ...]:
+    """Return into how many parts a trial may be divided for what has one value a trial."""
+    return (1,) if arm == LOGISTIC else SEGMENTS
 
 
 def _seen(batch: Batch) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,17 +17,25 @@ from neuroblend.config import (
     TrainingConfig,
     once,
 )
+from neuroblend.data.channel import Channel, Kind
 from neuroblend.engine.arm import TEACHER
 from neuroblend.errors import InputError
 from neuroblend.nlb.datasets import BIN_WIDTHS_MS, check_bin_ms, find_dataset
 
 SIMULATED = "simulated"  # names the built-in recording
-WIENER, DIRECT, KALMAN = "wiener", "direct", "kalman"
+WIENER, DIRECT, KALMAN, LOGISTIC = "wiener", "direct", "kalman", "logistic"
 BLIND, SELF_DISTILLED = "blind-teacher", "self-distilled"
 SHUFFLED_TEACHER, SHUFFLED = "shuffled-teacher", "shuffled"
 TEACHERS = (TEACHER, BLIND, SHUFFLED_TEACHER)
-RIVALS = {"none": (), "default": (WIENER, DIRECT), "all": (WIENER, KALMAN, DIRECT)}
-"""What a lab would use instead: decoders of behavior, by the name of a group of controls."""
+RIVALS = {
+    "none": (),
+    "default": (WIENER, LOGISTIC, DIRECT),
+    "all": (WIENER, KALMAN, LOGISTIC, DIRECT),
+}
+"""What a lab would use instead: decoders of behavior, by the name of a group of controls.
+
+``kalman`` is for continuous channels alone, ``logistic`` for behavior with one value a trial alone.
+"""
 ONE_NETWORK = ("two-heads", "masked-modalities")
 """Strategies without a teacher beside ``multitask``, which ``--controls all`` adds."""
 
@@ -148,6 +157,10 @@ class DataConfig(Settings):
         bin_ms: Width of a bin of that dataset, 5 or 20 ms; of tensor files that do not have one,
             any.
         behavior: Channels to use; all of them where ``None``.
+        kinds: Of channels, by name: ``continuous``, ``circular``, ``discrete`` or ``events``, where
+            a file does not say or says otherwise. Once data are read, of all channels, unless all
+            are continuous.
+        per_trial: Channels with one value a trial, which the data say.
         units: How many neurons to draw; all of them where ``None``.
         min_rate_hz: Neurons that fire less are left out.
         held_out: Fraction of neurons that no student sees.
@@ -162,6 +175,8 @@ class DataConfig(Settings):
     dataset: str | None = None
     bin_ms: float | None = Field(None, gt=0)
     behavior: tuple[str, ...] | None = None
+    kinds: dict[str, Kind] = Field(default_factory=dict)
+    per_trial: tuple[str, ...] = ()
     units: int | None = Field(None, ge=2)
     min_rate_hz: float = Field(0.0, ge=0)
     held_out: float = Field(0.25, ge=0, le=0.9)
@@ -180,11 +195,13 @@ class RunConfig(ExperimentConfig):
         distill: How students follow a teacher.
         training: How any model is trained.
         controls: Further arms. ``default``: what a lab would use instead, ``wiener`` (ridge on
-            spikes at several lags) and ``direct`` (the network trained on behavior alone).
-            ``all``: also ``kalman``; one network without a teacher, ``two-heads`` and
-            ``masked-modalities``; ``self-distilled`` (its teacher saw no behavior) and
-            ``shuffled`` (its teacher saw behavior of other trials), where a strategy of the run
-            needs nothing but a teacher. Or ``none``.
+            spikes at several lags), ``direct`` (the network trained on behavior alone), and
+            ``logistic`` (regression on spike counts of trials) where all channels have one value a
+            trial and some are categories. ``all``: also ``kalman``, where all channels are
+            continuous; one network without a teacher, ``two-heads`` and ``masked-modalities``;
+            ``self-distilled`` (its teacher saw no behavior) and ``shuffled`` (its teacher saw
+            behavior of other trials), where a strategy of the run needs nothing but a teacher. Or
+            ``none``.
         goal: What an arm is selected by on validation trials: ``behavior``, ``co-bps``, or
             ``both``: the best behavior among those within 5 % of the baseline's co-bps.
         references: Models without gradients to score beside the arms, such as ``smoothing``.
@@ -207,6 +224,26 @@ class RunConfig(ExperimentConfig):
     def _references_once(self) -> Self:
         once("references", self.references, may_be_empty=True)
         return self
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """Decoders of behavior that a lab would use instead, those that are for its kinds."""
+        kinds, once = set(self.data.kinds.values()), set(self.data.per_trial)
+        out = set[str]()
+        if kinds - {"continuous"} or once:
+            out.add(KALMAN)
+        if "discrete" not in kinds or once < set(self.data.kinds):
+            out.add(LOGISTIC)
+        return tuple(name for name in RIVALS[self.controls] if name not in out)
+
+    def of_channels(self, channels: Sequence[Channel]) -> RunConfig:
+        """Return the settings with what the channels of data are, unless all are continuous."""
+        plain = all(c.kind == "continuous" and not c.per_trial for c in channels)
+        update = {
+            "kinds": {} if plain else {c.name: c.kind for c in channels},
+            "per_trial": tuple(c.name for c in channels if c.per_trial),
+        }
+        return self.model_copy(update={"data": self.data.model_copy(update=update)})
 
     @property
     def all_folds(self) -> list[int | None]:

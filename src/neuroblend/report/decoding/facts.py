@@ -4,6 +4,7 @@ import shlex
 
 import numpy as np
 
+from neuroblend.report.decoding.kinds import described
 from neuroblend.report.facts import Step, count, rerun, selection, span
 from neuroblend.report.scores import PlainTable
 from neuroblend.report.style import signed
@@ -23,7 +24,7 @@ def summary(view: View) -> str:
         f"({trials.n_bins * trials.bin_s:.3g} s), "
         f"{count(trials.n_neurons, 'neuron')} (median {np.median(trials.rate_hz):.2g} Hz) and "
         f"{count(len(trials.behavior_names), 'behavior channel')}: "
-        f"{', '.join(trials.behavior_labels)}. "
+        f"{', '.join(described(channel) for channel in trials.channels)}. "
         f"A teacher ({config.model.name}) was trained on spikes and behavior. Students of the same "
         f"architecture were trained on spikes alone: a baseline without a teacher, a multitask "
         f"control, and one for each strategy ({', '.join(strategies)}). {_causal(view)}"

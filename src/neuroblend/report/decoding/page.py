@@ -8,7 +8,9 @@ from neuroblend.experiments.decoding.settings import SELF_DISTILLED, SHUFFLED
 from neuroblend.report.caveat import Caveat
 from neuroblend.report.curves import curves
 from neuroblend.report.decoding.facts import data_rows, next_steps, readout_tables, summary
+from neuroblend.report.decoding.kinds import of_chance, of_channels, what_it_does
 from neuroblend.report.decoding.neurons import neurons
+from neuroblend.report.decoding.once import confusions, once
 from neuroblend.report.decoding.psth import psth
 from neuroblend.report.decoding.raster import raster
 from neuroblend.report.decoding.traces import traces
@@ -23,10 +25,13 @@ ARMS = {
     MULTITASK: "the control: the baseline plus a read-out that is trained to give behavior; no "
     "teacher",
     TEACHER: "the network trained on spikes and given behavior as input, at test as well",
-    "wiener": "what a lab has: ridge regression of behavior on spikes at several lags, smoothing "
-    "and lags chosen on validation trials; it predicts no rates",
+    "wiener": "what a lab has: ridge regression (of categories, logistic regression) of behavior "
+    "on spikes at several lags, smoothing and lags chosen on validation trials; it predicts no "
+    "rates",
     "kalman": "what a lab has: a Kalman filter or smoother of behavior, chosen on validation "
     "trials; it predicts no rates",
+    "logistic": "what a lab has: logistic regression on each neuron's spike count in a trial, its "
+    "penalty chosen on validation trials; it predicts no rates",
     "direct": "the student's network trained on behavior alone; it predicts no rates",
     "blind-teacher": "a teacher that sees spikes alone",
     "self-distilled": "a student of the blind teacher: what distillation gains without behavior",
@@ -50,12 +55,26 @@ TERMS = {
 }
 
 
+OVERVIEW = ("decoding_r2", "co_bps", "fp_bps")
+DECIDING = frozenset(("decoding_skill", "balanced_accuracy"))
+BY_CHANNEL = (
+    "decoding_r2",
+    "balanced_accuracy",
+    "auc",
+    "log_loss_gain",
+    "circular_skill",
+    "angular_error",
+    "event_bits",
+)
+
+
 def page() -> Face:
     """Return what the page of decoding has of its own."""
     return Face(
         words=Words(unit="test trials", does=_does),
         clause=_cost,
         caveats=lambda results: [
+            *of_channels(results),
             *_of_baseline(results),
             *_of_controls(results),
             *_of_causal(results),
@@ -75,7 +94,7 @@ def page() -> Face:
 
 
 def _does(results: dict[str, Any]) -> str:
-    return "predicts held-out neurons" if _is_by_co_bps(results) else "decodes behavior"
+    return "predicts held-out neurons" if _is_by_co_bps(results) else what_it_does(results)
 
 
 def _is_by_co_bps(results: dict[str, Any]) -> bool:
@@ -85,11 +104,14 @@ def _is_by_co_bps(results: dict[str, Any]) -> bool:
 def _cost(results: dict[str, Any]) -> str:
     """Return what is gained or lost in predicting held-out neurons."""
     contrast = results["contrasts"].get(f"{results['selected']} - {BASELINE}", {})
-    if "co_bps" not in contrast or _is_by_co_bps(results):
+    if _is_by_co_bps(results):
         return ""
+    chance = of_chance(results)
+    if "co_bps" not in contrast:
+        return chance
     kept = {"better": "gains", "worse": "loses", "unclear": "neither clearly gains nor loses"}
     cost = contrast["co_bps"]
-    return f"; it {kept[direction(cost['ci95'])]} co-bps, {difference(cost)}"
+    return f"{chance}; it {kept[direction(cost['ci95'])]} co-bps, {difference(cost)}"
 
 
 def _of_baseline(results: dict[str, Any]) -> list[Caveat]:
@@ -164,7 +186,9 @@ def _simulated_note(view: View) -> list[Caveat]:
 
 
 def _overview(view: View, block: Block) -> Picture:
-    shown = [m for m in ("decoding_r2", "co_bps", "fp_bps") if m in block.columns][:2]
+    first = next(iter(deciding(view.results)))
+    names = dict.fromkeys((*DECIDING.intersection([first]), *OVERVIEW))
+    shown = [m for m in names if m in block.columns][:2]
     return forest(
         view,
         "Difference to the baseline",
@@ -175,12 +199,17 @@ def _overview(view: View, block: Block) -> Picture:
 
 
 def _details(view: View, block: Block) -> list[ScoreTable]:
-    channels = {f"decoding_r2/{name}": name for name in view.data.behavior_names}
-    title = "Behavior R² of each channel"
-    by_channel = score_table(view, title, channels, view.scored_arms, BASELINE)
-    return [by_channel, *control_table(view, block.columns)]
+    metrics, scores = metrics_of(view.results), view.results["arms"][BASELINE]
+    tables = []
+    for name in BY_CHANNEL:
+        channels = {key: key.partition("/")[2] for key in scores if key.startswith(f"{name}/")}
+        label = metrics[name].label[0].upper() + metrics[name].label[1:]
+        if channels:
+            title = f"{label} of each channel"
+            tables.append(score_table(view, title, channels, view.scored_arms, BASELINE))
+    return [*tables, *control_table(view, block.columns)]
 
 
 def _pictures(view: View, block: Block) -> list[Picture]:
-    drawn = [draw(view) for draw in (raster, traces, psth, neurons, curves)]
+    drawn = [draw(view) for draw in (raster, traces, confusions, once, psth, neurons, curves)]
     return [picture for picture in drawn if picture is not None]

@@ -66,10 +66,13 @@ def time_label(view: View) -> str:
     return f"time from {shortened(event)} (s)" if event else "time in trial (s)"
 
 
-def draw_lines(ax: Axes, view: View, lines: dict[str, NDArray[np.floating]]) -> None:
-    """Draw (T,) values of each role over the time of a trial."""
+def draw_lines(
+    ax: Axes, view: View, lines: dict[str, NDArray[np.floating]], in_steps: bool = False
+) -> None:
+    """Draw (T,) values of each role over the time of a trial, in steps where values jump."""
+    how = "steps-mid" if in_steps else "default"
     for role, values in lines.items():
-        ax.plot(view.data.times, values, zorder=DRAW_ORDER[role], **LINES[role])
+        ax.plot(view.data.times, values, drawstyle=how, zorder=DRAW_ORDER[role], **LINES[role])
     draw_time(ax, view)
 
 

@@ -1,0 +1,192 @@
+"""Read-outs of one channel from features, by kind, the penalty chosen on validation samples.
+
+Shape legend: ``n`` samples, ``F`` features, ``P`` outputs (one; cosine and sine; a logit for each
+of K categories).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroblend.data.channel import FULL_TURN, Channel
+from neuroblend.evaluation.kind_sums import CircularSums, EventSums
+from neuroblend.evaluation.link import Link
+from neuroblend.evaluation.metrics import ErrorSums
+
+Floats = NDArray[np.float64]
+
+PENALTIES = np.logspace(5, -1, 7)  # on squared weights, beside a sum over samples; strongest first
+RIDGE_PENALTIES = np.logspace(6, 0, 13)
+MOST_SAMPLES = 8000  # that a fit with a gradient looks at, evenly spaced ones of more
+MOST_STEPS = 200
+TOLERANCE = 1e-4  # of the mean gradient
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A read-out of one channel.
+
+    Attributes:
+        weights: (F, P) on features.
+        offset: (P,).
+        link: From its outputs, numbered from 0, to values.
+        skill: On validation samples, 0 at chance and 1 where nothing is left to know.
+    """
+
+    weights: Floats
+    offset: Floats
+    link: Link
+    skill: float
+
+
+def fit_channel(channel: Channel, x: Floats, y: Floats, x_valid: Floats, y_valid: Floats) -> Fitted:
+    """Fit a channel's values (n,), NaN where missing, to features (n, F), by its kind.
+
+    Squared error with an L2 penalty for continuous values and for cosine and sine, logistic
+    regression for categories, and Poisson regression, with a logarithm as its link, for events.
+    Penalties are tried from the strongest on until validation samples get clearly no better.
+    """
+    known, known_valid = ~np.isnan(y), ~np.isnan(y_valid)
+    x, y, x_valid, y_valid = x[known], y[known], x_valid[known_valid], y_valid[known_valid]
+    centre = x.mean(axis=0)
+    x, x_valid = x - centre, x_valid - centre
+    fits: Callable[[Channel, Floats, Floats], tuple[Link, Iterator[tuple[Floats, Floats]]]]
+    fits = {"discrete": _logistic, "events": _poisson}.get(channel.kind, _ridge)
+    link, path = fits(channel, x, y)
+    best: Fitted | None = None
+    n_worse = 0
+    for weights, offset in path:
+        skill = skill_of(link, x_valid @ weights + offset, y_valid)
+        if best is None or skill > best.skill:
+            best, n_worse = Fitted(weights, offset - centre @ weights, link, skill), 0
+        else:
+            n_worse += 1
+        if n_worse == 2:
+            break
+    assert best is not None
+    return best
+
+
+def skill_of(link: Link, outputs: Floats, true: Floats) -> float:
+    """Return how well (n, P) outputs tell (n,) values: 0 at chance, 1 where all is known.
+
+    Categories are judged by their log-loss, which tells apart what are equally many right answers
+    and so is less noisy than these, of as few trials as validate.
+    """
+    if true.size == 0:
+        return 0.0
+    values, truth = link.values(outputs)[None, :, None], true[None, :, None]
+    match link.channel.kind:
+        case "circular":
+            turn = FULL_TURN / link.channel.period
+            found = CircularSums.of(values * turn, truth * turn).skill()
+        case "discrete":
+            log = link.log_probabilities(outputs)[np.arange(len(true)), true.astype(int)]
+            share = np.bincount(true.astype(int)) / len(true)
+            entropy = -float(np.log(share[true.astype(int)]).mean())
+            found = np.array([[1 + log.mean() / entropy if entropy > 0 else np.nan]])
+        case "events":
+            found = EventSums.of(values, truth).deviance_explained()
+        case _:
+            found = ErrorSums.of(values, truth).r2()
+    return float(np.nan_to_num(found[0, 0]))
+
+
+def _ridge(channel: Channel, x: Floats, y: Floats) -> tuple[Link, Iterator[tuple[Floats, Floats]]]:
+    link = Link(channel, 0, 1)
+    target = y[:, None]
+    if channel.kind == "circular":
+        angle = y * FULL_TURN / channel.period
+        target = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        link = Link(channel, 0, 2, low=-channel.period / 2 if y.min() < 0 else 0.0)
+    mean, spread = target.mean(axis=0), target.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    values, vectors = np.linalg.eigh(x.T @ x)
+    values = np.maximum(values, 0.0)
+    rotated = vectors.T @ (x.T @ ((target - mean) / spread))
+
+    def path() -> Iterator[tuple[Floats, Floats]]:
+        for penalty in RIDGE_PENALTIES:
+            yield vectors @ (rotated / (values + penalty)[:, None]) * spread, mean
+
+    return link, path()
+
+
+def _logistic(
+    channel: Channel, x: Floats, y: Floats
+) -> tuple[Link, Iterator[tuple[Floats, Floats]]]:
+    """Return multinomial logistic regressions; a category without samples is as half a one."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  # heavy
+
+    n_categories = len(channel.categories)
+    counts = np.maximum(np.bincount(y.astype(int), minlength=n_categories), 0.5)
+    log_share = np.log(counts / counts.sum())
+    link = Link(channel, 0, n_categories, tuple(log_share.tolist()))
+    seen, few = np.unique(y.astype(int)), _evenly(len(y))
+
+    def path() -> Iterator[tuple[Floats, Floats]]:
+        yield np.zeros((x.shape[1], n_categories)), log_share
+        if len(np.unique(y[few])) < max(len(seen), 2):
+            return
+        model = LogisticRegression(tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True)
+        for penalty in PENALTIES * len(few) / len(y):
+            model.set_params(C=1 / penalty)
+            _fit(model, x[few], y[few].astype(int))
+            weights, offset = np.zeros((x.shape[1], n_categories)), log_share.copy()
+            if len(seen) == 2:
+                weights[:, seen[1]] = model.coef_[0]
+                own = np.array([0.0, model.intercept_[0]])
+            else:
+                weights[:, seen] = model.coef_.T
+                own = model.intercept_
+            # logits of all categories on one scale, whatever the solver's constant
+            offset[seen] = own - np.logaddexp.reduce(own) + np.log1p(-_unseen(counts))
+            yield weights, offset
+
+    return link, path()
+
+
+def _unseen(counts: Floats) -> float:
+    """Return the share of categories without a sample, of which each counts as half a one."""
+    return float(counts[counts < 1].sum() / counts.sum())
+
+
+def _poisson(
+    channel: Channel, x: Floats, y: Floats
+) -> tuple[Link, Iterator[tuple[Floats, Floats]]]:
+    from sklearn.linear_model import PoissonRegressor  # noqa: PLC0415  # heavy
+
+    few = _evenly(len(y))
+
+    def path() -> Iterator[tuple[Floats, Floats]]:
+        yield np.zeros((x.shape[1], 1)), np.log(np.array([max(y.mean(), 1e-9)]))
+        if y[few].max() == 0:
+            return
+        model = PoissonRegressor(
+            tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True, solver="newton-cholesky"
+        )
+        for penalty in PENALTIES:
+            model.set_params(alpha=penalty / len(y))
+            _fit(model, x[few], y[few])
+            yield model.coef_[:, None], np.array([model.intercept_])
+
+    return Link(channel, 0, 1), path()
+
+
+def _fit(model: Any, x: Floats, y: Floats | NDArray[np.int64]) -> None:
+    """Fit; a step that stops early, or a flat direction, is judged by validation samples."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(x, y)
+
+
+def _evenly(n: int) -> NDArray[np.int64]:
+    """Return at most ``MOST_SAMPLES`` of ``n``, evenly spaced."""
+    step = -(-n // MOST_SAMPLES)
+    return np.arange(0, n, step)
