@@ -32,7 +32,7 @@ def test_a_few_units_out_of_order_are_sorted_and_named() -> None:
     [
         (1e3, "milliseconds .divide by 1000"),
         (1e6, "microseconds .divide by 1e6"),
-        (24414.0, r"samples .divide by the sampling rate, about 2.4e\+04 a second"),
+        (24414.0, r"samples .divide by the sampling rate, about 2.5e\+04 a second"),
     ],
 )
 def test_other_units_of_time_are_refused_with_the_factor(factor, reason) -> None:
