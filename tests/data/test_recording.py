@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import refuses
 
@@ -131,3 +132,97 @@ def test_trials_end_where_they_are_told_to_and_are_padded() -> None:
     assert not np.isnan(trials.behavior[2, :9]).any()
     assert "1 of 5 trials leave what was recorded or hold no bin" in trials.notes[-1]
     assert not any("missing" in note for note in trials.notes)  # padding is no gap
+
+
+TABLE = pd.DataFrame(
+    {
+        "go": [1.0, np.nan, 3.0, 5.0, 7.0],
+        "start_time": [0.5, 1.5, 2.5, 4.5, 6.5],
+        "stop_time": [1.5, 2.5, 4.5, 6.5, 8.5],
+        "choice": ["left", "left", "right", "left", "right"],
+    }
+)
+
+
+def test_columns_of_the_trial_table_go_with_its_rows() -> None:
+    recording = make(spike_times=[CLOCK, CLOCK], trials=TABLE)
+    go = TABLE["go"].dropna().sort_values(ascending=False)
+    trials = recording.align(go, (0, 0.5), 0.1, ["choice", "pos"])
+    assert trials.trial_id.tolist() == [4, 3, 2, 0]
+    assert trials.behavior[:, 0, 0].tolist() == [1, 0, 1, 0]
+    assert trials.behavior_names == ("choice", "x")
+    whole = recording.align(TABLE["go"].to_numpy(), (0, 0.5), 0.1, ["choice"])
+    assert whole.trial_id.tolist() == [0, 2, 3, 4]
+    refuses("no signal 'choice'", recording.align, [1.0, 2.0], (0, 0.5), 0.1, ["choice"])
+    refuses("behavior 'x': found it twice", recording.windows, 1.0, 0.1, ["pos", "pos"])
+
+
+def test_tables_of_intervals_are_states() -> None:
+    tables = {"trial": TABLE, "none": TABLE[["go"]]}
+    trials = make(tables=tables).windows(1.0, 0.1, ["trial.choice", "trial"])
+    assert [c.categories for c in trials.channels] == [("left", "right"), ("0", "1")]
+    assert trials.behavior[3, :, 0].tolist() == [1] * 10
+    assert np.isnan(trials.behavior[0, :5, 0]).all()  # before the first
+    assert trials.behavior[0, :, 1].tolist() == [0] * 5 + [1] * 5
+    refuses("no column 'choic' in trial", make(tables=tables).windows, 1.0, 0.1, ["trial.choic"])
+    refuses("no signal 'none'", make(tables=tables).windows, 1.0, 0.1, ["none"])
+
+
+def test_kinds_of_channels_and_of_signals() -> None:
+    signals = {"hand": Signal.of(CLOCK, np.stack([CLOCK * 9, CLOCK // 5], 1), ["hand_x", "hand_y"])}
+    recording = make(signals=signals)
+    both = recording.windows(1.0, 0.1, kinds={"hand": "circular", "hand_y": "discrete"})
+    assert [channel.kind for channel in both.channels] == ["circular", "discrete"]
+    assert both.channels[1].categories == ("0", "1")
+    refuses("no behavior channel 'hand_z'", recording.windows, 1.0, 0.1, kinds={"hand_z": "events"})
+
+
+def test_windows_that_bins_do_not_divide_are_refused() -> None:
+    message = "-250 to 450 ms is not whole bins of 15 ms; nearest are -250 to 455 ms, 47 bins, or"
+    refuses(f"{message} bins of 14 ms", make().align, [2.0], (-0.25, 0.45), 0.015)
+    refuses("0 to 1000 ms is not whole bins of 300 ms", make().windows, 1.0, 0.3)
+    thirtieth = make().windows(1.0, 1 / 30)  # no whole number of nanoseconds
+    assert thirtieth.n_bins == 30 and thirtieth.spikes.sum() == 6
+
+
+def test_values_under_a_mask_are_no_spikes_and_no_events() -> None:
+    masked = np.ma.MaskedArray([0.05, 3.0, 999.0], [False, True, True])
+    recording = make(spike_times=[masked, np.array([0.2, 1.2])])
+    assert [times.size for times in recording.spike_times] == [1, 2]
+    events = np.ma.MaskedArray([0.0, 1.0, 5.0], [False, False, True])
+    assert recording.align(events, (0, 1), 0.1).n_trials == 2
+
+
+def test_clocks_without_a_second_in_common_are_named() -> None:
+    later = {"a": Signal.of(CLOCK, CLOCK, ["a"]), "b": Signal.of(CLOCK + 50, CLOCK, ["b"])}
+    refuses(
+        "'b' from 50 to 59.99 s and samples of 'a' from 0 to 9.99 s do not",
+        make,
+        signals=later,
+        span=None,
+    )
+    since = {"a": Signal.of(CLOCK + 1.7e9, CLOCK, ["a"])}
+    refuses("spikes from .* since 1970", make, signals=since, span=None)
+    refuses(
+        "samples of signal 'a' .* the recording from 0 to 10 s",
+        make(signals=since).windows,
+        1.0,
+        0.1,
+    )
+    refuses(
+        "events are at 2000 to 3000 s; are they milliseconds", make().align, [2e3, 3e3], (0, 1), 0.1
+    )
+
+
+def test_spike_times_in_samples_are_refused_without_a_clock_beside_them() -> None:
+    rng = np.random.default_rng(0)
+    samples = [np.sort(rng.integers(0, 30000 * 100, 900)) for _ in range(3)]
+    refuses("look like samples", Recording.of, samples)
+    slow = [np.sort(rng.uniform(0, 1000, 120)) for _ in range(3)]  # and these are seconds
+    assert len(Recording.of(slow).spike_times) == 3
+
+
+def test_notes_of_a_recording_reach_its_trials() -> None:
+    recording = make(notes=["one thing."]).take_units([1, 0], "two of two.")
+    assert recording.windows(1.0, 0.1).notes[-2:] == ("one thing.", "two of two.")
+    assert recording.spike_times[0].size == 2

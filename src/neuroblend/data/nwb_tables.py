@@ -58,7 +58,7 @@ def read_units(
     if region is not None:
         units["region"] = units[region].astype(str)
     elif (of_electrodes := _regions(file, table)) is not None:
-        units["region"] = of_electrodes
+        units["region"] = units["location"] = of_electrodes
     return units, times
 
 

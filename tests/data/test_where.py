@@ -1,0 +1,59 @@
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import refuses
+
+from neuroblend.data.where import rows_where
+
+TABLE = pd.DataFrame(
+    {
+        "quality": ["good", "mua", "good", "noise"],
+        "depth": [100.0, 250.0, np.nan, 900.0],
+        "is_fs": [True, False, False, True],
+        "spike width": [1, 2, 3, 4],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("expression", "rows"),
+    [
+        ("quality == 'good'", [0, 2]),
+        ("quality != 'good' and depth < 500", [1]),
+        ("quality in ('mua', 'noise') or is_fs", [0, 1, 3]),
+        ("quality not in ['mua']", [0, 2, 3]),
+        ("not (is_fs or depth == None)", [1]),
+        ("100 <= depth < 900", [0, 1]),
+        ("depth > -1", [0, 1, 3]),
+        ("depth != None", [0, 1, 3]),
+        ("`spike width` > 2", [2, 3]),
+        ("is_fs == True", [0, 3]),
+        (" depth >= 2.5e2 ", [1, 3]),
+    ],
+)
+def test_rows_for_which_an_expression_holds(expression, rows) -> None:
+    assert np.flatnonzero(rows_where(TABLE, expression, "units")).tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("quality = 'good'", "cannot be read; wanted such as"),
+        ("", "cannot be read"),
+        ("quality == good", "no column 'good': .*text stands in quotes, 'good'"),
+        ("qualty == 'good'", "did you mean 'quality'"),
+        ("quality < 3", "found text compared with numbers"),
+        ("depth", "column 'depth' is no truth value"),
+        ("quality == 'goood'", r"none of 4 units; quality: good \(2\), mua \(1\), noise \(1\)"),
+        ("depth > 5000", r"none of 4 units; depth: 100.0 \(1\), 250.0 \(1\), 900.0 \(1\)"),
+        ("__import__('os').system('true')", "found __import__.*, wanted comparisons"),
+        ("depth.__class__ == 1", "found depth.__class__, wanted comparisons"),
+        ("[d for d in depth] == 1", "wanted comparisons"),
+        ("depth + 1 > 2", r"found depth \+ 1, wanted comparisons"),
+        ("quality in 'good'", "wanted a column 'in' a list"),
+        ("quality is 'good'", "wanted ==, !="),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+def test_other_expressions_are_refused(expression, message) -> None:
+    refuses(message, rows_where, TABLE, expression, "units")
