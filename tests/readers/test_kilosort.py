@@ -6,7 +6,7 @@ from conftest import refuses
 from numpy.testing import assert_allclose
 
 import neuroblend as nb
-from neuroblend.data.readers.kilosort import is_kilosort, read_kilosort, read_params
+from neuroblend.readers.kilosort import is_kilosort, read_kilosort, read_params
 
 RNG = np.random.default_rng(0)
 RATE = 30000.0

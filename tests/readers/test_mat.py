@@ -8,10 +8,10 @@ from conftest import refuses
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.io import savemat
 
-from neuroblend.data.readers.mat import read_mat
-from neuroblend.data.readers.mat_file import load_mat
 from neuroblend.data.recording import Recording
 from neuroblend.data.trials import Trials
+from neuroblend.readers.mat import read_mat
+from neuroblend.readers.mat_file import load_mat
 
 RNG = np.random.default_rng(0)
 SPIKES = RNG.poisson(1.0, (8, 6, 4)).astype(float)  # trial, bin, neuron
