@@ -304,7 +304,7 @@ def test_inspection_of_arrays_tells_units_window_and_gaps(tmp_path) -> None:
     shown = succeeds("inspect", "a.npz", cwd=tmp_path).stdout
     for told in ("6 of 6 in the file", "-0.06 to 0.1 s from go_cue_time", "20 train, 10 test"):
         assert told in shown
-    assert re.search(r"vx +cm/s .* 0 *\n.*vy +mm .* 32 *\n", shown)
+    assert re.search(r"vx +continuous +cm/s .* 0 *\n.*vy +continuous +mm .* 32 \(.* %\) *\n", shown)
 
 
 def test_verbs_and_sources_that_are_not_there(tmp_path) -> None:

@@ -26,6 +26,7 @@ EXAMPLES = ROOT / "examples"
 def test_every_example_is_covered() -> None:
     covered = {"quickstart.py", "distill_by_hand.py", "continuous_recording.py"}
     covered |= {"your_own_model.py", "your_own_strategy.py", "stream.py", "lsl_stream.py"}
+    covered |= {"from_pynapple.py", "from_kilosort.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == covered
 
 
@@ -76,6 +77,22 @@ def test_your_own_model(installed, capsys, monkeypatch) -> None:
     networks = ["MyNet", "pytorch-tcn"] if installed else ["MyNet"]
     assert rows == [(n, role) for n in networks for role in ("baseline", "teacher", "student")]
     assert ("pip install pytorch-tcn" in printed) is not installed
+
+
+def test_from_pynapple(tmp_path, capsys) -> None:
+    pytest.importorskip("pynapple", reason="pynapple is not installed")
+    runpy.run_path(str(EXAMPLES / "from_pynapple.py"))["main"](str(tmp_path / "run"), epochs=1)
+    printed = capsys.readouterr().out
+    assert "60 trials, signals: hand_vel, licks" in printed
+    assert "behavior: hand_vel_x, hand_vel_y" in printed and "behavior R²" in printed
+    assert (tmp_path / "run/results.json").is_file()
+
+
+def test_from_kilosort(tmp_path, capsys) -> None:
+    runpy.run_path(str(EXAMPLES / "from_kilosort.py"))["main"](str(tmp_path / "run"), epochs=1)
+    printed = capsys.readouterr().out
+    assert "12 of 14 units taken, good (of 12 good, 2 mua)." in printed
+    assert "behavior: wheel_x (cm/s), wheel_y (cm/s)" in printed and "behavior R²" in printed
 
 
 def test_your_own_strategy(tmp_path) -> None:

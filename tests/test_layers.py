@@ -11,6 +11,8 @@ ROOT = Path(neuroblend.__file__).parent
 ORDER = [
     {"errors", "_version", "files", "seeds", "distributed", "registry", "config"},
     {"data"},
+    {"readers"},
+    {"inspect"},
     {"behavior"},
     {"task"},
     {"simulate"},

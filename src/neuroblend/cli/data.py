@@ -11,16 +11,17 @@ from neuroblend.errors import InputError, nearest
 
 def inspect(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An NWB file, or an .npz or .h5 file of trials.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="NWB, .npz, .h5, .mat, or a folder of phy or Kilosort."
+        ),
     ],
 ) -> None:
-    """Show what a file holds: units, trials, columns, signals, gaps."""
-    from neuroblend.data.arrays import SUFFIXES
-    from neuroblend.data.inspect import inspect_arrays, inspect_nwb
+    """Show what a file holds: units, trials, signals, gaps, and what to type next."""
+    from neuroblend.inspect.look import inspect_file
     from neuroblend.report.contents import print_contents
 
-    look = inspect_arrays if file.suffix.lower() in SUFFIXES else inspect_nwb
-    print_contents(look(file))
+    print_contents(inspect_file(file))
 
 
 def prepare(

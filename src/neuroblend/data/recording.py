@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from neuroblend.data import pynapple
 from neuroblend.data.channel import Kind
 from neuroblend.data.clocks import merged
 from neuroblend.data.measured import choose, in_trials
 from neuroblend.data.plausible import apart, check_clocks, common_span, in_order
-from neuroblend.data.readers import pynapple
 from neuroblend.data.signal import Signal
 from neuroblend.data.ticks import NS, counted, edges_of
 from neuroblend.data.trials import Trials
@@ -73,7 +73,7 @@ class Recording:
         """Check arrays and make a recording of them.
 
         Spikes, signals and trials may be pynapple objects, see
-        :mod:`~neuroblend.data.readers.pynapple`. Without ``span``, it is the time in which every
+        :mod:`~neuroblend.data.pynapple`. Without ``span``, it is the time in which every
         signal was recorded or, with no signal, the time from the first spike to the last.
 
         Raises:

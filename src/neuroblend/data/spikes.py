@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.data.arrays import has_ids, load_arrays, need
-from neuroblend.data.readers.pynapple import SORTING, kind_of
+from neuroblend.data.pynapple import SORTING, kind_of
 from neuroblend.data.ticks import NS, Counts, to_ticks
 from neuroblend.data.trials import (
     Trials,

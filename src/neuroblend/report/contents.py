@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from neuroblend.data.inspect import Contents
+from neuroblend.inspect.contents import Contents
 
 NEVER_CUT = {"column", "signal", "span (s)", "samples"}
 
@@ -15,14 +15,23 @@ NEVER_CUT = {"column", "signal", "span (s)", "samples"}
 def print_contents(contents: Contents) -> None:
     """Print what a file holds."""
     console = Console()
-    console.print(_pairs(f"{contents.name}: units", contents.units))
-    console.print(_pairs("trials", contents.trials))
+    console.print(contents.name, markup=False, highlight=False, style="bold")
+    console.print(_pairs("units", contents.units))
+    if contents.trials:
+        console.print(_pairs("trials", contents.trials))
     for title, frame in (
         ("columns of the trial table", contents.columns),
-        ("behavior", contents.signals),
+        ("behavior, or what may be", contents.signals),
+        ("further tables", contents.tables),
     ):
         if not frame.empty:
             console.print(_frame(title, frame))
+    for line in contents.notes:
+        console.print(f"note: {line}", markup=False, highlight=False)
+    if contents.following:
+        console.print("next:", highlight=False)
+    for line in contents.following:  # whole, so that it can be copied
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_scores(scores: Sequence[dict[str, dict[str, float]]]) -> None:

@@ -1,7 +1,7 @@
 """Where the trials of a run come from, and which of their neurons and channels are used."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ from neuroblend.experiments.decoding.settings import SIMULATED, RunConfig
 from neuroblend.nlb.datasets import find_dataset
 from neuroblend.nlb.simulate.files import true_rates, truth_path
 from neuroblend.nlb.trials import read_nlb
+from neuroblend.readers.kilosort import is_kilosort
+from neuroblend.readers.mat import read_mat
 from neuroblend.simulate.reaching import simulate_reaching
 
 
@@ -36,6 +38,13 @@ def prepared(source: str | Path | Trials, config: RunConfig) -> Trials:
     elif data.dataset is not None:
         trials = _of_dataset(source, data.dataset, round(data.bin_ms or 0))
         trials = trials if data.behavior is None else trials.take_channels(data.behavior)
+    elif Path(source).suffix == ".mat":
+        trials = _of_mat(source, data.behavior)
+    elif is_kilosort(source):
+        raise InputError(
+            f"{source}: a folder of phy or Kilosort has spikes and no behavior; join both in "
+            "Python (examples/from_kilosort.py), save trials and run these"
+        )
     elif Path(source).suffix == ".nwb" or Path(source).is_dir():
         raise InputError(
             f"{source}: NWB has no trials of one length; name the benchmark's dataset with "
@@ -72,6 +81,17 @@ def _used(trials: Trials, config: RunConfig) -> Trials:
         )
     trials = trials.above_rate(data.min_rate_hz)
     return trials if data.units is None else trials.draw_units(data.units, config.first_seed)
+
+
+def _of_mat(source: str | Path, behavior: Sequence[str] | None) -> Trials:
+    """Read trials of a MATLAB file, by the mapping beside it."""
+    trials = read_mat(source)
+    if not isinstance(trials, Trials):
+        raise InputError(
+            f"{source}: a continuous recording by its mapping; cut it into trials in Python: "
+            "neuroblend.readers.mat.read_mat(...).align(...).save('trials.h5')"
+        )
+    return trials if behavior is None else trials.take_channels(behavior)
 
 
 def _of_dataset(source: str | Path, name: str, bin_ms: int) -> Trials:

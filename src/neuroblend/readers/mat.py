@@ -35,13 +35,13 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from neuroblend.data.readers.mat_file import find, load_mat
-from neuroblend.data.readers.units import unit_table
 from neuroblend.data.recording import Recording
 from neuroblend.data.signal import Signal
 from neuroblend.data.trials import Trials
+from neuroblend.data.units import unit_table
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import errors_of
+from neuroblend.readers.mat_file import find, load_mat
 
 OF_TRIALS = ("condition", "region", "unit_id", "lengths", "split", "held_out")
 TRIAL_KEYS = ("spikes", "axes", "bin_s", "behavior", "kinds", "event", "start_s", *OF_TRIALS)

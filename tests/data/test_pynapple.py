@@ -10,7 +10,7 @@ from conftest import refuses
 from numpy.testing import assert_allclose, assert_array_equal
 
 import neuroblend as nb
-from neuroblend.data.readers.pynapple import kind_of
+from neuroblend.data.pynapple import kind_of
 
 nap = pytest.importorskip("pynapple", reason="pynapple is not installed")
 

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from neuroblend.data.readers.units import unit_table
 from neuroblend.data.recording import Recording
+from neuroblend.data.units import unit_table
 from neuroblend.errors import InputError, nearest, some
 
 TIMES, PARAMS = "spike_times.npy", "params.py"

@@ -8,10 +8,13 @@ from conftest import refuses
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.io import savemat
 
-from neuroblend.data.readers.mat import read_mat
-from neuroblend.data.readers.mat_file import load_mat
+from neuroblend.config import parse_settings
 from neuroblend.data.recording import Recording
 from neuroblend.data.trials import Trials
+from neuroblend.experiments.decoding.load import prepared
+from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.readers.mat import read_mat
+from neuroblend.readers.mat_file import load_mat
 
 RNG = np.random.default_rng(0)
 SPIKES = RNG.poisson(1.0, (8, 6, 4)).astype(float)  # trial, bin, neuron
@@ -213,3 +216,16 @@ def test_tables_and_objects_are_refused(tmp_path) -> None:
     (tmp_path / "no.mat").write_bytes(b"MATLAB 5.0 MAT-file" + b" " * 50)
     refuses("truncated or not a MATLAB file", load_mat, tmp_path / "no.mat")
     refuses("no such file", load_mat, tmp_path / "gone.mat")
+
+
+def test_a_run_takes_trials_of_a_mat_file(mat) -> None:
+    mapping = mat.with_suffix(".yaml")
+    try:
+        mapping.write_text(yaml.safe_dump(BINNED))
+        data = {"data": {"behavior": ["vel_0", "choice"]}}
+        trials = prepared(str(mat), parse_settings(RunConfig, data))
+        assert trials.behavior_names == ("vel_0", "choice")
+        mapping.write_text(yaml.safe_dump(TIMES))
+        refuses("day.mat: a continuous recording by its mapping", prepared, str(mat), RunConfig())
+    finally:
+        mapping.unlink()

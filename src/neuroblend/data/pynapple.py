@@ -30,8 +30,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from neuroblend.data.channel import Channel
-from neuroblend.data.readers.units import unit_table
 from neuroblend.data.signal import Signal
+from neuroblend.data.units import unit_table
 from neuroblend.errors import InputError, blamed_on
 
 KINDS = ("TsGroup", "Tsd", "TsdFrame", "TsdTensor", "Ts", "IntervalSet")

@@ -6,7 +6,9 @@ from conftest import refuses
 from numpy.testing import assert_allclose
 
 import neuroblend as nb
-from neuroblend.data.readers.kilosort import is_kilosort, read_kilosort, read_params
+from neuroblend.experiments.decoding.load import prepared
+from neuroblend.experiments.decoding.settings import RunConfig
+from neuroblend.readers.kilosort import is_kilosort, read_kilosort, read_params
 
 RNG = np.random.default_rng(0)
 RATE = 30000.0
@@ -79,6 +81,10 @@ def test_it_goes_on_to_trials(folder) -> None:
     )
     assert trials.behavior_names == ("wheel",)
     assert any("4 of 4 units taken" in note for note in trials.notes)
+
+
+def test_a_run_says_that_behavior_is_missing(folder) -> None:
+    refuses("has spikes and no behavior; join both in Python", prepared, str(folder), RunConfig())
 
 
 @pytest.mark.parametrize(
