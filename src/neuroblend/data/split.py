@@ -20,6 +20,8 @@ FEWEST = {"train": 4, "valid": 2, "test": 2}
 GAP = 1  # windows left out between a part and the next
 SHORTEST_BLOCK = 4  # windows; of shorter ones, gaps would leave little
 
+FEWEST_ALIKE = 5  # trials of each combination of categories, for splits in proportion to these
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -155,8 +157,9 @@ def _draw_parts(
 ) -> dict[str, NDArray[np.int64]]:
     """Return the ascending indices of the trials of each part."""
     shuffled = np.random.default_rng([seed, 2]).permutation(trials.n_trials)
-    if trials.condition is not None:  # one condition after the other, shuffled within each
-        shuffled = shuffled[np.argsort(trials.condition[shuffled], kind="stable")]
+    labels = _strata(trials)
+    if labels is not None:  # one condition after the other, shuffled within each
+        shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]
     if n_folds is not None:
         if not 2 <= n_folds <= trials.n_trials:
             raise InputError(
@@ -286,3 +289,19 @@ def _draw_held_out(trials: Trials, fraction: float, seed: int) -> NDArray[np.boo
         for group in np.array_split(by_rate, n_held_out):
             held_out[rng.choice(group)] = True
     return held_out
+
+
+def _strata(trials: Trials) -> NDArray[np.generic] | None:
+    """Return what each trial is split in proportion to, ``None`` for nothing.
+
+    That is its condition or, without one, what the categories of its behavior are together, where
+    each combination has ``FEWEST_ALIKE`` trials.
+    """
+    if trials.condition is not None or trials.behavior is None:
+        return trials.condition
+    own = [i for i, c in enumerate(trials.channels) if c.kind == "discrete" and c.per_trial]
+    if not own:
+        return None
+    codes = np.nan_to_num(trials.behavior[:, 0, own], nan=-1.0)
+    _, label, n = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    return label.reshape(-1) if n.min() >= FEWEST_ALIKE else None
