@@ -35,7 +35,7 @@ def make_causal(name: str, scale: float = 1.0, **settings: object) -> TrainedStu
         neurons=KnownNeurons(TRIALS.unit_id, TRIALS.unit_index, held_out, 10),
         signals=StudentSignals(model, layer, held_out),
         decoder=Decoder(np.ones((1, 10, 2)) / 9, np.zeros(2), np.zeros(1, dtype=np.int64)),
-        readout=("rates", "same bin"), model=model, layer=layer,
+        readout=("rates", "same bin"), channels=TRIALS.channels, model=model, layer=layer,
         network=(name, student_settings(config.model)),
     )  # fmt: skip
 

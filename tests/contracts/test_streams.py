@@ -327,7 +327,7 @@ def test_a_long_recording_is_predicted_as_it_is_streamed(name, role, monkeypatch
         signals=StudentSignals(model, layer, held_out) if is_student else direct_signals(model),
         decoder=make_decoder(10 if is_student else 2, "history"),
         readout=("rates" if is_student else "decoded", "history"),
-        model=model, layer=layer, network=(name, settings),
+        channels=trials.channels, model=model, layer=layer, network=(name, settings),
     )  # fmt: skip
     counts = np.random.default_rng(2).poisson(0.5, (5000, 10))
     offline, stream = student.predict(counts), student.stream()

@@ -221,7 +221,7 @@ class TestBadFiles:
             ({"layer": None}, "damaged .layer"),
             ({"unit_id": [1, 2]}, "numbers of neurons differ"),
             ({"unit_id": [10**30] * 10}, "damaged .unit_id"),
-            ({"behavior_units": ["cm"]}, "not a unit for each channel"),
+            ({"channels": ["cm"]}, "not a channel of behavior: cm"),
             ({"network": {"name": "gru\n", "settings": {}}}, "gru"),
             ({"about": []}, "damaged .about"),
         ],

@@ -23,16 +23,18 @@ import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from neuroblend.data.channel import Channel
 from neuroblend.data.signal import Signal
 from neuroblend.data.units import unit_table
 from neuroblend.errors import InputError, blamed_on
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = ("TsGroup", "Tsd", "TsdFrame", "TsdTensor", "Ts", "IntervalSet")
 SORTING = "sorting"
@@ -154,6 +156,8 @@ def signal_of(value: Any, name: str) -> Signal:
 
 def interval_table(intervals: Any) -> pd.DataFrame:
     """Return one row an interval: ``start_time``, ``stop_time``, and its metadata."""
+    import pandas as pd  # noqa: PLC0415  # not needed to predict
+
     table = pd.DataFrame({START: intervals.start, STOP: intervals.end})
     for name in intervals.metadata.columns:
         table[str(name)] = np.asarray(intervals.metadata[name])
@@ -222,6 +226,8 @@ def objects_of(
     Raises:
         InputError: Pynapple is not installed, or joins or refuses what a table holds.
     """
+    import pandas as pd  # noqa: PLC0415  # not needed to predict
+
     nap = _pynapple()
     ids = units["id"].to_numpy() if "id" in units else np.arange(len(spike_times))
     is_number = ids.dtype.kind in "ui"
@@ -271,6 +277,8 @@ def _to_object(signal: Signal, nap: Any) -> Any:
 
 def _held(signal: Signal) -> Any:
     """Return intervals of a state, with their names where it is more than on or off."""
+    import pandas as pd  # noqa: PLC0415  # not needed to predict
+
     channel, codes = signal.channels[0], signal.values[:, 0]
     on_off = channel.categories == ("0", "1")
     begins, ends = signal.times[:-1], signal.times[1:]

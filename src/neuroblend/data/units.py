@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REGIONS = ("region", "brain_area", "brain_region", "area", "acronym", "location")
 
@@ -18,6 +20,8 @@ def unit_table(ids: Any, columns: Mapping[str, Any]) -> pd.DataFrame:
         ids: (N,) names of the units.
         columns: (N,) values each, by name.
     """
+    import pandas as pd  # noqa: PLC0415  # not needed to predict
+
     table = pd.DataFrame({"id": np.asarray(ids)})
     for name, values in columns.items():
         if name not in table:

@@ -212,10 +212,17 @@ def _built(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Trained
     )
 
 
+def _channel(text: str) -> Channel:
+    try:
+        return Channel.from_json(text)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise InputError(f"its header is damaged (not a channel of behavior: {text})") from None
+
+
 def _channels(content: Mapping[str, Any], names: Sequence[str]) -> tuple[Channel, ...]:
     """Return the channels of behavior; files of before there were kinds have units alone."""
     if "channels" in content:
-        return tuple(Channel.from_json(text) for text in content["channels"])
+        return tuple(map(_channel, content["channels"]))
     units = content["behavior_units"] or [""] * len(names)
     if len(units) != len(names):
         raise InputError("its header is damaged (not a unit for each channel of behavior)")
