@@ -369,7 +369,8 @@ def captured(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
 
         def catch(_: nn.Module, given: Any, gave: Any, name: str = name, side: str = side) -> None:
             caught = given if side else gave
-            features[name] = caught[0] if isinstance(caught, tuple) else caught
+            caught = caught[0] if isinstance(caught, tuple) else caught
+            features[name] = model.of_spikes(caught) if isinstance(model, Teacher) else caught
 
         handles.append(named[layer].register_forward_hook(catch))
     try:
