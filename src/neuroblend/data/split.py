@@ -230,12 +230,16 @@ def _dealt(
 
     Dealing along trials that are sorted by condition stratifies them, rare conditions included.
     """
+    edges = np.cumsum(shares) / np.sum(shares)
+    share = np.searchsorted(edges, (dealt(order.size, seeds) + 0.5) / order.size)
+    return {SPLIT_NAMES[i]: np.sort(order[share == i]) for i in range(len(shares))}
+
+
+def dealt(n: int, seeds: list[int]) -> NDArray[np.int64]:
+    """Return the (n,) ranks of things in a row, such that those below any rank lie evenly in it."""
     golden = (np.sqrt(5) - 1) / 2  # multiples of it, modulo 1, fill [0, 1) evenly at every length
     offset = np.random.default_rng(seeds).random()
-    rank = np.argsort(np.argsort((np.arange(order.size) * golden + offset) % 1.0))
-    edges = np.cumsum(shares) / np.sum(shares)
-    share = np.searchsorted(edges, (rank + 0.5) / order.size)
-    return {SPLIT_NAMES[i]: np.sort(order[share == i]) for i in range(len(shares))}
+    return np.argsort(np.argsort((np.arange(n) * golden + offset) % 1.0))
 
 
 def _check_parts(

@@ -71,4 +71,4 @@ class CrossAttention(nn.Module):
 
 def _by_head(x: Tensor) -> Tensor:
     """Return (B, H, T_in, F) of (B, T_in, H * F)."""
-    return x.unflatten(2, (HEADS, -1)).transpose(1, 2)
+    return x.reshape(*x.shape[:2], HEADS, WIDTH // HEADS).transpose(1, 2)

@@ -26,10 +26,9 @@ class ReadIn(nn.Module):
         super().__init__()
         self.t_in = spec.t_in
         self.linear = nn.Identity() if width is None else nn.Linear(spec.n_behavior, width)
-        absent = None
+        self.absent: Tensor | None = None
         if spec.behavior_gaps:
-            absent = nn.Parameter(torch.zeros(spec.n_behavior, width or spec.n_behavior))
-        self.register_parameter("absent", absent)
+            self.absent = nn.Parameter(torch.zeros(spec.n_behavior, width or spec.n_behavior))
 
     def forward(self, batch: Batch) -> Tensor:
         """Return (B, T_in, W) features, 0 after the end of a shorter trial."""

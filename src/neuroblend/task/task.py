@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from neuroblend.behavior.encoding import BehaviorEncoding
 from neuroblend.behavior.kind import Encoding
+from neuroblend.data.pairing import paired
 from neuroblend.data.split import Part, Split
 from neuroblend.data.trials import Trials
 from neuroblend.task.batch import Batch, Batches
@@ -59,7 +60,10 @@ class Task:
             scale = encoding.of(trials.behavior[train], channels)
             n_encoded = scale.encode(trials.behavior[:1]).values.shape[2]
             missing = np.isnan(trials.behavior)
-            gaps = bool((missing if trials.present is None else missing[trials.present]).any())
+            if trials.present is not None:
+                missing &= trials.present[:, :, None]
+            # no teacher is asked about a trial without any behavior
+            gaps = bool(missing[paired(trials)].any())
         counts = trials.spikes[train][:, :, split.order]
         n_samples = int(trials.bins_of(train).sum())
         # half a spike more than was seen, so that a neuron silent in training has a finite rate

@@ -1,0 +1,68 @@
+"""Which trials have behavior, and a recording of which some have none, as if it were missing.
+
+Shape legend: ``B`` trials, ``T`` bins, ``D`` behavior channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroblend.data.split import Split, dealt
+from neuroblend.data.trials import Trials
+from neuroblend.errors import InputError
+
+FEWEST = 2  # training trials with behavior
+
+
+def paired(trials: Trials) -> NDArray[np.bool_]:
+    """Return (B,) bool, True for a trial in which some sample of some channel is known."""
+    if trials.behavior is None:
+        return np.zeros(trials.n_trials, dtype=bool)
+    known = ~np.isnan(trials.behavior)
+    if trials.present is not None:
+        known &= trials.present[:, :, None]
+    return np.asarray(known.any(axis=(1, 2)), dtype=bool)
+
+
+def pairing_note(trials: Trials) -> str | None:
+    """Return a sentence on the trials that have no behavior; ``None`` where all have."""
+    n = int((~paired(trials)).sum())
+    if not n:
+        return None
+    have = "has" if n == 1 else "have"
+    return (
+        f"{n} of {trials.n_trials} trials {have} no behavior; students train on them without a "
+        "teacher."
+    )
+
+
+def leave_paired(trials: Trials, split: Split, fraction: float) -> Trials:
+    """Return trials of which ``fraction`` of the paired training trials keep their behavior.
+
+    They are drawn by the split's seed, evenly over conditions where these are known; those of a
+    smaller fraction are among those of a greater one. Trials that validate and test keep theirs.
+
+    Raises:
+        InputError: Fewer than two training trials keep theirs.
+    """
+    if fraction == 1 or trials.behavior is None:
+        return trials
+    have = split.train[paired(trials)[split.train]]
+    n_kept = round(fraction * have.size)
+    if n_kept < FEWEST:
+        least = FEWEST / max(have.size, FEWEST)
+        raise InputError(
+            f"paired fraction {fraction:g}: leaves {n_kept} of {have.size} training trials with "
+            f"behavior, wanted {FEWEST} or more for a teacher to learn from: a "
+            f"fraction of {np.ceil(1000 * least) / 1000:g} to 1"
+        )
+    order = np.random.default_rng([split.seed, 5, split.fold or 0]).permutation(have)
+    if trials.condition is not None:  # one condition after the other, shuffled within each
+        order = order[np.argsort(trials.condition[order], kind="stable")]
+    left = order[dealt(order.size, [split.seed, 6, split.fold or 0]) >= n_kept]
+    behavior = trials.behavior.copy()
+    behavior[left] = np.nan
+    return replace(trials, behavior=behavior)
