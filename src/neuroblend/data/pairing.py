@@ -1,14 +1,10 @@
-"""Which trials have behavior, and a recording of which some have none, as if it were missing.
-
-Shape legend: ``B`` trials, ``T`` bins, ``D`` behavior channels.
-"""
+"""Trials without behavior: what a user is told of them, and more of them, as if it were missing."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neuroblend.data.split import Split, dealt
 from neuroblend.data.trials import Trials
@@ -17,19 +13,9 @@ from neuroblend.errors import InputError
 FEWEST = 2  # training trials with behavior
 
 
-def paired(trials: Trials) -> NDArray[np.bool_]:
-    """Return (B,) bool, True for a trial in which some sample of some channel is known."""
-    if trials.behavior is None:
-        return np.zeros(trials.n_trials, dtype=bool)
-    known = ~np.isnan(trials.behavior)
-    if trials.present is not None:
-        known &= trials.present[:, :, None]
-    return np.asarray(known.any(axis=(1, 2)), dtype=bool)
-
-
 def pairing_note(trials: Trials) -> str | None:
     """Return a sentence on the trials that have no behavior; ``None`` where all have."""
-    n = int((~paired(trials)).sum())
+    n = int((~trials.paired).sum())
     if not n:
         return None
     have = "has" if n == 1 else "have"
@@ -50,7 +36,7 @@ def leave_paired(trials: Trials, split: Split, fraction: float) -> Trials:
     """
     if fraction == 1 or trials.behavior is None:
         return trials
-    have = split.train[paired(trials)[split.train]]
+    have = split.train[trials.paired[split.train]]
     n_kept = round(fraction * have.size)
     if n_kept < FEWEST:
         least = FEWEST / max(have.size, FEWEST)

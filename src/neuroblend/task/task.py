@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from neuroblend.behavior.encoding import BehaviorEncoding
 from neuroblend.behavior.kind import Encoding
-from neuroblend.data.pairing import paired
 from neuroblend.data.split import Part, Split
 from neuroblend.data.trials import Trials
 from neuroblend.task.batch import Batch, Batches
@@ -63,7 +62,7 @@ class Task:
             if trials.present is not None:
                 missing &= trials.present[:, :, None]
             # no teacher is asked about a trial without any behavior
-            gaps = bool(missing[paired(trials)].any())
+            gaps = bool(missing[trials.paired].any())
         counts = trials.spikes[train][:, :, split.order]
         n_samples = int(trials.bins_of(train).sum())
         # half a spike more than was seen, so that a neuron silent in training has a finite rate

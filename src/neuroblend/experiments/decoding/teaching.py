@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from neuroblend.data.pairing import paired
 from neuroblend.data.split import apart
 from neuroblend.errors import InputError
 from neuroblend.privilege.all_neurons import with_all_neurons
@@ -66,7 +65,7 @@ def left_out_by(task: Task, n_teachers: int, in_blocks: bool) -> torch.Tensor:
     Raises:
         InputError: There are too few training trials.
     """
-    train = task.split.train[paired(task.trials)[task.split.train]]
+    train = task.split.train[task.trials.paired[task.split.train]]
     if train.size < FEWEST * n_teachers:
         raise InputError(
             f"teacher.cross_fitted: found {n_teachers} and {train.size} training trials "
