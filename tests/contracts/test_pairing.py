@@ -242,7 +242,7 @@ def test_a_fraction_that_leaves_nothing_is_refused(tmp_path) -> None:
     assert not (tmp_path / "run").exists()
     for wrong in (0, -0.5, 1.5):
         refuses(
-            "paired_fraction.*found",
+            f"paired_fraction: found {wrong:g}, wanted more than 0 and at most 1",
             parse_settings,
             RunConfig,
             {"data": {"paired_fraction": wrong}},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neuroblend.config import (
     ExperimentConfig,
@@ -186,7 +186,17 @@ class DataConfig(Settings):
     forward_bins: int = Field(0, ge=0)
     folds: int | None = Field(None, ge=2)
     blocks: int | None = Field(None, ge=0)
-    paired_fraction: float = Field(1.0, gt=0, le=1)
+    paired_fraction: float = 1.0
+
+    @field_validator("paired_fraction")
+    @classmethod
+    def _leaves_some(cls, given: float) -> float:
+        if not 0 < given <= 1:
+            raise ValueError(
+                f"found {given:g}, wanted more than 0 and at most 1: a teacher learns from trials "
+                "with behavior"
+            )
+        return given
 
 
 class RunConfig(ExperimentConfig):
