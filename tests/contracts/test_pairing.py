@@ -11,7 +11,7 @@ from test_strategies import LAYER, make_term
 
 import neuroblend as nb
 from neuroblend.config import parse_settings
-from neuroblend.data.pairing import leave_paired, pairing_note
+from neuroblend.data.pairing import leave_paired, with_pairing_note
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.distill.objective import Objective
@@ -250,8 +250,10 @@ def test_a_fraction_that_leaves_nothing_is_refused(tmp_path) -> None:
 
 
 def test_a_note_counts_trials_without_behavior() -> None:
-    assert pairing_note(make_trials()) is None
-    assert pairing_note(some_unpaired()).startswith("20 of 60 trials have no behavior; ")
+    assert with_pairing_note(make_trials()).notes == make_trials().notes
+    noted = with_pairing_note(some_unpaired())
+    assert noted.notes[-1].startswith("20 of 60 trials have no behavior; ")
+    assert with_pairing_note(noted).notes == noted.notes
 
 
 @pytest.mark.parametrize("given", [{}, {"cross_fitted": 2}], ids=["one", "cross-fitted"])

@@ -13,16 +13,15 @@ from neuroblend.errors import InputError
 FEWEST = 2  # training trials with behavior
 
 
-def pairing_note(trials: Trials) -> str | None:
-    """Return a sentence on the trials that have no behavior; ``None`` where all have."""
+MEANS = "no behavior; students train on them without a teacher."
+
+
+def with_pairing_note(trials: Trials) -> Trials:
+    """Return trials with a note on how many have no behavior, where some do not."""
     n = int((~trials.paired).sum())
-    if not n:
-        return None
-    have = "has" if n == 1 else "have"
-    return (
-        f"{n} of {trials.n_trials} trials {have} no behavior; students train on them without a "
-        "teacher."
-    )
+    others = tuple(note for note in trials.notes if not note.endswith(MEANS))
+    note = (f"{n} of {trials.n_trials} trials have {MEANS}",) if n else ()
+    return replace(trials, notes=(*others, *note))
 
 
 def leave_paired(trials: Trials, split: Split, fraction: float) -> Trials:
