@@ -180,7 +180,8 @@ class Blend(ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin, B
             assert model is not None
             objective = experiment.objective(arm, model, task, teacher)
             settings, bar = config.training, bool(self.verbose)
-            histories[role] = train(model, task, objective, settings, drawn, bar=bar)
+            part = experiment.trains_on(arm, task)
+            histories[role] = train(model, part, objective, settings, drawn, bar=bar)
             return model
 
         teacher: Any = None

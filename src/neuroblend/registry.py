@@ -86,7 +86,13 @@ REFERENCES = {
 }
 """Models that are fitted without gradients, on spikes alone: what any network should beat."""
 
-FUSIONS = {"concat": "neuroblend.privilege.concat:Concat"}
+FUSIONS = {
+    "concat": "neuroblend.privilege.concat:Concat",
+    "film": "neuroblend.privilege.film:Film",
+    "gated": "neuroblend.privilege.gated:Gated",
+    "cross-attention": "neuroblend.privilege.cross_attention:CrossAttention",
+    "tokens": "neuroblend.privilege.tokens:Tokens",
+}
 """How behavior reaches a teacher."""
 
 STRATEGIES = {

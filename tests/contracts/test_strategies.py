@@ -367,7 +367,7 @@ def test_balanced_guidance_weighs_the_same_whatever_its_unit(models) -> None:
             loss = objective(student, batch)["loss"] * counts
             loss.backward()
         gradients.append([weight.grad.clone() for weight in student.parameters()])
-        pair = objective._pair(student, batch)
+        pair = objective._pairs(student, batch).pair
         features = pair.student.features[LAYER]
         own = poisson_nll(pair.student.log_rates, batch.target, batch.scored) / counts
         sizes = [

@@ -66,7 +66,7 @@ def test_dropout_hides_whole_trials_in_training_alone_and_marks_them() -> None:
     task = make_task()
     batch = task.batch("train")
     dose = make_dose(task, dropout=0.5)
-    assert dose.spec.n_in == task.spec.n_in + 2 * task.spec.n_behavior
+    assert dose.fusion.read_in.absent is not None and make_dose(task).fusion.read_in.absent is None
     hidden = dose.train().shown(batch)
     by_trial = hidden.present.flatten(1)
     assert torch.equal(by_trial.any(1), by_trial.all(1))
@@ -131,7 +131,13 @@ def test_settings_that_cannot_be_are_refused() -> None:
     ):
         refuses(message, parse_settings, RunConfig, {"teacher": given})
     config = tiny_config(teacher={"cross_fitted": 20})
-    refuses("found 20 and 24 training trials, wanted 2 to 12", build_teacher, config, task, 0)
+    refuses(
+        "found 20 and 24 training trials with behavior, wanted 2 to 12",
+        build_teacher,
+        config,
+        task,
+        0,
+    )
 
 
 @pytest.mark.parametrize("mask", [TimeMask(0.3, 1), EntryMask(0.3)], ids=["bins", "entries"])

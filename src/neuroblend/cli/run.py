@@ -28,7 +28,7 @@ from neuroblend.config import ExperimentConfig
 from neuroblend.experiments.decoding.settings import DEFAULT_STRATEGIES, RunConfig
 from neuroblend.experiments.identity.references import CELL_REFERENCES
 from neuroblend.experiments.identity.settings import IdentityConfig
-from neuroblend.registry import MODELS, REFERENCES
+from neuroblend.registry import FUSIONS, MODELS, REFERENCES
 
 
 def run(
@@ -51,6 +51,13 @@ def run(
             "Let only a teacher look at later spikes: for use while a trial goes on.",
             "no",
             "--causal/--no-causal",
+        ),
+    ] = None,
+    fusion: Annotated[
+        Text,
+        option(
+            f"How a teacher is given behavior: {', '.join(FUSIONS)}; or package.module:class.",
+            RunConfig().model.fusion,
         ),
     ] = None,
     strategies: Annotated[
@@ -87,6 +94,9 @@ def run(
             "of windows of a continuous recording",
         ),
     ] = None,
+    paired_fraction: Annotated[
+        Number, option("Fraction of training trials that keep their behavior.", "1")
+    ] = None,
     epochs: Annotated[
         Whole, option("Most epochs of a fit.", "900 steps, in 60 to 300 epochs")
     ] = None,
@@ -115,7 +125,9 @@ def run(
     given |= within("data", kinds=kinds(kind))
     given |= within("data", units=units, min_rate_hz=min_rate, held_out=held_out, folds=folds)
     given |= within("data", forward_bins=forward_bins, blocks=blocks)
+    given |= within("data", paired_fraction=paired_fraction)
     given |= within("model", name=model, preset=preset, layer=layer, causal=causal)
+    given |= within("model", fusion=fusion)
     given |= within("distill", strategies=names(strategies), alpha=alpha)
     given |= within("distill", cache_teacher=cache_teacher)
     given |= within("training", epochs=epochs, accelerator=accelerator)

@@ -101,10 +101,10 @@ def split_trials(
 
     Trials are divided 60/20/20, or into ``n_folds`` test folds of which ``fold`` is tested and the
     rest trains and validates 3 to 1; in proportion within each condition where conditions are
-    known. Held-out neurons are drawn one from each of as many groups of neurons of neighbouring
-    rate. Where the file fixes a split (and no folds are asked for) or its held-out neurons, those
-    are kept; a file that names training and test trials alone has a quarter of the former, drawn by
-    seed, validate.
+    known, and of trials with and without behavior. Held-out neurons are drawn one from each of as
+    many groups of neurons of neighbouring rate. Where the file fixes a split (and no folds are
+    asked for) or its held-out neurons, those are kept; a file that names training and test trials
+    alone has a quarter of the former, drawn by seed, validate.
 
     Windows side by side are alike, so that one that tests would be known from those around it that
     train. They are therefore dealt in blocks, conditions or not, and a window of training next to
@@ -157,6 +157,7 @@ def _draw_parts(
 ) -> dict[str, NDArray[np.int64]]:
     """Return the ascending indices of the trials of each part."""
     shuffled = np.random.default_rng([seed, 2]).permutation(trials.n_trials)
+    shuffled = shuffled[np.argsort(~trials.paired[shuffled], kind="stable")]
     labels = _strata(trials)
     if labels is not None:  # one condition after the other, shuffled within each
         shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]
@@ -230,12 +231,16 @@ def _dealt(
 
     Dealing along trials that are sorted by condition stratifies them, rare conditions included.
     """
+    edges = np.cumsum(shares) / np.sum(shares)
+    share = np.searchsorted(edges, (dealt(order.size, seeds) + 0.5) / order.size)
+    return {SPLIT_NAMES[i]: np.sort(order[share == i]) for i in range(len(shares))}
+
+
+def dealt(n: int, seeds: list[int]) -> NDArray[np.int64]:
+    """Return the (n,) ranks of things in a row, such that those below any rank lie evenly in it."""
     golden = (np.sqrt(5) - 1) / 2  # multiples of it, modulo 1, fill [0, 1) evenly at every length
     offset = np.random.default_rng(seeds).random()
-    rank = np.argsort(np.argsort((np.arange(order.size) * golden + offset) % 1.0))
-    edges = np.cumsum(shares) / np.sum(shares)
-    share = np.searchsorted(edges, (rank + 0.5) / order.size)
-    return {SPLIT_NAMES[i]: np.sort(order[share == i]) for i in range(len(shares))}
+    return np.argsort(np.argsort((np.arange(n) * golden + offset) % 1.0))
 
 
 def _check_parts(

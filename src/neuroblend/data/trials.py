@@ -234,6 +234,16 @@ class Trials:
         """(B, T) bool, False for padding; ``None`` where every trial has all bins."""
         return None if self.lengths is None else np.arange(self.n_bins) < self.lengths[:, None]
 
+    @property
+    def paired(self) -> NDArray[np.bool_]:
+        """(B,) bool, True for a trial in which some sample of some channel is known."""
+        if self.behavior is None:
+            return np.zeros(self.n_trials, dtype=bool)
+        known = ~np.isnan(self.behavior)
+        if self.present is not None:
+            known &= self.present[:, :, None]
+        return np.asarray(known.any(axis=(1, 2)), dtype=bool)
+
     def bins_of(self, index: ArrayLike | None = None) -> NDArray[np.int64]:
         """Return (n,) bins of the trials ``index``, of all trials where ``None``."""
         lengths = np.full(self.n_trials, self.n_bins) if self.lengths is None else self.lengths

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -103,6 +104,9 @@ def of_shape(predicted: object, target: Tensor) -> Tensor:
 
 class Objective(nn.Module):
     """``alpha * task / counts_per_entry + (1 - alpha) * guidance + sum(weight * other terms)``.
+
+    Terms are given the trials of a batch that have some behavior, on which alone a teacher was
+    trained; of the others the task remains, which is of all trials.
 
     The task is the Poisson loss of the scored entries in nats/entry, with what a network brings of
     its own (:class:`HasOwnLosses`) added, and guidance the mean of the
@@ -205,21 +209,22 @@ class Objective(nn.Module):
         model.eval()
         self._cached = None
         self.ratio.fill_(math.nan)
+        paired = batch.with_behavior()
         with torch.no_grad():
-            pair = self._pair(model, batch.take(slice(2)))
+            pair = self._pairs(model, paired.take(slice(2))).pair
             if self._wants_cache and self.teacher is not None:
                 self._cached = cached_output(self.teacher, batch, self._layers(1))
                 self._place = _places(batch)
             fitted = [name for name, term in self.terms.items() if isinstance(term, Fitted)]
-            whole = self._cached
-            if fitted and whole is None and self.teacher is not None:
-                whole = cached_output(self.teacher, batch, self._layers(1))
+            guide = self._cached if paired is batch else None
+            if fitted and guide is None and self.teacher is not None:
+                guide = cached_output(self.teacher, paired, self._layers(1))
         model.train(was_training)
         for name in fitted:
             term = self.terms[name]
-            if isinstance(term, Fitted) and whole is not None:
+            if isinstance(term, Fitted) and guide is not None:
                 with blamed_on(f"strategy {name}: in fit,"):
-                    term.fit(batch, whole)
+                    term.fit(paired, guide)
         for name, term in self.terms.items():
             if isinstance(term, nn.Module) and isinstance(term, Prepared):
                 with blamed_on(f"strategy {name}: in prepare,"):
@@ -227,29 +232,32 @@ class Objective(nn.Module):
 
     def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Return the loss to follow, the task's and each term's, all scalars; ``balance`` too."""
-        pair = self._pair(model, batch)
+        pairs = self._pairs(model, batch)
         if batch.target is None or batch.scored is None:
             raise ValueError("an objective was called on a batch without targets")
-        predicted = of_shape(pair.student.log_rates, batch.target)
+        predicted = of_shape(pairs.student.log_rates, batch.target)
         parts = {"task": self.task_loss(predicted, batch.target, batch.scored)}
         own = own_losses(model, self.progress)
         if both := set(own) & set(self.terms):
             raise InputError(f"own_losses: '{min(both)}' is a term of the objective too; rename it")
         loss = torch.stack([parts["task"], *own.values()]).sum() / self.counts_per_entry
-        parts |= own | {name: _value(name, term, pair) for name, term in self.terms.items()}
+        parts |= own | {name: pairs.value(name, term) for name, term in self.terms.items()}
         if self.guided:
             guidance = torch.stack([parts[name] for name in self.guided]).mean()
             if self.balance is not None:
-                parts["balance"] = self._balanced(loss, guidance, pair.student)
+                parts["balance"] = self._balanced(loss, guidance, pairs)
                 guidance = guidance * parts["balance"]
             loss = self.alpha * loss + (1 - self.alpha) * guidance
         for name, weight in self.weights.items():
             loss = loss + weight * parts[name]
         return {"loss": loss, **parts}
 
-    def _balanced(self, task: Tensor, guidance: Tensor, student: Output) -> Tensor:
-        """Return the ratio of the task's gradient to that of guidance, smoothed over steps."""
-        features = student.features[self.balance or ""]
+    def _balanced(self, task: Tensor, guidance: Tensor, pairs: _Pairs) -> Tensor:
+        """Return the ratio of the task's gradient to that of guidance, smoothed over steps.
+
+        Each is that of a trial, since guidance may be of fewer trials than the task is.
+        """
+        features = pairs.student.features[self.balance or ""]
         if features.requires_grad:
             found = (
                 torch.autograd.grad(
@@ -263,17 +271,26 @@ class Objective(nn.Module):
             )
             # trials of a batch may lie on several processes, and their squares add up
             squares = [torch.zeros(()) if g is None else g.float().square().sum() for g in found]
-            own, other = summed_over_processes(torch.stack([s.to(task.device) for s in squares]))
-            ratio = (own / other).sqrt()
+            sizes = [task.new_tensor(float(n)) for n in (len(features), pairs.n_paired)]
+            sums = torch.stack([part.to(task.device) for part in (*squares, *sizes)])
+            own, other, n_trials, n_paired = summed_over_processes(sums)
+            ratio = (own * n_trials / (other * n_paired)).sqrt()
             if own > 0 and torch.isfinite(ratio):
                 kept = SMOOTHING * self.ratio + (1 - SMOOTHING) * ratio
                 self.ratio.copy_(torch.where(self.ratio.isnan(), ratio, kept))
         return self.ratio.nan_to_num(1.0)
 
-    def _pair(self, model: nn.Module, batch: Batch) -> Pair:
-        guide = self._guide(batch)  # first: what it needs is free again before the student's graph
+    def _pairs(self, model: nn.Module, batch: Batch) -> _Pairs:
+        paired = batch.paired if self.terms else None
+        n_paired = batch.n_trials if paired is None else int(paired.sum())
+        if paired is not None and not n_paired:
+            paired = torch.arange(len(paired), device=paired.device) == 0
+        asked = batch if paired is None else batch.take(paired)
+        guide = self._guide(asked)  # first: what it needs is free again before the student's graph
         student = output_of(model, batch, self._layers(0))
-        return Pair(batch, student, guide, model, self.counts_per_entry)
+        own = student if paired is None else student.take(paired)
+        pair = Pair(asked, own, guide, model, self.counts_per_entry)
+        return _Pairs(student, pair, n_paired)
 
     def _guide(self, batch: Batch) -> Output | None:
         if self.teacher is None:
@@ -301,6 +318,27 @@ class Objective(nn.Module):
             self._cached = self._cached.map(fn)
             self._place = fn(self._place)
         return self
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """What there is to compare in a batch.
+
+    Attributes:
+        student: Output of the student for all trials.
+        pair: Student and teacher on the trials with behavior; where there are none, on one that
+            stands for them and counts nothing, since other processes may wait for this one.
+        n_paired: Number of trials with behavior.
+    """
+
+    student: Output
+    pair: Pair
+    n_paired: int
+
+    def value(self, name: str, term: DistillLoss) -> Tensor:
+        """Return what a term gives."""
+        value = _value(name, term, self.pair)
+        return value if self.n_paired else value * 0
 
 
 def _places(batch: Batch) -> Tensor:
@@ -369,7 +407,8 @@ def captured(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
 
         def catch(_: nn.Module, given: Any, gave: Any, name: str = name, side: str = side) -> None:
             caught = given if side else gave
-            features[name] = caught[0] if isinstance(caught, tuple) else caught
+            caught = caught[0] if isinstance(caught, tuple) else caught
+            features[name] = model.of_spikes(caught) if isinstance(model, Teacher) else caught
 
         handles.append(named[layer].register_forward_hook(catch))
     try:

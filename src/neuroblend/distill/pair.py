@@ -37,8 +37,9 @@ class Output:
         return Output(change(self.log_rates), features)
 
     def take(self, index: Tensor) -> Output:
-        """Return what was given for the trials ``index``."""
-        return self.map(lambda value: value[index])
+        """Return what was given for the trials ``index``; features of no trial stay as they are."""
+        features = {k: v[index] if v.ndim > 2 else v for k, v in self.features.items()}
+        return Output(self.log_rates[index], features)
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Pair:
     """A student's and its teacher's output for the same masked batch.
 
     Attributes:
-        batch: The batch, behavior included.
-        student: Output of the student, with gradients.
+        batch: The trials of a batch that have behavior, which is included.
+        student: Output of the student for these, with gradients.
         teacher: Output of the frozen teacher; ``None`` where no term wants one.
         model: What gave the student's output, for a term that asks it more.
         counts_per_entry: What the task's loss is divided by: the mean counts of an entry, or 1.

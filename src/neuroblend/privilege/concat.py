@@ -3,31 +3,28 @@
 import torch
 from torch import Tensor, nn
 
+from neuroblend.privilege.read_in import ReadIn
 from neuroblend.privilege.roles import on_input
 from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
 
 
-class Concat:
+class Concat(nn.Module):
     """Feed the network spikes and behavior side by side in each seen bin.
-
-    Where behavior has gaps, a missing sample is the channel's mean and further features mark it.
 
     Args:
         spec: Sizes of the student's task.
+
+    Attributes:
+        spec: What the teacher's network is built for.
     """
 
     def __init__(self, spec: TaskSpec) -> None:
-        self.t_in = spec.t_in
-        self.mark_gaps = spec.behavior_gaps
-        self.spec = spec.widened(spec.n_behavior * (2 if spec.behavior_gaps else 1))
-        """What the teacher's network is built for."""
+        super().__init__()
+        self.read_in = ReadIn(spec)
+        self.spec = spec.widened(spec.n_behavior)
 
-    def __call__(self, net: nn.Module, batch: Batch) -> Tensor:
+    def forward(self, net: nn.Module, batch: Batch) -> Tensor:
         """Return (B, T, N) log expected counts/bin that ``net`` predicts."""
-        if batch.behavior is None:
-            raise ValueError("a teacher was called on a batch without behavior")
-        features = [batch.spikes, batch.behavior.values[:, : self.t_in]]
-        if self.mark_gaps:
-            features.append(batch.behavior.present[:, : self.t_in].to(batch.spikes.dtype))
-        return on_input(net, torch.cat(features, dim=2), batch.present)
+        both = torch.cat([batch.spikes, self.read_in(batch)], dim=2)
+        return on_input(net, both, batch.present)

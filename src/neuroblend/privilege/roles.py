@@ -4,7 +4,7 @@ Shape legend: ``B`` trials, ``T`` bins, ``N`` neurons.
 """
 
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -26,6 +26,22 @@ def on_input(net: nn.Module, features: Tensor, present: Tensor | None) -> Tensor
     By name, so that a network with another second argument is not given a mask for it.
     """
     return net(features) if present is None else net(features, present=present)
+
+
+@runtime_checkable
+class AddsBins(Protocol):
+    """A fusion whose network sees more bins than there are of spikes."""
+
+    def of_spikes(self, given: Tensor) -> Tensor:
+        """Return the bins of spikes of what the network or a layer gives, (B, bins, ...)."""
+        ...
+
+
+@runtime_checkable
+class Around(Protocol):
+    """A fusion that changes what another is given."""
+
+    fusion: Any
 
 
 class Student(nn.Module):
@@ -78,6 +94,13 @@ class Teacher(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Return (B, T, N) log expected counts/bin."""
         return self.fusion(self.net, batch)
+
+    def of_spikes(self, given: Tensor) -> Tensor:
+        """Return what a layer of the network gives for the bins of a trial, (B, bins, ...)."""
+        fusion: object = self.fusion
+        while isinstance(fusion, Around):
+            fusion = fusion.fusion
+        return fusion.of_spikes(given) if isinstance(fusion, AddsBins) else given
 
     def freeze(self) -> Self:
         """Stop learning for good: no gradients, and in eval mode whatever mode is asked for."""

@@ -68,6 +68,21 @@ class Batch(NamedTuple):
         return self.map(lambda part: part.to(device))._replace(neurons=neurons)
 
     @property
+    def paired(self) -> Tensor | None:
+        """(B,) bool, False for a trial without any behavior; ``None`` where none is."""
+        if self.behavior is None:
+            return None
+        known = self.behavior.present.any(dim=2)
+        if self.present is not None:
+            known = known & self.present[:, : known.shape[1]]
+        found = known.any(dim=1)
+        return None if bool(found.all()) else found
+
+    def with_behavior(self) -> Batch:
+        """Return the trials that have some behavior."""
+        return self if (paired := self.paired) is None else self.take(paired)
+
+    @property
     def n_trials(self) -> int:
         """Number of trials, ``B``."""
         return self.spikes.shape[0]

@@ -20,7 +20,7 @@ class TaskSpec:
         bin_s: Width of a bin in seconds.
         log_rate: (n_out,) log of each neuron's mean counts/bin in training trials, where a read-out
             may start.
-        behavior_gaps: Whether behavior has missing samples.
+        behavior_gaps: Whether behavior has missing samples in trials that have some.
         n_encoded: Features that behavior is encoded as in a bin; one a channel where ``None``.
     """
 

@@ -59,7 +59,10 @@ class Task:
             scale = encoding.of(trials.behavior[train], channels)
             n_encoded = scale.encode(trials.behavior[:1]).values.shape[2]
             missing = np.isnan(trials.behavior)
-            gaps = bool((missing if trials.present is None else missing[trials.present]).any())
+            if trials.present is not None:
+                missing &= trials.present[:, :, None]
+            # no teacher is asked about a trial without any behavior
+            gaps = bool(missing[trials.paired].any())
         counts = trials.spikes[train][:, :, split.order]
         n_samples = int(trials.bins_of(train).sum())
         # half a spike more than was seen, so that a neuron silent in training has a finite rate

@@ -15,6 +15,8 @@ from neuroblend.task.task import Task
 class BehaviorTask:
     """A task whose target is behavior: what the arm ``direct`` is trained on.
 
+    Of the training trials, it has those with behavior.
+
     Attributes:
         task: The task of the other arms: the same trials and split.
     """
@@ -24,11 +26,11 @@ class BehaviorTask:
     @property
     def n_train(self) -> int:
         """Number of training trials."""
-        return self.task.n_train
+        return self.example().n_trials
 
     def example(self) -> Batch:
         """Return the training trials as one batch."""
-        return _of_behavior(self.task.example())
+        return _of_behavior(self.task.example().with_behavior())
 
     def train_batches(self, size: int, seed: int, device: torch.device) -> Batches:
         """Return the training trials in batches, in the order that other arms see them in."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from neuroblend.data.channel import Channel
+from neuroblend.data.pairing import leave_paired
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.direct import DirectDecoder
@@ -238,8 +239,17 @@ class Decoding(Experiment):
             "median_rate_hz": round(float(np.median(data.rate_hz)), 3),
             "n_conditions": 0 if data.condition is None else len(set(data.condition)),
             "simulated": data.rates is not None,
-            "notes": list(data.notes),
+            "notes": [*data.notes, *self._left_out()],
         }
+
+    def _left_out(self) -> list[str]:
+        fraction = self.config.data.paired_fraction
+        if fraction == 1:
+            return []
+        return [
+            f"{100 * fraction:g} % of the training trials with behavior kept it, drawn by seed; "
+            "students train on the others without a teacher."
+        ]
 
     def n_resampled(self, data: Trials) -> int:
         return data.n_trials
@@ -276,7 +286,7 @@ class Decoding(Experiment):
         return arms + [Arm(name, is_reference=True) for name in names]
 
     def task(self, data: Trials, split: Split) -> Task:
-        return Task.of(data, split)
+        return Task.of(leave_paired(data, split, self.config.data.paired_fraction), split)
 
     def check(self, task: Task) -> None:
         check_network(self.config, task)
@@ -295,8 +305,9 @@ class Decoding(Experiment):
         part: Trainable = task
         if arm.name in (SHUFFLED, SHUFFLED_TEACHER):
             part = ShuffledTask(task, task.split.seed)
-        sees_all = self.config.teacher.sees == "all"
-        return TeacherTask(part, sees_all=True) if sees_all and arm.name in TEACHERS else part
+        if arm.name in TEACHERS:
+            part = TeacherTask(part, sees_all=self.config.teacher.sees == "all")
+        return part
 
     def build(self, arm: Arm, task: Task, seed: int) -> Student | Teacher | None:
         if arm.name in (WIENER, KALMAN, LOGISTIC):
@@ -389,7 +400,7 @@ class Decoding(Experiment):
         if trials.rates is not None:
             for split in folder.splits():
                 of_seed = scored.setdefault(ORACLE, {}).setdefault(split.seed, [])
-                task = Task.of(trials, split)
+                task = self.task(trials, split)
                 of_seed.append(score_rates(trials.rates, task, families=self.families())[0])
         return {
             arm: [

@@ -10,6 +10,7 @@ import numpy as np
 
 from neuroblend.data.arrays import read_arrays
 from neuroblend.data.channel import Channel, Kind
+from neuroblend.data.pairing import with_pairing_note
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError, nearest
 from neuroblend.experiments.decoding.settings import SIMULATED, RunConfig
@@ -79,7 +80,7 @@ def _used(trials: Trials, config: RunConfig) -> Trials:
             f"{trials.name}: no behavior, so there is nothing for a teacher to know; a run needs "
             f"'behavior' (trial, bin, channel) beside 'spikes'{found}"
         )
-    trials = trials.above_rate(data.min_rate_hz)
+    trials = with_pairing_note(trials).above_rate(data.min_rate_hz)
     return trials if data.units is None else trials.draw_units(data.units, config.first_seed)
 
 

@@ -4,7 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from neuroblend.models.build import build_network
 from neuroblend.privilege.all_neurons import AllNeurons
 from neuroblend.privilege.dose import Dose
 from neuroblend.privilege.roles import Student, Teacher, on_spikes
-from neuroblend.registry import find_fusion, find_model, find_reference, load
+from neuroblend.registry import FUSIONS, find_fusion, find_model, find_reference, load
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
@@ -209,7 +209,7 @@ def check_network(config: RunConfig, task: Task) -> str:
     if not any(weight.requires_grad for weight in student.parameters()):
         raise InputError(f"model {name}: has no weights that learn; wanted some")
     layer = feature_layer(config.model, student.net)
-    batch = task.batch("train").take(slice(2))
+    batch = task.batch("train").with_behavior().take(slice(2))
     wanted = (batch.n_trials, task.spec.t_out, task.spec.n_out)
     for role, model in (("student", student), ("teacher", teacher)):
         where = f"as a {role} on spikes of shape {tuple(batch.spikes.shape)}"
@@ -246,12 +246,36 @@ def check_network(config: RunConfig, task: Task) -> str:
         mask = mask_for(config.training, model.net)
         with torch.random.fork_rng(), blamed_on(f"model {name}: {where}, in training,"):
             Objective()(model, mask(batch, 0))["loss"].backward()
+    _check_behavior_matters(config, teacher, batch)
     if config.model.causal:
         check_causal(f"model {name}", _jittered(student), task.spec, [layer], N_PROBED)
     return layer
 
 
-def _jittered(model: Student) -> Student:
+def _check_behavior_matters(config: RunConfig, teacher: Teacher, batch: Batch) -> None:
+    """Refuse a teacher that predicts the same whatever behavior is, with other weights too."""
+    behavior = batch.behavior
+    if behavior is None:
+        return
+    changed = behavior._replace(values=(behavior.values + 1).where(behavior.present, 0.0))
+    model, predicted = _jittered(teacher).eval(), []
+    for given in (behavior, changed):
+        with torch.no_grad(), torch.random.fork_rng():
+            predicted.append(model(batch._replace(behavior=given)))
+    if torch.equal(*predicted):
+        model_name, fusion = config.model.name, config.model.fusion
+        others = ", ".join(other for other in FUSIONS if other != fusion)
+        raise InputError(
+            f"fusion {fusion}: found that behavior changes nothing that a teacher of model "
+            f"{model_name} predicts (does it look at one bin alone?); wanted one that it changes, "
+            f"such as {others}"
+        )
+
+
+AnyModel = TypeVar("AnyModel", Student, Teacher)
+
+
+def _jittered(model: AnyModel) -> AnyModel:
     """Return a copy with other weights, so that none that starts at 0 hides what is behind it."""
     model, generator = copy.deepcopy(model), torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neuroblend.config import (
     ExperimentConfig,
@@ -50,7 +50,8 @@ class ModelConfig(Settings):
         name: A registered model, or ``package.module:builder`` of the user's own.
         preset: Published settings of that name, used where others are not given.
         settings: Keyword arguments of its builder.
-        fusion: How behavior reaches the teacher: ``concat``, or ``package.module:attribute``.
+        fusion: How behavior reaches the teacher: ``concat``, ``film``, ``gated``,
+            ``cross-attention`` or ``tokens``, or ``package.module:attribute``.
         layer: Layer whose output is distilled and read out; the model's own default where ``None``.
         causal: Whether nothing that is scored may depend on later spikes: students and what they
             are compared with are built, read out and smoothed that way. A teacher sees the whole
@@ -169,6 +170,8 @@ class DataConfig(Settings):
         blocks: How many trials side by side a split keeps together, with one left out where parts
             meet; 0 for none. Where ``None``, a length that suits windows of a continuous recording,
             and none for other trials.
+        paired_fraction: Fraction of the training trials with behavior that keep it, drawn by seed;
+            the rest are trained on without a teacher. Trials that validate and test keep theirs.
     """
 
     source: str = "simulated"
@@ -183,6 +186,17 @@ class DataConfig(Settings):
     forward_bins: int = Field(0, ge=0)
     folds: int | None = Field(None, ge=2)
     blocks: int | None = Field(None, ge=0)
+    paired_fraction: float = 1.0
+
+    @field_validator("paired_fraction")
+    @classmethod
+    def _leaves_some(cls, given: float) -> float:
+        if not 0 < given <= 1:
+            raise ValueError(
+                f"found {given:g}, wanted more than 0 and at most 1: a teacher learns from trials "
+                "with behavior"
+            )
+        return given
 
 
 class RunConfig(ExperimentConfig):

@@ -14,6 +14,8 @@ from neuroblend.task.task import Task
 class ShuffledTask:
     """A task with behavior permuted over the trials of each part; spikes stay where they are.
 
+    Trials without behavior stay without.
+
     Attributes:
         task: The task of the other arms: the same trials and split.
         seed: Of the permutation.
@@ -41,5 +43,7 @@ class ShuffledTask:
 
     def _permuted(self, batch: Batch) -> Batch:
         assert batch.behavior is not None
-        order = np.random.default_rng(mixed_seed(self.seed, 31)).permutation(batch.n_trials)
+        order = np.arange(batch.n_trials)
+        have = order if (paired := batch.paired) is None else order[paired.numpy()]
+        order[have] = np.random.default_rng(mixed_seed(self.seed, 31)).permutation(have)
         return batch._replace(behavior=batch.behavior.map(lambda part: part[order]))

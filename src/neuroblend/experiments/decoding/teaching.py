@@ -1,4 +1,4 @@
-"""What teachers train on: all neurons, or the training trials that others leave to them."""
+"""What teachers train on: trials with behavior, all neurons, or what others leave to them."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ FEWEST = 2  # training trials that each of several cross-fitted teachers leaves 
 
 @dataclass(frozen=True, eq=False)
 class TeacherTask:
-    """A task as a teacher is given it.
+    """A task as a teacher is given it: trials that have some behavior.
 
     Attributes:
         task: The task of the other arms, or one with other behavior.
@@ -34,11 +34,11 @@ class TeacherTask:
     @property
     def n_train(self) -> int:
         """Number of training trials."""
-        return self.task.n_train if self.trials is None else len(self.trials)
+        return self.example().n_trials
 
     def example(self) -> Batch:
         """Return the training trials as one batch."""
-        batch = self._as_seen(self.task.example())
+        batch = self._as_seen(self.task.example().with_behavior())
         if self.trials is None:
             return batch
         assert batch.trial is not None
@@ -50,7 +50,7 @@ class TeacherTask:
 
     def valid_batches(self) -> list[Batch]:
         """Return the validation trials, in a list."""
-        return [self._as_seen(batch) for batch in self.task.valid_batches()]
+        return [self._as_seen(batch.with_behavior()) for batch in self.task.valid_batches()]
 
     def _as_seen(self, batch: Batch) -> Batch:
         return with_all_neurons(batch) if self.sees_all else batch
@@ -59,16 +59,17 @@ class TeacherTask:
 def left_out_by(task: Task, n_teachers: int, in_blocks: bool) -> torch.Tensor:
     """Return (trials of the recording,) which of the teachers does not train on a trial.
 
-    It is -1 for trials that none trains on. Training trials are dealt at random, or as runs of
-    neighbours where these are alike.
+    It is -1 for trials that none trains on. Training trials with behavior are dealt at random, or
+    as runs of neighbours where these are alike.
 
     Raises:
         InputError: There are too few training trials.
     """
-    train = task.split.train
+    train = task.split.train[task.trials.paired[task.split.train]]
     if train.size < FEWEST * n_teachers:
         raise InputError(
-            f"teacher.cross_fitted: found {n_teachers} and {train.size} training trials, wanted 2 "
+            f"teacher.cross_fitted: found {n_teachers} and {train.size} training trials "
+            "with behavior, wanted 2 "
             f"to {train.size // FEWEST}"
         )
     order = train
