@@ -12,7 +12,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.data.channel import Channel, Kind
@@ -626,8 +625,9 @@ def _labels(
     values = np.asarray(labels)
     if values.shape != (n_wanted,):
         raise InputError(f"{key}: found shape {values.shape}, wanted ({n_wanted},), one for {what}")
-    if values.dtype.kind in "fO" and pd.isna(values).any():
-        found = "NaN" if values.dtype.kind == "f" else str(values[pd.isna(values)][0])
+    gone = [value for value in values.tolist() if value is None or value != value]
+    if gone:
+        found = "NaN" if values.dtype.kind == "f" else str(gone[0])
         raise InputError(f"{key}: found {found}; give such {what} a label of their own")
     words = words_of(values, key)
     if known is not None and (unknown := sorted(set(words) - set(known))):
