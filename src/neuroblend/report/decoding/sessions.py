@@ -1,0 +1,209 @@
+"""What the page of decoding in several sessions has of its own."""
+
+import shlex
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from neuroblend.data.split import Split
+from neuroblend.data.trials import Trials
+from neuroblend.engine.arm import BASELINE
+from neuroblend.experiments.decoding.sessions.networks import ALONE
+from neuroblend.report.caveat import Caveat
+from neuroblend.report.curves import curves
+from neuroblend.report.decoding.neurons import neurons
+from neuroblend.report.decoding.page import ARMS
+from neuroblend.report.decoding.page import page as page_of_one
+from neuroblend.report.decoding.psth import psth
+from neuroblend.report.decoding.raster import raster
+from neuroblend.report.decoding.traces import traces
+from neuroblend.report.face import Block, Face, headlines
+from neuroblend.report.facts import Step, count, selection, span
+from neuroblend.report.scores import ScoreTable, score_table
+from neuroblend.report.style import Picture, signed
+from neuroblend.report.verdict import deciding, difference, judged, may_claim
+from neuroblend.report.view import Stored, View
+
+FILES_OF_ALL = ("history.csv",)
+
+
+@dataclass(frozen=True, eq=False)
+class OneView(View):
+    """A run on several sessions as figures of one of them see it.
+
+    Attributes:
+        session: Its name.
+    """
+
+    session: str = ""
+
+    @cached_property
+    def data(self) -> Trials:
+        """The trials of the session."""
+        sessions = self.folder.data()
+        trials: Trials = sessions.trials[sessions.index(self.session)]
+        return trials
+
+    @cached_property
+    def splits(self) -> list[Split]:
+        """Its split of each seed and fold."""
+        return [s.parts[s.names.index(self.session)] for s in self.folder.splits()]
+
+    def stored(self, arm: str, split: Any, name: str, load: Any) -> Stored:
+        """Return what a file of one fit holds, in the session."""
+        path = name if name in FILES_OF_ALL else str(Path(self.session) / name)
+        found: Stored = super().stored(arm, split, path, load)
+        return found
+
+
+def page() -> Face:
+    """Return what the page of decoding in several sessions has of its own."""
+    one = page_of_one()
+    meanings = ARMS | {
+        ALONE["baseline"]: "the baseline trained on each session alone, a network each",
+        ALONE["multitask"]: "the multitask control trained on each session alone, a network each",
+    }
+    return replace(
+        one,
+        caveats=lambda results: [*_of_sessions(results), *_of_alone(results), *one.caveats(results)],
+        blocks=lambda results: [Block(_heading(results), headlines(results))],
+        meaning=meanings.get,
+        summary=_summary,
+        details=lambda view, block: [*_by_session(view, block), *one.details(view, block)],
+        pictures=_pictures,
+        data_rows=_data_rows,
+        next_steps=_next_steps,
+    )
+
+
+def _heading(results: dict[str, Any]) -> str:
+    names = results["tested_sessions"]
+    if results["held_out_sessions"]:
+        return f"Scores on test trials of {', '.join(names)}, held out whole"
+    return f"Scores on test trials, mean over {len(names)} sessions"
+
+
+def _of_sessions(results: dict[str, Any]) -> list[Caveat]:
+    """Return what scores are of, and what intervals do not speak of."""
+    names = results["tested_sessions"]
+    text = (
+        f"Scores are means over {count(len(names), 'session')}, and intervals are of other trials "
+        "of these, not of other sessions."
+    )
+    if results["held_out_sessions"]:
+        text += (
+            f" From {' and '.join(names)}, networks learned a read-in and a read-out of its "
+            "neurons, by its training trials' spikes; the read-out of behavior that scores them "
+            "was fitted to its training trials."
+        )
+    return [Caveat("sessions", text, {"tested": names})]
+
+
+def _of_alone(results: dict[str, Any]) -> list[Caveat]:
+    """Return whether sessions gain by being learned together, where that was asked."""
+    contrasts, texts, numbers = results["contrasts"], [], {}
+    metric, label = next(iter(deciding(results).items()))
+    for joint, alone in ALONE.items():
+        minus = contrasts.get(f"{joint} - {alone}")
+        if minus is None or metric not in minus:
+            continue
+        outcome = {
+            "better": "does better than",
+            "worse": "does worse than",
+            "unclear": "does not clearly differ from",
+        }[judged(minus, results) if may_claim(results) else "unclear"]
+        texts.append(f"{joint} {outcome} the same on each alone ({label}, {difference(minus[metric])})")
+        numbers[joint] = minus[metric]["mean"]
+    if not texts:
+        return []
+    return [Caveat("alone", signed(f"Sessions together: {'; '.join(texts)}."), numbers)]
+
+
+def _summary(view: View) -> str:
+    """Return one paragraph on what was run."""
+    sessions, config, results = view.data, view.config, view.results
+    each = "; ".join(
+        f"{name} ({count(t.n_trials, 'trial')}, {count(t.n_neurons, 'neuron')})"
+        for name, t in zip(sessions.names, sessions, strict=True)
+    )
+    bins = count(sessions.trials[0].n_bins, "bin")
+    held_out = ""
+    if results["held_out_sessions"]:
+        held_out = (
+            f"{' and '.join(results['held_out_sessions'])} took no part in its training: a read-in "
+            "and a read-out were fitted afterwards, with all else frozen. "
+        )
+    return (
+        f"{count(len(sessions), 'session')} of one task: {each}; trials of up to {bins} of "
+        f"{sessions.bin_s * 1000:g} ms, and behavior {', '.join(sessions.trials[0].behavior_labels)}. "
+        f"One network ({config.model.name}) has a linear read-in and read-out for each session and "
+        f"shares all else. A teacher was trained on spikes and behavior, students on spikes alone. "
+        f"{held_out}{selection(view, 'validation scores')}This was done for "
+        f"{count(config.seeds, 'seed')}. Wiener filters and other references are fitted to each "
+        "session. Every model is scored on test trials that nothing was trained or chosen on within "
+        "its split."
+    )
+
+
+def _by_session(view: View, block: Block) -> list[ScoreTable]:
+    tables = []
+    for name, label in block.columns.items():
+        columns = {f"{name}@{session}": session for session in view.data.names}
+        title = f"{label} of each session"
+        tables.append(score_table(view, title, columns, view.scored_arms, BASELINE))
+    return tables
+
+
+def _pictures(view: View, block: Block) -> list[Picture]:
+    name = view.results["tested_sessions"][0]
+    one = OneView(view.folder, session=name)
+    found = []
+    for draw in (raster, traces, psth, neurons):
+        picture = draw(one)
+        if picture is not None:
+            found.append(replace(picture, caption=f"Session {name}. {picture.caption}"))
+    return [*found, curves(view)]
+
+
+def _data_rows(view: View) -> list[tuple[str, str]]:
+    """Return where the data come from, what takes which part, and what was left out."""
+    data, rows = view.provenance["data"], []
+    for i, (name, trials) in enumerate(zip(view.data.names, view.data, strict=True)):
+        parts = [split.parts[i] for split in view.splits]
+        held_out = span([int(p.held_out.sum()) for p in parts])
+        rows.append(
+            (
+                name,
+                f"{data['sources'][i]}: {trials.n_neurons} of {trials.n_source_neurons} neurons, "
+                f"{held_out} held out; trials {span([len(p.train) for p in parts])} training, "
+                f"{span([len(p.valid) for p in parts])} validation, "
+                f"{span([len(p.test) for p in parts])} test",
+            )
+        )
+    return [
+        ("hash", str(view.provenance["data_hash"])),
+        *rows,
+        ("causal", "yes, but for teachers" if view.config.model.causal else "no"),
+        *[("note", note) for note in data["notes"]],
+    ]
+
+
+def _next_steps(view: View) -> list[Step]:
+    """Return how to use this run and how to make the next one."""
+    name = shlex.quote(view.folder.path.resolve().name)
+    sources = " ".join(map(shlex.quote, view.config.data.sources))
+    n = max(5, view.config.seeds + 3)
+    return [
+        Step(
+            "Predict rates and behavior from spikes of a session's neurons alone, with the selected "
+            "student (from the directory that holds the run's folder):",
+            f"neuroblend predict {name} NEW_SPIKES.h5 --session {view.data.names[0]} --out rates.h5",
+        ),
+        Step(
+            "Run more seeds with the same settings, for intervals to rely on:",
+            f"neuroblend run {sources} --config {name}/config.yaml --seeds {n} --out "
+            f"{name}-{n}-seeds",
+        ),
+        Step("Build this page again:", f"neuroblend report {name}"),
+    ]
