@@ -92,7 +92,9 @@ def run(
     ] = None,
     hold_out_session: Annotated[
         Text,
-        option("Of several: names of those that a read-in and read-out alone are fitted to.", "none"),
+        option(
+            "Of several: names of those that a read-in and read-out alone are fitted to.", "none"
+        ),
     ] = None,
     alone: Annotated[
         bool | None,
@@ -138,10 +140,10 @@ def run(
     given |= {"seeds": seeds, "first_seed": seed}
     if several:
         given |= within("data", hold_out_session=names(hold_out_session), alone=alone)
-        settings = settings_of(SessionsConfig, config, given, set_ or [])
-        sources = sources or list(settings.data.sources)
+        joint = settings_of(SessionsConfig, config, given, set_ or [])
+        sources = sources or list(joint.data.sources)
         usual = Path("runs") / f"{Path(sources[0]).stem}-and-{len(sources) - 1}-more"
-        finish(sources, out or usual, settings, jobs, quiet)
+        finish(sources, out or usual, joint, jobs, quiet)
         return
     for name, value in (("hold-out-session", hold_out_session), ("alone", alone)):
         if value is not None:

@@ -51,17 +51,22 @@ class Batch(NamedTuple):
 
     def public(self) -> Batch:
         """Return what a student may see: spikes, which bins and cells these are, nothing else."""
-        return Batch(
-            self.spikes, present=self.present, neurons=self.neurons, session=self.session
-        )
+        return Batch(self.spikes, present=self.present, neurons=self.neurons, session=self.session)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Return the batch with each of its tensors that have trials changed by ``change``."""
         behavior = None if self.behavior is None else self.behavior.map(change)
-        rest = (self.target, self.scored, self.present, self.trial)
-        changed = (None if part is None else change(part) for part in rest)
-        return Batch(
-            change(self.spikes), behavior, *changed, neurons=self.neurons, session=self.session
+        target, scored, present, trial = (
+            None if part is None else change(part)
+            for part in (self.target, self.scored, self.present, self.trial)
+        )
+        return self._replace(
+            spikes=change(self.spikes),
+            behavior=behavior,
+            target=target,
+            scored=scored,
+            present=present,
+            trial=trial,
         )
 
     def take(self, index: Tensor | slice) -> Batch:

@@ -75,8 +75,8 @@ class SessionsTask:
         Args:
             sessions: The recordings.
             split: Who trains, validates and tests in each.
-            width: ``W``; as many as the session with most neurons has that students see, at most
-                64, where ``None``.
+            width: ``W``; as many as students see in the session of those learned from with most
+                neurons, 64 at most, where ``None``.
 
         Raises:
             InputError: A behavior channel of a session cannot be encoded.
@@ -86,7 +86,7 @@ class SessionsTask:
             with errors_of(name):
                 tasks.append(Task.of(trials, part))
         alike = _same_units(tasks, split.learned)
-        spec = core_spec([task.spec for task in alike], width)
+        spec = core_spec([alike[s].spec for s in split.learned], width)
         return cls(alike, split, spec, alike, split.learned)
 
     def __repr__(self) -> str:

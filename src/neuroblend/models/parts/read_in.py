@@ -21,7 +21,11 @@ Floats = NDArray[np.float64]
 
 
 def read_in_weights(
-    responses: Sequence[Floats] | None, spreads: Sequence[Floats], width: int, seed: int
+    responses: Sequence[Floats] | None,
+    spreads: Sequence[Floats],
+    width: int,
+    seed: int,
+    learned: Sequence[int],
 ) -> list[Floats]:
     """Return a (W, N) matrix for each session.
 
@@ -31,8 +35,9 @@ def read_in_weights(
         spreads: (N,) standard deviations of each session's counts/bin.
         width: ``W``.
         seed: Of what is at random.
+        learned: Sessions whose components are taken.
     """
-    common = None if responses is None else _common(responses, spreads, width)
+    common = None if responses is None else _common(responses, spreads, width, learned)
     found = []
     for i, spread in enumerate(spreads):
         rng = np.random.default_rng([seed, i])
@@ -46,11 +51,11 @@ def read_in_weights(
 
 
 def _common(
-    responses: Sequence[Floats], spreads: Sequence[Floats], width: int
+    responses: Sequence[Floats], spreads: Sequence[Floats], width: int, learned: Sequence[int]
 ) -> list[Floats] | None:
     """Return (N, K) weights on standardised counts of each session; ``None`` where all is flat."""
     scaled = [(r - r.mean(axis=0)) / s for r, s in zip(responses, spreads, strict=True)]
-    together = np.concatenate([s / np.sqrt(s.shape[1]) for s in scaled], axis=1)
+    together = np.concatenate([scaled[i] / np.sqrt(scaled[i].shape[1]) for i in learned], axis=1)
     left, size, _ = np.linalg.svd(together, full_matrices=False)
     n = min(MOST_COMPONENTS, width, int((size > 1e-6 * max(size[0], 1e-12)).sum()))
     if not n or size[0] < 1e-12:

@@ -1,6 +1,7 @@
 """What the page of decoding in several sessions has of its own."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -50,11 +51,10 @@ class OneView(View):
         """Its split of each seed and fold."""
         return [s.parts[s.names.index(self.session)] for s in self.folder.splits()]
 
-    def stored(self, arm: str, split: Any, name: str, load: Any) -> Stored:
+    def stored(self, arm: str, split: Any, name: str, load: Callable[[Path], Stored]) -> Stored:
         """Return what a file of one fit holds, in the session."""
         path = name if name in FILES_OF_ALL else str(Path(self.session) / name)
-        found: Stored = super().stored(arm, split, path, load)
-        return found
+        return super().stored(arm, split, path, load)
 
 
 def page() -> Face:
@@ -66,7 +66,11 @@ def page() -> Face:
     }
     return replace(
         one,
-        caveats=lambda results: [*_of_sessions(results), *_of_alone(results), *one.caveats(results)],
+        caveats=lambda results: [
+            *_of_sessions(results),
+            *_of_alone(results),
+            *one.caveats(results),
+        ],
         blocks=lambda results: [Block(_heading(results), headlines(results))],
         meaning=meanings.get,
         summary=_summary,
@@ -113,7 +117,9 @@ def _of_alone(results: dict[str, Any]) -> list[Caveat]:
             "worse": "does worse than",
             "unclear": "does not clearly differ from",
         }[judged(minus, results) if may_claim(results) else "unclear"]
-        texts.append(f"{joint} {outcome} the same on each alone ({label}, {difference(minus[metric])})")
+        texts.append(
+            f"{joint} {outcome} the same on each alone ({label}, {difference(minus[metric])})"
+        )
         numbers[joint] = minus[metric]["mean"]
     if not texts:
         return []
@@ -127,6 +133,7 @@ def _summary(view: View) -> str:
         f"{name} ({count(t.n_trials, 'trial')}, {count(t.n_neurons, 'neuron')})"
         for name, t in zip(sessions.names, sessions, strict=True)
     )
+    behavior = ", ".join(sessions.trials[0].behavior_labels)
     bins = count(sessions.trials[0].n_bins, "bin")
     held_out = ""
     if results["held_out_sessions"]:
@@ -136,13 +143,13 @@ def _summary(view: View) -> str:
         )
     return (
         f"{count(len(sessions), 'session')} of one task: {each}; trials of up to {bins} of "
-        f"{sessions.bin_s * 1000:g} ms, and behavior {', '.join(sessions.trials[0].behavior_labels)}. "
+        f"{sessions.bin_s * 1000:g} ms, and behavior {behavior}. "
         f"One network ({config.model.name}) has a linear read-in and read-out for each session and "
         f"shares all else. A teacher was trained on spikes and behavior, students on spikes alone. "
         f"{held_out}{selection(view, 'validation scores')}This was done for "
         f"{count(config.seeds, 'seed')}. Wiener filters and other references are fitted to each "
-        "session. Every model is scored on test trials that nothing was trained or chosen on within "
-        "its split."
+        "session. Every model is scored on test trials that nothing was trained or chosen on "
+        "within its split."
     )
 
 
@@ -193,12 +200,12 @@ def _next_steps(view: View) -> list[Step]:
     """Return how to use this run and how to make the next one."""
     name = shlex.quote(view.folder.path.resolve().name)
     sources = " ".join(map(shlex.quote, view.config.data.sources))
-    n = max(5, view.config.seeds + 3)
+    n, session = max(5, view.config.seeds + 3), view.data.names[0]
     return [
         Step(
-            "Predict rates and behavior from spikes of a session's neurons alone, with the selected "
-            "student (from the directory that holds the run's folder):",
-            f"neuroblend predict {name} NEW_SPIKES.h5 --session {view.data.names[0]} --out rates.h5",
+            "Predict rates and behavior from spikes of a session's neurons alone, with the "
+            "selected student (from the directory that holds the run's folder):",
+            f"neuroblend predict {name} NEW_SPIKES.h5 --session {session} --out rates.h5",
         ),
         Step(
             "Run more seeds with the same settings, for intervals to rely on:",

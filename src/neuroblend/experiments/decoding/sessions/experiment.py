@@ -262,7 +262,9 @@ def _with_mean(of_each: Mapping[str, Mapping[str, float]], tested: list[str]) ->
     shared = [name for name in of_each[tested[0]] if all(name in of_each[t] for t in tested)]
     means = {name: float(np.mean([of_each[t][name] for t in tested])) for name in shared}
     return means | {
-        f"{name}@{session}": value for session, own in of_each.items() for name, value in own.items()
+        f"{name}@{session}": value
+        for session, own in of_each.items()
+        for name, value in own.items()
     }
 
 

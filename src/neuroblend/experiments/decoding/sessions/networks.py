@@ -164,7 +164,9 @@ def _ends(
     ]
     means = [np.nanmean(c, axis=(0, 1)) for c in counts]
     spreads = [np.maximum(np.nanstd(c, axis=(0, 1)), LEAST_SPREAD) for c in counts]
-    weights = read_in_weights(_responses(task, counts), spreads, task.spec.n_in, seed)
+    weights = read_in_weights(
+        _responses(task, counts), spreads, task.spec.n_in, seed, task.split.learned
+    )
     read_ins: list[nn.Module] = []
     for weight, mean in zip(weights, means, strict=True):
         made = nn.Linear(mean.size, task.spec.n_in)
