@@ -18,6 +18,7 @@ from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.privilege.sessions import AroundSessions, InSession, on_session
 from neuroblend.task.sessions import SessionsTask
+from neuroblend.task.task import Task
 from neuroblend.training.masking import TimeMask
 
 
@@ -32,7 +33,8 @@ def make_sessions(n_bins: int = 12) -> Sessions:
 
 def make_sessions_task(sessions: Sessions, learned: tuple[int, ...] = (0, 1, 2)) -> SessionsTask:
     parts = tuple(split_trials(t, 0) for t in sessions)
-    return SessionsTask.of(sessions, SessionsSplit(parts, sessions.names, learned))
+    tasks = [Task.of(trials, part) for trials, part in zip(sessions, parts, strict=True)]
+    return SessionsTask.of(tasks, SessionsSplit(parts, sessions.names, learned))
 
 
 def make_net(task: SessionsTask, core: torch.nn.Module) -> SessionNet:

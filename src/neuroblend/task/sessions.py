@@ -16,8 +16,7 @@ import torch
 from neuroblend.behavior.encoding import BehaviorEncoding
 from neuroblend.behavior.kind import Encoding
 from neuroblend.data.session_split import SessionsSplit
-from neuroblend.data.sessions import Sessions, index_of
-from neuroblend.files import errors_of
+from neuroblend.data.sessions import index_of
 from neuroblend.seeds import mixed_seed
 from neuroblend.task.batch import Batch
 from neuroblend.task.spec import TaskSpec
@@ -66,25 +65,20 @@ class SessionsTask:
     learned: tuple[int, ...]
 
     @classmethod
-    def of(cls, sessions: Sessions, split: SessionsSplit, width: int | None = None) -> SessionsTask:
-        """Derive sizes and scales from the training trials.
+    def of(
+        cls, tasks: Sequence[Task], split: SessionsSplit, width: int | None = None
+    ) -> SessionsTask:
+        """Join the tasks of sessions.
 
         Continuous channels are standardised in each session; of all others, what their error is
         measured in comes from the sessions that are learned from, together.
 
         Args:
-            sessions: The recordings.
+            tasks: S tasks, with the same bins and channels of behavior.
             split: Who trains, validates and tests in each.
             width: ``W``; as many as students see in the session of those learned from with most
                 neurons, 64 at most, where ``None``.
-
-        Raises:
-            InputError: A behavior channel of a session cannot be encoded.
         """
-        tasks = []
-        for name, trials, part in zip(sessions.names, sessions, split.parts, strict=True):
-            with errors_of(name):
-                tasks.append(Task.of(trials, part))
         alike = _same_units(tasks, split.learned)
         spec = core_spec([alike[s].spec for s in split.learned], width)
         return cls(alike, split, spec, alike, split.learned)

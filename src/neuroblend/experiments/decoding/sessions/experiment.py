@@ -27,7 +27,12 @@ from neuroblend.engine.experiment import Experiment, Fits, Folds, Learn, Sample,
 from neuroblend.engine.metric import Metric
 from neuroblend.errors import InputError
 from neuroblend.evaluation.bootstrap import Draws
-from neuroblend.experiments.decoding.apply import SELECTED, trained_student, trained_teacher
+from neuroblend.experiments.decoding.apply import (
+    SELECTED,
+    WITHOUT_NETWORK,
+    trained_student,
+    trained_teacher,
+)
 from neuroblend.experiments.decoding.experiment import METRICS, Decoding
 from neuroblend.experiments.decoding.load import content_hash, prepared
 from neuroblend.experiments.decoding.sessions.folder import OneFolder
@@ -40,7 +45,7 @@ from neuroblend.experiments.decoding.sessions.networks import (
     is_alone,
 )
 from neuroblend.experiments.decoding.sessions.settings import SessionsConfig
-from neuroblend.experiments.decoding.settings import DIRECT, KALMAN, ONE_NETWORK, WIENER
+from neuroblend.experiments.decoding.settings import DIRECT, ONE_NETWORK
 from neuroblend.files import errors_of
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.task.sessions import SessionsTask
@@ -127,7 +132,11 @@ class DecodingSessions(Experiment):
         return arms
 
     def task(self, data: Sessions, split: SessionsSplit) -> SessionsTask:
-        return SessionsTask.of(data, split, self.config.model.core_width)
+        tasks = []
+        for name, trials, part in zip(data.names, data, split.parts, strict=True):
+            with errors_of(name):
+                tasks.append(self.one.task(trials, part))
+        return SessionsTask.of(tasks, split, self.config.model.core_width)
 
     def check(self, task: SessionsTask) -> None:
         self.one.check(task.tasks[task.learned[0]])
@@ -188,7 +197,7 @@ class DecodingSessions(Experiment):
             out = scene.out / name
             out.mkdir(exist_ok=True)
             own = None
-            if arm.name not in (WIENER, KALMAN):
+            if arm.name not in WITHOUT_NETWORK:
                 own = in_session(self.config, arm, model, task, s)
             at = replace(scene, data=one.trials, split=one.split, task=one, out=out)
             found[name] = self.one.score(at, own)
