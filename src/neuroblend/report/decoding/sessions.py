@@ -12,13 +12,9 @@ from neuroblend.data.trials import Trials
 from neuroblend.engine.arm import BASELINE
 from neuroblend.experiments.decoding.sessions.networks import ALONE
 from neuroblend.report.caveat import Caveat
-from neuroblend.report.curves import curves
-from neuroblend.report.decoding.neurons import neurons
+from neuroblend.report.curves import TITLE as TRAINING
 from neuroblend.report.decoding.page import ARMS
 from neuroblend.report.decoding.page import page as page_of_one
-from neuroblend.report.decoding.psth import psth
-from neuroblend.report.decoding.raster import raster
-from neuroblend.report.decoding.traces import traces
 from neuroblend.report.face import Block, Face, headlines
 from neuroblend.report.facts import Step, count, selection, span
 from neuroblend.report.scores import ScoreTable, score_table
@@ -57,6 +53,29 @@ class OneView(View):
         return super().stored(arm, split, path, load)
 
 
+@dataclass(frozen=True, eq=False)
+class PooledView(View):
+    """A run on several sessions without the scores of each."""
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """Content of ``results.json``, scores of all sessions together alone."""
+        return pooled(self.folder.results())
+
+
+def pooled(results: dict[str, Any]) -> dict[str, Any]:
+    """Return results without the scores of each session."""
+    ends = tuple(f"@{session}" for session in results["sessions"])
+    kept = {
+        part: {
+            name: {key: entry for key, entry in scores.items() if not key.endswith(ends)}
+            for name, scores in results[part].items()
+        }
+        for part in ("arms", "contrasts")
+    }
+    return results | kept
+
+
 def page() -> Face:
     """Return what the page of decoding in several sessions has of its own."""
     one = page_of_one()
@@ -66,16 +85,21 @@ def page() -> Face:
     }
     return replace(
         one,
+        words=replace(one.words, does=lambda results: one.words.does(pooled(results))),
+        clause=lambda results: one.clause(pooled(results)),
         caveats=lambda results: [
             *_of_sessions(results),
             *_of_alone(results),
-            *one.caveats(results),
+            *one.caveats(pooled(results)),
         ],
         blocks=lambda results: [Block(_heading(results), headlines(results))],
         meaning=meanings.get,
         summary=_summary,
-        details=lambda view, block: [*_by_session(view, block), *one.details(view, block)],
-        pictures=_pictures,
+        details=lambda view, block: [
+            *_by_session(view, block),
+            *one.details(PooledView(view.folder), block),
+        ],
+        pictures=lambda view, block: _pictures(one, view, block),
         data_rows=_data_rows,
         next_steps=_next_steps,
     )
@@ -162,15 +186,15 @@ def _by_session(view: View, block: Block) -> list[ScoreTable]:
     return tables
 
 
-def _pictures(view: View, block: Block) -> list[Picture]:
+def _pictures(one: Face, view: View, block: Block) -> list[Picture]:
+    """Return the figures of one session, the first that is tested, and those of all."""
     name = view.results["tested_sessions"][0]
-    one = OneView(view.folder, session=name)
-    found = []
-    for draw in (raster, traces, psth, neurons):
-        picture = draw(one)
-        if picture is not None:
-            found.append(replace(picture, caption=f"Session {name}. {picture.caption}"))
-    return [*found, curves(view)]
+    return [
+        picture
+        if picture.title == TRAINING
+        else replace(picture, caption=f"Session {name}. {picture.caption}")
+        for picture in one.pictures(OneView(view.folder, session=name), block)
+    ]
 
 
 def _data_rows(view: View) -> list[tuple[str, str]]:
