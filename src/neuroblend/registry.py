@@ -46,6 +46,7 @@ class Strategy:
 
 EXPERIMENTS = {
     "decoding": "neuroblend.experiments.decoding.experiment:Decoding",
+    "sessions": "neuroblend.experiments.decoding.sessions.experiment:DecodingSessions",
     "identity": "neuroblend.experiments.identity.experiment:Identity",
 }
 

@@ -9,6 +9,7 @@ from neuroblend.cli.options import (
     FoldOfRun,
     Quiet,
     SeedOfRun,
+    SessionOfRun,
     StudentArm,
     Text,
     Whole,
@@ -43,6 +44,7 @@ def predict(
     arm: StudentArm = "selected",
     seed: SeedOfRun = None,
     fold: FoldOfRun = None,
+    session: SessionOfRun = None,
     match: Annotated[
         str, option("Find neurons by id or by position; auto: by id where FILE has ids.")
     ] = "auto",
@@ -60,7 +62,7 @@ def predict(
         from neuroblend.experiments.decoding.take import student_from
 
         refuse_same(out, run)
-        student = student_from(run, arm, seed, fold)
+        student = student_from(run, arm, seed, fold, session)
     with status("predicting", quiet) as shown:
 
         def progress(done: int, n: int) -> None:
@@ -81,6 +83,7 @@ def export(
     arm: StudentArm = "selected",
     seed: SeedOfRun = None,
     fold: FoldOfRun = None,
+    session: SessionOfRun = None,
     form: Annotated[
         Text, option("Of .onnx: called by step (causal), or on whole trials.", "step")
     ] = None,
@@ -96,7 +99,7 @@ def export(
         raise InputError(f"--form: no form '{form}': {nearest(form, FORMS)}")
     if form is not None and not is_onnx:
         raise InputError(f"--form {form}: found --out {out}, wanted a file .onnx, which has a form")
-    student = trained_student(run, arm, seed, fold)
+    student = trained_student(run, arm, seed, fold, session)
     if is_onnx:
         form = form or "step"
         outputs = student.export_onnx(out, form)
@@ -125,6 +128,7 @@ def adapt(
     seed: Annotated[int, option("Of what validates, initial weights and masks.", "0")] = 0,
     starts: Annotated[int, option("Trainings from other weights; the best is kept.")] = 1,
     arm: StudentArm = "selected",
+    session: SessionOfRun = None,
     quiet: Quiet = False,
 ) -> None:
     """Take a student to another day's neurons, by their spikes alone."""
@@ -133,7 +137,7 @@ def adapt(
         from neuroblend.deploy.bundle import save_student
         from neuroblend.experiments.decoding.take import student_from
 
-        known = student_from(student, arm)
+        known = student_from(student, arm, session=session)
     with status("adapting", quiet) as shown:
 
         def progress(done: int, n: int) -> None:

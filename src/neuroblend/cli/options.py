@@ -47,6 +47,7 @@ Set = Annotated[
 Jobs = Annotated[Whole, option("Worker processes.", "one a core")]
 StudentArm = Annotated[str, option("selected, baseline, a strategy of the run, or a rival.")]
 SeedOfRun = Annotated[Whole, option("Which seed.", "the first")]
+SessionOfRun = Annotated[Text, option("Of a run on several sessions: for whose neurons.", "none")]
 FoldOfRun = Annotated[Whole, option("Which fold, of a run with --folds.", "the first")]
 
 

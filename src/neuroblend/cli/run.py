@@ -23,8 +23,10 @@ from neuroblend.cli.options import (
     saying,
     status,
 )
-from neuroblend.cli.settings import settings_of, within
+from neuroblend.cli.settings import kind_in, settings_of, within
 from neuroblend.config import ExperimentConfig
+from neuroblend.errors import InputError
+from neuroblend.experiments.decoding.sessions.settings import SessionsConfig
 from neuroblend.experiments.decoding.settings import DEFAULT_STRATEGIES, RunConfig
 from neuroblend.experiments.identity.references import CELL_REFERENCES
 from neuroblend.experiments.identity.settings import IdentityConfig
@@ -33,9 +35,10 @@ from neuroblend.registry import FUSIONS, MODELS, REFERENCES
 
 def run(
     source: Annotated[
-        Text,
+        list[str] | None,
         typer.Argument(
-            help="An .npz or .h5 file, NWB with --dataset, or 'simulated'.",
+            help="An .npz or .h5 file, NWB with --dataset, or 'simulated'; several are sessions of "
+            "one task, for one network.",
             show_default="simulated",
         ),
     ] = None,
@@ -97,6 +100,16 @@ def run(
     paired_fraction: Annotated[
         Number, option("Fraction of training trials that keep their behavior.", "1")
     ] = None,
+    hold_out_session: Annotated[
+        Text,
+        option(
+            "Of several: names of those that a read-in and read-out alone are fitted to.", "none"
+        ),
+    ] = None,
+    alone: Annotated[
+        bool | None,
+        option("Of several: train on each alone, too.", "no", "--alone/--no-alone"),
+    ] = None,
     epochs: Annotated[
         Whole, option("Most epochs of a fit.", "900 steps, in 60 to 300 epochs")
     ] = None,
@@ -121,7 +134,10 @@ def run(
 
     The same command goes on with a run that was interrupted.
     """
-    given = within("data", source=source, behavior=names(behavior), dataset=dataset, bin_ms=bin_ms)
+    sources = source or []
+    several = len(sources) > 1 or (not sources and kind_in(config) == SessionsConfig.kind)
+    one = sources[0] if len(sources) == 1 else None
+    given = within("data", source=one, behavior=names(behavior), dataset=dataset, bin_ms=bin_ms)
     given |= within("data", kinds=kinds(kind))
     given |= within("data", units=units, min_rate_hz=min_rate, held_out=held_out, folds=folds)
     given |= within("data", forward_bins=forward_bins, blocks=blocks)
@@ -134,6 +150,16 @@ def run(
     given |= within("training", precision=precision, devices=devices)
     given |= {"references": names(references), "controls": controls, "goal": goal}
     given |= {"seeds": seeds, "first_seed": seed}
+    if several:
+        given |= within("data", hold_out_session=names(hold_out_session), alone=alone)
+        joint = settings_of(SessionsConfig, config, given, set_ or [])
+        sources = sources or list(joint.data.sources)
+        usual = Path("runs") / f"{Path(sources[0]).stem}-and-{len(sources) - 1}-more"
+        finish(sources, out or usual, joint, jobs, quiet)
+        return
+    for name, value in (("hold-out-session", hold_out_session), ("alone", alone)):
+        if value is not None:
+            raise InputError(f"--{name}: found one SOURCE, wanted several sessions")
     settings = settings_of(RunConfig, config, given, set_ or [])
     named = settings.data.source
     finish(named, out or Path("runs") / Path(named).stem, settings, jobs, quiet)
@@ -192,7 +218,9 @@ def identity(
     finish(source, out or usual, settings, jobs, quiet)
 
 
-def finish(source: str, out: Path, config: ExperimentConfig, jobs: int | None, quiet: bool) -> None:
+def finish(
+    source: str | list[str], out: Path, config: ExperimentConfig, jobs: int | None, quiet: bool
+) -> None:
     """Run an experiment, print its table and write its page."""
     with status("loading", quiet):
         from neuroblend.experiments.run import run as run_all

@@ -15,18 +15,19 @@ def within(section: str, **given: Any) -> dict[str, Any]:
     return {f"{section}.{name}": value for name, value in given.items()}
 
 
+def kind_in(file: Path | None) -> str | None:
+    """Return the kind of experiment that a YAML file names, ``None`` where it names none."""
+    content = None if file is None else _read(file)
+    return content.get("kind") if isinstance(content, dict) else None
+
+
 def settings_of(
     kind: type[Config], file: Path | None, given: dict[str, Any], assignments: list[str]
 ) -> Config:
     """Merge a YAML file, the options that were given and ``--set``; later ones win."""
     content: Any = {}
     if file is not None:
-        try:
-            content = yaml.safe_load(file.read_text()) or {}
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror})") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
+        content = _read(file)
         settings = settings_from(kind, content, str(file))
         if isinstance(settings, RunConfig):
             content = _above_the_file(settings, content, given)
@@ -39,6 +40,15 @@ def settings_of(
             raise InputError(f"--set {assignment}: wanted name=value, e.g. training.lr=0.001")
         _put(content, key.strip().split("."), _scalar(value))  # null too, which lifts a default
     return settings_from(kind, content, "settings")
+
+
+def _read(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text()) or {}
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: not YAML ({str(error).splitlines()[0]})") from None
 
 
 def _above_the_file(file: RunConfig, content: Any, given: dict[str, Any]) -> Any:

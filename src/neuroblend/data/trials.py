@@ -625,7 +625,7 @@ def _labels(
     values = np.asarray(labels)
     if values.shape != (n_wanted,):
         raise InputError(f"{key}: found shape {values.shape}, wanted ({n_wanted},), one for {what}")
-    gone = [value for value in values.tolist() if value is None or value != value]
+    gone = [v for v in values.tolist() if v is None or (isinstance(v, float) and np.isnan(v))]
     if gone:
         found = "NaN" if values.dtype.kind == "f" else str(gone[0])
         raise InputError(f"{key}: found {found}; give such {what} a label of their own")

@@ -119,10 +119,17 @@ class TrainedStudent:
         return fold
 
     @property
+    def session(self) -> str | None:
+        """For the neurons of which session of its run it is; ``None`` of a run on one."""
+        session: str | None = self.about.get("session")
+        return session
+
+    @property
     def label(self) -> str:
-        """Which student of its run it is: its arm, seed and, with folds, fold."""
+        """Which student of its run it is: its arm, seed and, where there are, fold and session."""
         fold = "" if self.fold is None else f", fold {self.fold}"
-        return f"{self.arm}, seed {self.seed}{fold}"
+        session = "" if self.session is None else f", session {self.session}"
+        return f"{self.arm}, seed {self.seed}{fold}{session}"
 
     @cached_property
     def reach(self) -> Margins:

@@ -209,11 +209,17 @@ class Experiment(Protocol):
         return {}
 
     def take_home(
-        self, folder: Any, arm: str | None, seed: int | None, fold: int | None = None
+        self,
+        folder: Any,
+        arm: str | None,
+        seed: int | None,
+        fold: int | None = None,
+        session: str | None = None,
     ) -> Any:
         """Return a trained model of a run to use on other data; the selected one without ``arm``.
 
-        It is of the first seed and the first fold where these are ``None``.
+        It is of the first seed and the first fold where these are ``None``, and, of a run on
+        several sessions, for the neurons of ``session``.
 
         Raises:
             InputError: There is none.

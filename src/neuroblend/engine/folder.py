@@ -219,32 +219,41 @@ class RunFolder:
         return self.read_json("provenance.json")
 
     def student(
-        self, arm: str | None = None, seed: int | None = None, fold: int | None = None
+        self,
+        arm: str | None = None,
+        seed: int | None = None,
+        fold: int | None = None,
+        session: str | None = None,
     ) -> Any:
         """Return a student to predict with: the selected one, or that of an arm.
 
         For decoding, a :class:`~neuroblend.deploy.student.TrainedStudent`; its ``model`` is the
         ``nn.Module`` and its ``task`` what that was trained on. It is that of the first seed, and
-        of the first fold of a run with folds, unless others are asked for.
+        of the first fold of a run with folds, unless others are asked for; of a run on several
+        sessions, ``session`` says for whose neurons.
 
         Raises:
-            InputError: There is no such arm, seed or fold, it has not been trained, or it is the
-                teacher.
+            InputError: There is no such arm, seed, fold or session, it has not been trained, or it
+                is the teacher.
         """
         if arm == TEACHER:
             raise InputError(
                 f"{self.path}: a teacher is no student, since it needs behavior; wanted "
                 "run.teacher(), or the arm of a student"
             )
-        return self.experiment.take_home(self, arm, seed, fold)
+        return self.experiment.take_home(self, arm, seed, fold, session)
 
-    def baseline(self, seed: int | None = None, fold: int | None = None) -> Any:
+    def baseline(
+        self, seed: int | None = None, fold: int | None = None, session: str | None = None
+    ) -> Any:
         """Return the student that was trained without behavior; see :meth:`student`."""
-        return self.student(BASELINE, seed, fold)
+        return self.student(BASELINE, seed, fold, session)
 
-    def teacher(self, seed: int | None = None, fold: int | None = None) -> Any:
+    def teacher(
+        self, seed: int | None = None, fold: int | None = None, session: str | None = None
+    ) -> Any:
         """Return the teacher, ``model`` and ``task``; see :meth:`student`."""
-        return self.experiment.take_home(self, TEACHER, seed, fold)
+        return self.experiment.take_home(self, TEACHER, seed, fold, session)
 
     def read_json(self, name: str) -> Any:
         """Return the content of a JSON file in the folder.

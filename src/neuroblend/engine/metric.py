@@ -34,10 +34,13 @@ class Metric:
 def metric_of(name: str, metrics: Mapping[str, Metric]) -> Metric:
     """Return the metric that the score ``name`` is of, such as ``behavior_r2/hand_x``.
 
+    What follows an ``@`` says of which part of the data it is, such as a session.
+
     Raises:
         InputError: It is of none.
     """
     for part in name.split("/"):
-        if part in metrics:
-            return metrics[part]
+        for known in (part, part.partition("@")[0]):
+            if known in metrics:
+                return metrics[known]
     raise InputError(f"score '{name}': of no metric of the experiment; {nearest(name, metrics)}")

@@ -51,20 +51,28 @@ class Draws:
     has_order: bool
 
     @classmethod
-    def of(cls, n_trials: int, has_order: bool = True, n_replicates: int = N_REPLICATES) -> Draws:
+    def of(
+        cls,
+        n_trials: int,
+        has_order: bool = True,
+        n_replicates: int = N_REPLICATES,
+        stream: int = 0,
+    ) -> Draws:
         """Draw; the same sizes always give the same draws.
 
         Args:
             n_trials: What there is to draw from.
             has_order: Whether trials are in the order of recording.
             n_replicates: How often.
+            stream: Another number draws others, as for another recording of as many trials.
         """
-        rng = np.random.default_rng([n_trials, 5])
+        more = [stream] if stream else []
+        rng = np.random.default_rng([n_trials, 5, *more])
         trials = rng.multinomial(n_trials, np.full(n_trials, 1 / n_trials), size=n_replicates)
         length = -(-n_trials // N_BLOCKS)
         has_order = has_order and length > 1
         if has_order:
-            trials[1::2] = _runs(n_trials, length, len(trials[1::2]))
+            trials[1::2] = _runs(n_trials, length, len(trials[1::2]), more)
         return cls(trials.astype(np.float64), has_order)
 
     def interval(
@@ -129,9 +137,9 @@ def pseudo_values(whole: Floats, without: Floats) -> Floats:
     return values
 
 
-def _runs(n_trials: int, length: int, n_replicates: int) -> NDArray[np.int64]:
+def _runs(n_trials: int, length: int, n_replicates: int, more: list[int]) -> NDArray[np.int64]:
     """Return (R, B) how often each trial is drawn in runs, the last trial followed by the first."""
-    rng = np.random.default_rng([n_trials, 6])
+    rng = np.random.default_rng([n_trials, 6, *more])
     n_runs = -(-n_trials // length)
     starts = rng.integers(0, n_trials, (n_replicates, n_runs, 1))
     drawn = ((starts + np.arange(length)) % n_trials).reshape(n_replicates, -1)[:, :n_trials]

@@ -8,6 +8,7 @@ from neuroblend.config import ExperimentConfig
 from neuroblend.engine.folder import RunFolder, bind, experiment_class
 from neuroblend.engine.run import run_experiment
 from neuroblend.errors import InputError
+from neuroblend.experiments.decoding.sessions.settings import SessionsConfig
 from neuroblend.experiments.decoding.settings import RunConfig
 from neuroblend.experiments.given import settings_from
 
@@ -25,7 +26,8 @@ def run(
     The same call goes on with a run that was interrupted, and does nothing to one that has ended.
 
     Args:
-        source: For decoding a file, ``"simulated"``, or trials; for identity a folder or file, as
+        source: For decoding a file, ``"simulated"``, or trials, or a list of them: sessions of one
+            task, for one network; for identity a folder or file, as
             :func:`~neuroblend.data.calcium.read.read_sessions` takes it.
         out: Folder of the run. It appears only once the input was found good.
         config: Settings, whose class decides the experiment, or nested mappings, whose ``kind``
@@ -41,13 +43,21 @@ def run(
     Raises:
         InputError: The data or a setting cannot be used, or ``out`` holds another run.
     """
+    several = isinstance(source, (list, tuple)) and len(source) > 1
+    if isinstance(source, (list, tuple)) and len(source) == 1:
+        source = source[0]
     if config is None or isinstance(config, dict):
         config = config or {}
-        kind = experiment_class(str(config.get("kind", RunConfig.kind)))
+        usual = SessionsConfig.kind if several else RunConfig.kind
+        if several and config.get("kind") == RunConfig.kind:
+            config = {**config, "kind": usual}
+        kind = experiment_class(str(config.get("kind", usual)))
         config = settings_from(kind.settings, config)
     if not isinstance(config, ExperimentConfig):
         raise InputError(
             f"config: found {type(config).__name__}, wanted settings such as RunConfig, or a dict"
         )
+    if several and isinstance(config, RunConfig):
+        config = SessionsConfig.of(config)
     experiment = bind(config.with_source(source))
     return run_experiment(experiment, source, out, jobs, quiet, say or (lambda line: None))

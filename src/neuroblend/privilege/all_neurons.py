@@ -37,13 +37,21 @@ class AllNeurons(nn.Module):
 
     def forward(self, net: nn.Module, batch: Batch) -> Tensor:
         """Return (B, T, N) log expected counts/bin that ``net`` predicts."""
-        assert batch.target is not None and batch.scored is not None
-        n_bins, n_given = batch.spikes.shape[1:]
-        if n_given < batch.target.shape[2]:
-            hidden = batch.scored[:, :n_bins, :n_given].all(dim=2, keepdim=True)
-            held_out = batch.target[:, :n_bins, n_given:].masked_fill(hidden, 0.0)
-            batch = batch._replace(spikes=torch.cat([batch.spikes, held_out], dim=2))
-        return self.fusion(net, batch)
+        return self.fusion(net, with_held_out(batch))
+
+
+def with_held_out(batch: Batch) -> Batch:
+    """Return a batch whose (B, T_in, N) spikes are of held-out neurons too, hidden with the others.
+
+    One that has them already stays as it is.
+    """
+    assert batch.target is not None and batch.scored is not None
+    n_bins, n_given = batch.spikes.shape[1:]
+    if n_given == batch.target.shape[2]:
+        return batch
+    hidden = batch.scored[:, :n_bins, :n_given].all(dim=2, keepdim=True)
+    held_out = batch.target[:, :n_bins, n_given:].masked_fill(hidden, 0.0)
+    return batch._replace(spikes=torch.cat([batch.spikes, held_out], dim=2))
 
 
 def with_all_neurons(batch: Batch) -> Batch:

@@ -15,6 +15,7 @@ from neuroblend.report.view import View
 
 COLUMNS = 4
 DARK = "#333333"  # in the legend, for the colour of each panel's arm
+TITLE = "Training"
 STROKES: dict[str, dict[str, Any]] = {
     "validation": {"color": DARK, "linewidth": 1.7},
     "training": {"color": DARK, "linewidth": 1, "linestyle": (0, (2, 1.2))},
@@ -54,7 +55,7 @@ def curves(view: View) -> Picture:
     axes[0, 0].set_ylim(_limits(list(histories.values())))
     fold = "" if split.fold is None else f", fold {split.fold}"
     return Picture(
-        "Training",
+        TITLE,
         f"Poisson loss of spikes by epoch in seed {split.seed}{fold}; the term that depends on the "
         "counts alone is left out, so it may be negative. The training loss is of masked bins with "
         "dropout on, so it need not lie below the validation loss. The dot is the epoch whose "

@@ -29,6 +29,7 @@ class Batch(NamedTuple):
         trial: (B,) index of each trial in the recording; ``None`` for a student.
         neurons: (N_in,) which of a model's cells the neurons are, for models that know cells from
             several sessions; ``None`` for all others.
+        session: Which of a network's sessions the trials are of; ``None`` where it has one.
     """
 
     spikes: Tensor
@@ -38,10 +39,11 @@ class Batch(NamedTuple):
     present: Tensor | None = None
     trial: Tensor | None = None
     neurons: Tensor | None = None
+    session: int | None = None
 
     def __repr__(self) -> str:
         shapes = {
-            name: tuple((part.values if isinstance(part, Behavior) else part).shape)
+            name: part if isinstance(part, int) else tuple(_tensor_of(part).shape)
             for name, part in zip(self._fields, self, strict=True)
             if part is not None
         }
@@ -49,14 +51,23 @@ class Batch(NamedTuple):
 
     def public(self) -> Batch:
         """Return what a student may see: spikes, which bins and cells these are, nothing else."""
-        return Batch(self.spikes, present=self.present, neurons=self.neurons)
+        return Batch(self.spikes, present=self.present, neurons=self.neurons, session=self.session)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Return the batch with each of its tensors that have trials changed by ``change``."""
         behavior = None if self.behavior is None else self.behavior.map(change)
-        rest = (self.target, self.scored, self.present, self.trial)
-        changed = (None if part is None else change(part) for part in rest)
-        return Batch(change(self.spikes), behavior, *changed)._replace(neurons=self.neurons)
+        target, scored, present, trial = (
+            None if part is None else change(part)
+            for part in (self.target, self.scored, self.present, self.trial)
+        )
+        return self._replace(
+            spikes=change(self.spikes),
+            behavior=behavior,
+            target=target,
+            scored=scored,
+            present=present,
+            trial=trial,
+        )
 
     def take(self, index: Tensor | slice) -> Batch:
         """Return the trials ``index``."""
@@ -86,6 +97,10 @@ class Batch(NamedTuple):
     def n_trials(self) -> int:
         """Number of trials, ``B``."""
         return self.spikes.shape[0]
+
+
+def _tensor_of(part: Tensor | Behavior) -> Tensor:
+    return part.values if isinstance(part, Behavior) else part
 
 
 class Batches:

@@ -20,6 +20,8 @@ from neuroblend.errors import InputError, nearest
 from neuroblend.evaluation.scored import Scored
 from neuroblend.experiments.decoding.networks import layer_of, student_settings
 from neuroblend.experiments.decoding.rivals import rival_signals
+from neuroblend.experiments.decoding.sessions.networks import in_session, is_alone, network_of
+from neuroblend.experiments.decoding.sessions.settings import SessionsConfig
 from neuroblend.experiments.decoding.settings import (
     BLIND,
     DIRECT,
@@ -30,8 +32,11 @@ from neuroblend.experiments.decoding.settings import (
     WIENER,
     RunConfig,
 )
+from neuroblend.files import errors_of
 from neuroblend.privilege.roles import Teacher
+from neuroblend.privilege.sessions import InSession
 from neuroblend.task.batch import Batch
+from neuroblend.task.sessions import SessionsTask
 from neuroblend.task.task import Task
 
 SELECTED = "selected"
@@ -43,11 +48,12 @@ class TrainedTeacher(NamedTuple):
     """A teacher of a run, which wants behavior beside spikes.
 
     Attributes:
-        model: The network in its role, called on a batch.
+        model: The network in its role, called on a batch; of a run on several sessions, on
+            batches of one.
         task: The trials and split that it was trained on, which give batches.
     """
 
-    model: Teacher
+    model: Teacher | InSession
     task: Task
 
 
@@ -56,6 +62,7 @@ def trained_student(
     arm: str = SELECTED,
     seed: int | None = None,
     fold: int | None = None,
+    session: str | None = None,
 ) -> TrainedStudent:
     """Return a student of a run that has ended, ready to predict from spikes alone.
 
@@ -66,15 +73,15 @@ def trained_student(
         seed: One of the run's seeds (they hold out different neurons); its first where ``None``.
         fold: One of the folds of a run with ``--folds``, each tested on other trials; the first
             where ``None``.
+        session: Of a run on several sessions: for whose neurons.
 
     Raises:
-        InputError: There is no such arm, seed or fold, or it has not been trained.
+        InputError: There is no such arm, seed, fold or session, or it has not been trained.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
     fit = find_fit(folder, arm, seed, fold)
-    task: Task = folder.task(fit)
-    scored = Scored.load(folder.of(fit) / "test.h5")
-    model = None if fit.arm.name in WITHOUT_NETWORK else load_model(folder, fit, task)
+    task, model, out, built_as = _loaded(folder, fit, session)
+    scored = Scored.load(out / "test.h5")
     layer, config, network = None, folder.config(), None
     causal = config.model.causal
     signals: SignalsOf = partial(_rival_signals, fit.arm.name, model, task, causal)
@@ -86,7 +93,7 @@ def trained_student(
         layer = layer_of(config, fit.arm, model)
         signals = StudentSignals(model, layer, task.split.held_out)
     if layer is not None and (fit.arm.name == DIRECT or not fit.arm.is_reference):
-        network = (config.model.name, student_settings(config.model))
+        network = built_as
     trials = task.trials
     return TrainedStudent(
         arm=fit.arm.name,
@@ -101,12 +108,15 @@ def trained_student(
         layer=layer,
         network=network,
         task=task,
-        about=_about(folder, fit),
+        about=_about(folder, fit, session),
     )
 
 
 def trained_teacher(
-    run: str | Path | RunFolder, seed: int | None = None, fold: int | None = None
+    run: str | Path | RunFolder,
+    seed: int | None = None,
+    fold: int | None = None,
+    session: str | None = None,
 ) -> TrainedTeacher:
     """Return the teacher of a run, and the task that gives it batches.
 
@@ -114,16 +124,48 @@ def trained_teacher(
         run: The run or its folder.
         seed: As for :func:`trained_student`.
         fold: As there.
+        session: As there.
 
     Raises:
-        InputError: The run has none, or no such seed or fold.
+        InputError: The run has none, or no such seed, fold or session.
     """
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
     fit = _fit_of(folder, TEACHER, seed, fold, "teacher")
-    task: Task = folder.task(fit)
-    model = load_model(folder, fit, task)
-    assert isinstance(model, Teacher)
+    task, model, _, _ = _loaded(folder, fit, session)
+    assert isinstance(model, (Teacher, InSession))
     return TrainedTeacher(model, task)
+
+
+def _loaded(
+    folder: RunFolder, fit: Fit, session: str | None
+) -> tuple[Task, Any, Path, tuple[str, Any]]:
+    """Return task and model, where its scores are, and the name and settings of its network.
+
+    Of a run on several sessions, all of it is as one of them has it.
+
+    Raises:
+        InputError: There is no such session, or several and none is asked for.
+    """
+    config, whole = folder.config(), folder.task(fit)
+    if isinstance(whole, SessionsTask):
+        if session is None:
+            raise InputError(
+                f"{folder.path}: a run on several sessions; for the neurons of which? --session "
+                f"{' or '.join(whole.split.names)}"
+            )
+        with errors_of(folder.path):
+            at = whole.index(session)
+        model = None
+        has_network = folder.experiment.build(fit.arm, whole, 0) is not None
+        if fit.arm.name not in WITHOUT_NETWORK:
+            loaded = load_model(folder, fit, whole) if has_network else None
+            model = in_session(config, fit.arm, loaded, whole, at)
+        built_as = network_of(config, whole, is_alone(fit.arm))
+        return whole.tasks[at], model, folder.of(fit) / session, built_as
+    if session is not None:
+        raise InputError(f"{folder.path}: no session '{session}': a run on one recording")
+    model = None if fit.arm.name in WITHOUT_NETWORK else load_model(folder, fit, whole)
+    return whole, model, folder.of(fit), (config.model.name, student_settings(config.model))
 
 
 def predict_run(
@@ -134,6 +176,7 @@ def predict_run(
     lengths: ArrayLike | None = None,
     *,
     fold: int | None = None,
+    session: str | None = None,
     unit_id: ArrayLike | None = None,
     match: str = "auto",
     missing_units: str = "refuse",
@@ -148,7 +191,7 @@ def predict_run(
     Raises:
         InputError: There is no such arm, seed or fold, or the spikes do not fit.
     """
-    student = trained_student(run, arm, seed, fold)
+    student = trained_student(run, arm, seed, fold, session)
     return student.predict(
         spikes,
         lengths,
@@ -168,21 +211,23 @@ def _rival_signals(
     return rival_signals(arm, model, task, batch, causal)
 
 
-def _about(folder: RunFolder, fit: Fit) -> dict[str, Any]:
+def _about(folder: RunFolder, fit: Fit, session: str | None) -> dict[str, Any]:
     """Return where a student comes from and how it scored, for a file of its own."""
     provenance, config = folder.provenance(), folder.config()
     results: dict[str, Any] = {}
     if (folder.path / "results.json").is_file():
         results = folder.results()
     scores = results.get("arms", {}).get(fit.arm.name, {})
+    at = "" if session is None else f"@{session}"
     return {
+        **({} if session is None else {"session": session}),
         "data": provenance.get("data", {}),
         "data_hash": provenance.get("data_hash"),
         "version": provenance.get("version"),
         "git_commit": provenance.get("git_commit"),
         "config": config.model_dump(mode="json"),
         "fold": fit.fold,
-        "scores": {name: scores[name] for name in SCORES if name in scores},
+        "scores": {name: scores[name + at] for name in SCORES if name + at in scores},
     }
 
 
@@ -194,7 +239,7 @@ def find_fit(
     Raises:
         InputError: There is no such arm, seed or fold, or it has not been trained.
     """
-    if folder.experiment.kind != RunConfig.kind:
+    if folder.experiment.kind not in (RunConfig.kind, SessionsConfig.kind):
         raise InputError(
             f"{folder.path}: a run of kind {folder.experiment.kind}, wanted {RunConfig.kind}"
         )

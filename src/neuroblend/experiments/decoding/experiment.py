@@ -433,11 +433,16 @@ class Decoding(Experiment):
         return CAUSAL_FAMILIES if self.config.model.causal and not is_teacher else FAMILIES
 
     def take_home(
-        self, folder: Any, arm: str | None, seed: int | None, fold: int | None = None
+        self,
+        folder: Any,
+        arm: str | None,
+        seed: int | None,
+        fold: int | None = None,
+        session: str | None = None,
     ) -> TrainedStudent | TrainedTeacher:
         if arm == TEACHER:
-            return trained_teacher(folder, seed, fold)
-        return trained_student(folder, SELECTED if arm is None else arm, seed, fold)
+            return trained_teacher(folder, seed, fold, session)
+        return trained_student(folder, SELECTED if arm is None else arm, seed, fold, session)
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
         """Choose the candidate that is best at the goal, by the mean validation scores of all arms.

@@ -19,6 +19,7 @@ from neuroblend.evaluation.reach import receptive_field
 from neuroblend.experiments.decoding.settings import ModelConfig, RunConfig
 from neuroblend.experiments.decoding.teaching import left_out_by, seed_of
 from neuroblend.models.build import build_network
+from neuroblend.models.sessions import CORE, OneSession, SessionNet
 from neuroblend.privilege.all_neurons import AllNeurons
 from neuroblend.privilege.dose import Dose
 from neuroblend.privilege.roles import Student, Teacher, on_spikes
@@ -94,6 +95,16 @@ def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
         InputError: The fusion is unknown or cannot be built, the network cannot, or the recording
             is too small for what ``config.teacher`` asks for.
     """
+    return _of_members(config, task, seed, fusion_of(config, task.split.seed))
+
+
+def fusion_of(config: RunConfig, seed: int) -> Callable[[TaskSpec], Any]:
+    """Return what makes the fusion of a teacher, for the sizes of its students' task.
+
+    Args:
+        config: Settings, which may weaken behavior.
+        seed: Of noise on behavior.
+    """
     given, name = config.teacher, config.model.fusion
 
     def fusion(spec: TaskSpec) -> Any:
@@ -114,10 +125,10 @@ def build_teacher(config: RunConfig, task: Task, seed: int) -> Teacher:
             given.behavior_noise,
             given.behavior_lag_s,
             given.bottleneck,
-            mixed_seed(task.split.seed, 24),
+            mixed_seed(seed, 24),
         )
 
-    return _of_members(config, task, seed, dosed if given.weakens else fusion)
+    return dosed if given.weakens else fusion
 
 
 def _of_members(
@@ -175,6 +186,8 @@ def feature_layer(config: ModelConfig, net: nn.Module) -> str:
     Raises:
         InputError: The layer asked for does not exist, or the module has no weights.
     """
+    if isinstance(net, (SessionNet, OneSession)):
+        return f"{CORE}.{feature_layer(config, net.core)}"
     named = {name: module for name, module in net.named_modules() if name}
     layer = config.layer or find_model(config.name).layer
     if layer is not None:

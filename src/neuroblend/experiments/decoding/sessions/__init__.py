@@ -1,0 +1,1 @@
+"""Decoding in several sessions of one task, by one network."""
