@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from neuroblend.data.split import Split, dealt
+from neuroblend.data.split import Split, dealt, strata
 from neuroblend.data.trials import Trials
 from neuroblend.errors import InputError
 
@@ -27,8 +27,8 @@ def with_pairing_note(trials: Trials) -> Trials:
 def leave_paired(trials: Trials, split: Split, fraction: float) -> Trials:
     """Return trials of which ``fraction`` of the paired training trials keep their behavior.
 
-    They are drawn by the split's seed, evenly over conditions where these are known; those of a
-    smaller fraction are among those of a greater one. Trials that validate and test keep theirs.
+    They are drawn by the split's seed, evenly over what trials are split in proportion to; those of
+    a smaller fraction are among those of a greater one. Trials that validate and test keep theirs.
 
     Raises:
         InputError: Fewer than two training trials keep theirs.
@@ -45,8 +45,8 @@ def leave_paired(trials: Trials, split: Split, fraction: float) -> Trials:
             f"fraction of {np.ceil(1000 * least) / 1000:g} to 1"
         )
     order = np.random.default_rng([split.seed, 5, split.fold or 0]).permutation(have)
-    if trials.condition is not None:  # one condition after the other, shuffled within each
-        order = order[np.argsort(trials.condition[order], kind="stable")]
+    if (labels := strata(trials)) is not None:  # one after the other, shuffled within each
+        order = order[np.argsort(labels[order], kind="stable")]
     left = order[dealt(order.size, [split.seed, 6, split.fold or 0]) >= n_kept]
     behavior = trials.behavior.copy()
     behavior[left] = np.nan

@@ -158,7 +158,7 @@ def _draw_parts(
     """Return the ascending indices of the trials of each part."""
     shuffled = np.random.default_rng([seed, 2]).permutation(trials.n_trials)
     shuffled = shuffled[np.argsort(~trials.paired[shuffled], kind="stable")]
-    labels = _strata(trials)
+    labels = strata(trials)
     if labels is not None:  # one condition after the other, shuffled within each
         shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]
     if n_folds is not None:
@@ -296,7 +296,7 @@ def _draw_held_out(trials: Trials, fraction: float, seed: int) -> NDArray[np.boo
     return held_out
 
 
-def _strata(trials: Trials) -> NDArray[np.generic] | None:
+def strata(trials: Trials) -> NDArray[np.generic] | None:
     """Return what each trial is split in proportion to, ``None`` for nothing.
 
     That is its condition or, without one, what the categories of its behavior are together, where
