@@ -39,6 +39,7 @@ def unequal_task() -> Task:
     whole = make_trials()
     behavior = whole.behavior.copy()
     behavior[::3, 4:] = np.nan
+    behavior[::5] = np.nan
     lengths = np.tile([12, 6, 12, 9], 10)
     spikes = np.where(np.arange(12)[:, None] < lengths[:, None, None], whole.spikes, 0)
     return make_task(make_trials(spikes=spikes, behavior=behavior, lengths=lengths))
