@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -62,6 +64,27 @@ def check_filters(dataset: h5py.Dataset, key: str) -> None:
                 f"'{key}' is compressed by the HDF5 filter {code} ({name}), which is not "
                 "installed: `pip install hdf5plugin`, or save it with gzip"
             )
+
+
+def check_file(path: str | Path) -> None:
+    """Refuse a file with a dataset whose compression needs a filter that is not there.
+
+    Raises:
+        InputError: The message names the package to install.
+    """
+
+    def look(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            check_filters(item, name)
+
+    with suppress(OSError), h5py.File(path, "r") as file:
+        file.visititems(look)
+
+
+def register_filters() -> None:
+    """Make HDF5 know more filters, where the package that brings them is installed."""
+    if importlib.util.find_spec("hdf5plugin") is not None:
+        importlib.import_module("hdf5plugin")
 
 
 def check_links(group: h5py.Group, prefix: str = "") -> None:

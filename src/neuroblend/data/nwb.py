@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pynwb import NWBHDF5IO, NWBFile
 
-from neuroblend.data.filters import missing_filter, register_filters
+from neuroblend.data.hdf5 import check_file, register_filters
 from neuroblend.data.measured import START, STOP
 from neuroblend.data.nwb_series import (
     channel_suffixes,
@@ -79,8 +79,9 @@ def open_nwb(path: str | Path) -> Iterator[NWBFile]:
     try:
         yield file
     except OSError as error:  # data are read on demand, so a truncated file shows here
-        why = missing_filter(path) or f"damaged ({_cause(error)})"
-        raise InputError(f"{path}: {why}") from None
+        with errors_of(path):
+            check_file(path)
+        raise InputError(f"{path}: damaged ({_cause(error)})") from None
     finally:
         io.close()
 
