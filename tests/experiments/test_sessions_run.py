@@ -264,3 +264,27 @@ def test_the_command_line_takes_several(tmp_path) -> None:
     assert "given twice" in twice
     for option in (["--hold-out-session", "a"], ["--alone"]):
         assert "found one SOURCE" in refused("run", "a.npz", *option, *quick, cwd=tmp_path)
+
+
+def test_choices_are_scored_in_each_session_and_against_chance(tmp_path) -> None:
+    """One session lacks a category that another has; what is compared with chance is the mean."""
+    made = []
+    for trials, words in zip(
+        sessions(), (["left", "right"], ["left", "right", "none"]), strict=True
+    ):
+        choice = np.array(words)[np.arange(trials.n_trials) % len(words)]
+        made.append(Trials.from_arrays(trials.spikes, 0.02, {"choice": choice}, name=trials.name))
+    given = config(distill={"strategies": ["multitask"]}, controls="default")
+    run = nb.run(made, tmp_path / "run", given)
+    results = run.results()
+    (score,) = results["deciding"]
+    scores = results["arms"]["multitask"]
+    each = [scores[f"{score}@{name}"]["mean"] for name in "ab"]
+    assert scores[score]["mean"] == pytest.approx(np.mean(each))
+    assert "logistic" in results["references"]
+    against = results["contrasts"]["multitask - chance"][score]["mean"]
+    chances = [
+        results["contrasts"]["multitask - chance"][f"{score}@{name}"]["mean"] for name in "ab"
+    ]
+    assert against == pytest.approx(np.mean(chances))
+    assert nb.write_report(run).is_file()

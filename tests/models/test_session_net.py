@@ -9,7 +9,7 @@ from neuroblend.data.session_split import SessionsSplit
 from neuroblend.data.sessions import Sessions
 from neuroblend.data.split import split_trials
 from neuroblend.data.trials import Trials
-from neuroblend.distill.objective import Objective
+from neuroblend.distill.objective import Objective, output_of
 from neuroblend.models.gru import GRU
 from neuroblend.models.lfads import LFADS
 from neuroblend.models.parts.read_in import read_in_weights
@@ -17,6 +17,7 @@ from neuroblend.models.sessions import Separate, SessionNet, one_session, read_o
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.privilege.sessions import AroundSessions, InSession, on_session
+from neuroblend.registry import FUSIONS, find_fusion, load
 from neuroblend.task.sessions import SessionsTask
 from neuroblend.task.task import Task
 from neuroblend.training.masking import TimeMask
@@ -139,6 +140,19 @@ def test_behavior_reaches_a_teacher_within_the_session() -> None:
     assert not torch.equal(teacher(batch), teacher(other))
     with pytest.raises(ValueError, match="a batch of none of them"):
         teacher(TASK.tasks[0].batch("train"))
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_every_fusion_works_within_a_session(name) -> None:
+    fusion = load(find_fusion(name))(TASK.spec)
+    net = make_net(TASK, GRU(fusion.spec, width=6))
+    teacher = Teacher(net, AroundSessions(fusion)).eval()
+    for s, task in enumerate(TASK.tasks):
+        batch = task.batch("train")
+        own = InSession(teacher, lambda b, s=s: TASK.tagged(s, b))
+        output = output_of(own, batch, ["core.norm"])
+        assert output.log_rates.shape == batch.target.shape
+        assert output.features["core.norm"].shape[1] == task.spec.t_in
 
 
 def test_a_causal_core_streams_in_each_session() -> None:

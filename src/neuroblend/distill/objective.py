@@ -19,7 +19,7 @@ from neuroblend.distill.reduce import mean_over
 from neuroblend.distill.terms import Terms, as_terms
 from neuroblend.distributed import summed_over_processes
 from neuroblend.errors import InputError, blamed_on, nearest
-from neuroblend.privilege.roles import Teacher
+from neuroblend.privilege.roles import AddsBins, Teacher
 from neuroblend.task.batch import Batch
 
 SMOOTHING = 0.95  # of the balance from one step to the next
@@ -408,7 +408,7 @@ def captured(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
         def catch(_: nn.Module, given: Any, gave: Any, name: str = name, side: str = side) -> None:
             caught = given if side else gave
             caught = caught[0] if isinstance(caught, tuple) else caught
-            features[name] = model.of_spikes(caught) if isinstance(model, Teacher) else caught
+            features[name] = model.of_spikes(caught) if isinstance(model, AddsBins) else caught
 
         handles.append(named[layer].register_forward_hook(catch))
     try:

@@ -66,6 +66,10 @@ class InSession(nn.Module):
         log_rates: Tensor = self.model(self.tagged(batch))
         return log_rates
 
+    def of_spikes(self, given: Tensor) -> Tensor:
+        """Return what a layer of the network gives for the bins of a trial, (B, bins, ...)."""
+        return self.model.of_spikes(given) if isinstance(self.model, Teacher) else given
+
 
 def _session(batch: Batch) -> int:
     if batch.session is None:

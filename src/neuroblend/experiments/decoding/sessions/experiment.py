@@ -79,6 +79,9 @@ class DecodingSessions(Experiment):
         self._held_out(sessions.names)
         return sessions
 
+    def of(self, data: Sessions) -> "DecodingSessions":
+        return type(self)(self.config.of_channels(data.channels))
+
     def save(self, data: Sessions, folder: Path) -> None:
         data.save(folder)
 
