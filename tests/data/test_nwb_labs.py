@@ -209,7 +209,7 @@ def held_out_in_words(word: str):
     ("edit", "message"),
     [
         (spikes_times(1000), "look like milliseconds"),
-        (spikes_times(30000, True), "look like samples .*about 3e.04 a second"),
+        (spikes_times(30000, True), "look like samples .*about 2.9e.04 a second"),
         (restarted, "spike times start again: those of unit 0 fall from .* of 6 of 6 units"),
         (overflowed, "spike_times_index falls from .* at unit 5, .* may have overflowed"),
         (of_version_1, "found NWB of version 1.0.6, wanted 2 or later"),

@@ -32,7 +32,7 @@ def test_a_few_units_out_of_order_are_sorted_and_named() -> None:
     [
         (1e3, "milliseconds .divide by 1000"),
         (1e6, "microseconds .divide by 1e6"),
-        (24414.0, r"samples .divide by the sampling rate, about 2.5e\+04 a second"),
+        (24414.0, r"samples .divide by the sampling rate, about 2.4e\+04 a second"),
     ],
 )
 def test_other_units_of_time_are_refused_with_the_factor(factor, reason) -> None:
@@ -44,6 +44,12 @@ def test_slow_neurons_and_long_recordings_are_no_mistake() -> None:
     check_seconds(spikes(hz=5.0, seconds=1000.0), {"trial": 20.0})  # and rest after it
     check_seconds(spikes(), {})
     check_seconds([np.array([1.0, 5.0, 9.0])], {})
+
+
+def test_one_stray_spike_is_no_other_unit_of_time() -> None:
+    times = spikes()
+    times[0] = np.append(times[0], 1e5)
+    check_seconds(times, {"trial": 59.0})
 
 
 def test_a_signal_in_milliseconds_is_refused() -> None:

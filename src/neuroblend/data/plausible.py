@@ -18,6 +18,7 @@ SLOWEST_HZ = 0.5  # that the fastest neuron of a recording may be
 FAR = 10.0  # times the end of all else that spikes may go on
 SAMPLING_HZ = (5e3, 5e4)  # of what records spikes
 SINCE_1970_S = 1e9
+_BULK = (0.02, 0.98)  # parts of a neuron's spikes between which most are
 Times = NDArray[np.float64]
 
 
@@ -62,7 +63,8 @@ def check_seconds(spike_times: Sequence[Times], ends: Mapping[str, float]) -> No
     n_spikes = sum(times.size for times in known)
     if n_spikes < FEW_SPIKES:
         return
-    first, last = min(t[0] for t in known), max(t[-1] for t in known)
+    # of the bulk of spikes: a stray one far away is a fault of another kind
+    first, last = (float(np.median([t[int(part * (t.size - 1))] for t in known])) for part in _BULK)
     hz = max(t.size for t in known) / max(last - first, 1e-9)
     if hz > SLOWEST_HZ:
         return
