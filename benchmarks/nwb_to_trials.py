@@ -48,7 +48,7 @@ def main() -> None:
         return
     begun = time.perf_counter()
     from neuroblend.data.cut import Cut
-    from neuroblend.data.prepare import cut_trials
+    from neuroblend.readers.prepare import cut_trials
 
     imported = time.perf_counter()
     names = tuple(f"signal_{i}" for i in range(N_SIGNALS))

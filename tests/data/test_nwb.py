@@ -7,10 +7,10 @@ from conftest import edited, refuses
 
 from neuroblend.data.cut import Cut
 from neuroblend.data.nwb import read_nwb
-from neuroblend.data.prepare import cut_trials, prepare_recording
 from neuroblend.errors import InputError
 from neuroblend.inspect.nwb import inspect_nwb
 from neuroblend.nlb.simulate.files import simulate_nlb
+from neuroblend.readers.prepare import cut_trials, prepare_recording
 
 CUT = Cut("move_onset_time", (-250, 450), 10, 100, ("hand_vel",), ("trial_type", "trial_version"))
 

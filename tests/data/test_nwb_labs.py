@@ -8,7 +8,7 @@ from pynwb import NWBFile
 from neuroblend.data.cut import Cut
 from neuroblend.data.nwb import open_nwb, read_nwb
 from neuroblend.data.nwb_tables import read_units
-from neuroblend.data.prepare import cut_trials
+from neuroblend.readers.prepare import cut_trials
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ from conftest import refuses, write_arrays
 from raw_arrays import CLOCK, raw_arrays
 
 from neuroblend.data.cut import Cut
-from neuroblend.data.prepare import check_out, cut_trials, prepare_recording
 from neuroblend.data.raw import read_raw
+from neuroblend.readers.prepare import check_out, cut_trials, prepare_recording
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])

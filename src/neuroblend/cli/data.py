@@ -70,8 +70,8 @@ def prepare(
 ) -> None:
     """Cut a continuous recording into trials, by your own window or as the benchmark does."""
     from neuroblend.data.cut import Cut
-    from neuroblend.data.prepare import check_out, prepare_recording
     from neuroblend.nlb.prepare import prepare_dataset
+    from neuroblend.readers.prepare import check_out, prepare_recording
 
     own = {
         "--align": align, "--window": window, "--every": every, "--behavior": behavior,

@@ -76,15 +76,45 @@ def read_raw(path: str | Path, where: str | None = None) -> Recording:
                 columns[key] = np.char.decode(values, "utf-8") if is_bytes else values
         units = pd.DataFrame(columns, index=range(len(spike_times)))
         left = [key for key in arrays if key not in used and key not in columns]
-        notes = [f"Keys that mean nothing here were left alone: {some(left)}."] if left else []
         recording = Recording.of(
-            spike_times, signals, None, units, None, path.stem, None, tables, notes
+            spike_times, signals, None, units, None, path.stem, None, tables, _left_alone(left)
         )
         if where is None:
             return recording
         keep = rows_where(units, where, "units")
         said = f"{int(keep.sum())} of {keep.size} units, where {where}."
         return recording.take_units(keep, said)
+
+
+def read_behavior(path: str | Path) -> tuple[dict[str, Signal], dict[str, pd.DataFrame], list[str]]:
+    """Read what a file has beside spikes, for spikes that lie elsewhere.
+
+    Args:
+        path: A ``.npz`` or ``.h5``/``.hdf5`` file with the keys above.
+
+    Returns:
+        Signals and tables of intervals by name, and notes.
+
+    Raises:
+        InputError: The file cannot be read, or has neither.
+    """
+    path = Path(path)
+    arrays = load_arrays(path)
+    with errors_of(path):
+        used = {SPIKES, INDEX, CLUSTERS, UNIT_ID}
+        signals = {name: _signal(arrays, name, used) for name in _signals(arrays)}
+        tables = dict(_tables(arrays, used))
+        if not signals and not tables:
+            raise InputError(
+                f"found {some(arrays) or 'nothing'}, wanted signals (X with its seconds X_times), "
+                "events (X_times) or intervals (X_intervals)"
+            )
+    left = [key for key in arrays if key not in used]
+    return signals, tables, _left_alone(left)
+
+
+def _left_alone(keys: list[str]) -> list[str]:
+    return [f"Keys that mean nothing here were left alone: {some(keys)}."] if keys else []
 
 
 def _spikes(arrays: Arrays) -> tuple[NDArray[Any] | None, list[NDArray[np.float64]]]:

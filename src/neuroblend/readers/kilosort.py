@@ -32,6 +32,7 @@ TIMES, PARAMS = "spike_times.npy", "params.py"
 OWNERS = ("spike_clusters.npy", "spike_templates.npy")
 ID, GROUP, LABEL, QUALITY = "cluster_id", "group", "KSLabel", "quality"
 UNSORTED = "unsorted"
+EVERY = "all"  # of qualities
 
 
 def is_kilosort(path: str | Path) -> bool:
@@ -41,7 +42,7 @@ def is_kilosort(path: str | Path) -> bool:
 
 def read_kilosort(
     folder: str | Path,
-    groups: Sequence[str] | None = None,
+    groups: Sequence[str] | str | None = None,
     sample_rate: float | None = None,
     signals: dict[str, Any] | None = None,
     trials: Any = None,
@@ -50,8 +51,8 @@ def read_kilosort(
 
     Args:
         folder: With the files above.
-        groups: Which qualities of units to take, such as ``("good", "mua")``; where ``None``,
-            those that are good if any is, else all but noise. A note says which.
+        groups: Which qualities of units to take, such as ``("good", "mua")``, or ``"all"``; where
+            ``None``, those that are good if any is, else all but noise. A note says which.
         sample_rate: In samples/s, for a folder without ``params.py``.
         signals: Behavior, as :meth:`Recording.of` takes it.
         trials: A trial table, likewise.
@@ -178,13 +179,15 @@ def _sample_rate(folder: Path) -> float:
 
 
 def _chosen(
-    quality: pd.Series[str], groups: Sequence[str] | None, folder: Path
+    quality: pd.Series[str], groups: Sequence[str] | str | None, folder: Path
 ) -> tuple[NDArray[np.bool_], str]:
     """Return which units are of the groups, and a note on it."""
     there = quality.value_counts()
     told = ", ".join(f"{n} {name}" for name, n in there.items())
     if groups is None:
         groups = ("good",) if "good" in there else [name for name in there.index if name != "noise"]
+    if groups == EVERY:
+        groups = list(there.index)
     groups = [groups] if isinstance(groups, str) else list(groups)
     for name in groups:
         if name not in there:

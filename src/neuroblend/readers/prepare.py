@@ -15,15 +15,18 @@ from neuroblend.data.cut import TRIALS, Cut, rows_of, table_of
 from neuroblend.data.measured import START, STOP
 from neuroblend.data.nwb import nwb_files, read_nwb
 from neuroblend.data.nwb_tables import intersected
-from neuroblend.data.raw import read_raw
+from neuroblend.data.raw import read_behavior, read_raw
 from neuroblend.data.recording import Recording
 from neuroblend.data.track import track_of
 from neuroblend.data.trials import Trials
 from neuroblend.data.where import rows_where
 from neuroblend.errors import InputError, nearest
 from neuroblend.files import errors_of
+from neuroblend.readers.kilosort import EVERY, is_kilosort, read_kilosort
+from neuroblend.readers.mat import read_mat
 
 WRITTEN = (".h5", ".hdf5")
+MAT = ".mat"
 
 
 def prepare_recording(files: Sequence[Path], cut: Cut, out: Path) -> list[str]:
@@ -36,13 +39,22 @@ def prepare_recording(files: Sequence[Path], cut: Cut, out: Path) -> list[str]:
         InputError: The file or the window cannot be used; nothing is written then.
     """
     check_out(out)
-    many = nwb_files(list(files) if len(files) > 1 else files[0])
+    sorted_here = [path for path in files if is_kilosort(path)]
+    if len(files) == 2 and len(sorted_here) == 1:  # spikes in a folder, behavior in a file
+        (behavior,) = (path for path in files if path not in sorted_here)
+        trials = cut_trials(sorted_here[0], cut, behavior)
+        return _written(trials, out)
+    many = list(files) if len(sorted_here) == len(files) else []
+    many = many or nwb_files(list(files) if len(files) > 1 else files[0])
     if len(many) > 1:
         raise InputError(
             f"{len(many)} files: each is a session of its own clock and units; prepare them one by "
             "one (--dataset joins the files of a benchmark dataset)"
         )
-    trials = cut_trials(many[0], cut)
+    return _written(cut_trials(many[0], cut), out)
+
+
+def _written(trials: Trials, out: Path) -> list[str]:
     trials.save(out)
     return [*(f"note: {note}" for note in trials.notes), f"{out}: {trials!r}"]
 
@@ -60,17 +72,22 @@ def check_out(out: Path) -> None:
         )
 
 
-def cut_trials(path: Path, cut: Cut) -> Trials:
-    """Return the trials of one file, NWB or raw arrays.
+def cut_trials(path: Path, cut: Cut, behavior_of: Path | None = None) -> Trials:
+    """Return the trials of one file (NWB, raw arrays, MATLAB) or folder of phy or Kilosort.
 
     Held-out units are those of a column ``heldout``, the split that of a column ``split`` (trials
     of other splits than train, val and test are left out).
+
+    Args:
+        path: The file or folder.
+        cut: How trials are cut.
+        behavior_of: File of raw arrays that holds what a folder of spikes does not.
 
     Raises:
         InputError: The file or the window cannot be used.
     """
     with errors_of(path):
-        recording, added = _derived(_read(path, cut), cut)
+        recording, added = _derived(_read(path, cut, behavior_of), cut)
         behavior = (*cut.behavior, *added)
         if cut.every_s is not None:
             return _side_by_side(recording, cut, cut.every_s, behavior)
@@ -92,16 +109,36 @@ def cut_trials(path: Path, cut: Cut) -> Trials:
         return trials.with_note(*rows.notes)
 
 
-def _read(path: Path, cut: Cut) -> Recording:
+def _read(path: Path, cut: Cut, behavior_of: Path | None) -> Recording:
     wanted = (*cut.behavior, *cut.linearise, *cut.direction)
-    if path.suffix.lower() in SUFFIXES:
-        recording = read_raw(path, cut.where)
+    if is_kilosort(path) or path.suffix.lower() in (*SUFFIXES, MAT):
+        recording = _of_other(path, cut, behavior_of)
         for name in (*cut.linearise, *cut.direction):
             if name not in recording.signals:
                 raise InputError(f"no signal '{name}': {nearest(name, recording.signals)}")
         return recording
     events = () if cut.align is None else (cut.align,)
     return read_nwb(path, wanted, where=cut.where, optional=events)
+
+
+def _of_other(path: Path, cut: Cut, behavior_of: Path | None) -> Recording:
+    """Read raw arrays, a folder of phy or Kilosort, or a ``.mat`` file with its mapping."""
+    if path.suffix.lower() in SUFFIXES:
+        return read_raw(path, cut.where)
+    if is_kilosort(path):
+        signals, tables, notes = ({}, {}, []) if behavior_of is None else read_behavior(behavior_of)
+        recording = read_kilosort(path, EVERY if cut.where else None, signals=signals)
+        notes = [*recording.notes, *notes]
+        recording = replace(recording, tables=tables, notes=tuple(notes))
+    else:
+        read = read_mat(path)
+        if isinstance(read, Trials):
+            raise InputError("holds trials already: give the file to neuroblend run")
+        recording = read
+    if cut.where is None:
+        return recording
+    keep = rows_where(recording.units, cut.where, "units")
+    return recording.take_units(keep, f"{int(keep.sum())} of {keep.size} units, where {cut.where}.")
 
 
 def _derived(recording: Recording, cut: Cut) -> tuple[Recording, list[str]]:
