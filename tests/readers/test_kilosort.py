@@ -146,3 +146,13 @@ def test_files_that_do_not_fit_are_refused(folder, tmp_path_factory) -> None:
     assert not is_kilosort(empty)
     refuses("no spike_times.npy; found no .npy file", read_kilosort, empty)
     refuses("no such folder", read_kilosort, empty / "gone")
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_tables_of_old_phy_end_in_csv(folder, separator) -> None:
+    text = f"cluster_id{separator}area\n2{separator}1.5\n5{separator}2.5\n"
+    (folder / "cluster_area.csv").write_text(text)
+    units = read_kilosort(folder, "all").units
+    assert units["area"].tolist()[:2] == [1.5, 2.5] and "region" not in units
+    (folder / "cluster_area.csv").write_text("number\n2\n")
+    refuses("cluster_area.csv: found columns number, wanted cluster_id", read_kilosort, folder)

@@ -239,7 +239,9 @@ def _load(path: Path) -> NDArray[Any]:
 
 def _table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else None, engine="python")
+        with path.open(encoding="utf-8") as lines:
+            separator = "," if "," in lines.readline() else "\t"  # phy wrote tabs to .csv too
+        table = pd.read_csv(path, sep=separator, engine="python")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path}: cannot be read as a table ({error})") from None
     if ID not in table and "id" in table:
