@@ -4,10 +4,12 @@ import pytest
 from conftest import edited, refuses
 from lab_nwb import LICKS, STARTS, lab_nwb
 from pynwb import NWBFile
+from pynwb.epoch import TimeIntervals
 
 from neuroblend.data.cut import Cut
 from neuroblend.data.nwb import open_nwb, read_nwb
 from neuroblend.data.nwb_tables import read_units
+from neuroblend.inspect.look import inspect_file
 from neuroblend.readers.prepare import cut_trials
 
 
@@ -80,11 +82,30 @@ def test_tables_of_intervals_are_states_and_trials(lab) -> None:
     np.testing.assert_array_equal(asleep, within)
     assert (np.isnan(stage) == ~within).all()
     assert trials.channels[1].categories == ("nrem", "rem")
-    rows = cut(lab, ["speed"], intervals="sleep")
+    rows = cut(lab, ["speed", "stage"], intervals="sleep")
     assert rows.trial_id.tolist() == [0, 1, 2]
+    assert rows.channels[1].per_trial and set(rows.channels[1].categories) == {"nrem", "rem"}
+    refuses("no signal 'stage'", cut, lab, ["stage"])  # a column of another table than trials'
     assert cut(lab, ["speed"], align="sleep.stop_time").trial_id.tolist() == [0, 1, 2]
     refuses("no table 'slep': did you mean 'sleep'", cut, lab, intervals="slep")
     refuses("did you mean 'start_time'", cut, lab, align="sleep.start")
+
+
+def test_a_lab_keeps_its_trials_elsewhere(tmp_path) -> None:
+    def moved(file: NWBFile) -> None:
+        table = TimeIntervals(name="trials", description="of a lab")
+        table.add_column(name="stim", description="shown")
+        for start in range(2, 14, 2):
+            table.add_row(start_time=float(start), stop_time=start + 1.0, stim="ab"[start // 2 % 2])
+        file.create_processing_module("lab", "of its own").add(table)
+
+    path = lab_nwb(tmp_path / "moved.nwb", moved)
+    with h5py.File(path, "r+") as file:
+        del file["intervals/trials"]
+    for where in ({}, {"intervals": "trials"}, {"align": "trials.start_time"}):
+        trials = cut(path, ["stim"], **where)
+        assert trials.n_trials == 6 and trials.channels[0].categories == ("a", "b")
+    assert ("trials", "6") in inspect_file(path).trials
 
 
 def test_trials_are_cut_around_events_too(lab) -> None:
@@ -221,6 +242,15 @@ def test_files_that_contradict_themselves_are_refused(lab, tmp_path, edit, messa
     refuses(message, cut, changed(lab, tmp_path, edit), ["speed"])
 
 
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [(spikes_times(1000), "look like milliseconds"), (restarted, "spike times start again")],
+)
+def test_inspect_says_what_will_be_refused(lab, tmp_path, edit, message) -> None:
+    (note,) = inspect_file(changed(lab, tmp_path, edit)).notes
+    assert message in note
+
+
 def test_one_unit_that_is_not_in_order_is_sorted_and_named(lab, tmp_path) -> None:
     def edit(file: h5py.File) -> None:
         file["units/spike_times"][:300] = file["units/spike_times"][:300][::-1]
@@ -234,7 +264,7 @@ def test_held_out_units_in_words(tmp_path) -> None:
     trials = cut(lab_nwb(tmp_path / "words.nwb", held_out_in_words("true")), ["speed"])
     assert trials.held_out.tolist() == [True, False, False, False, False, True]
     path = lab_nwb(tmp_path / "odd.nwb", held_out_in_words("perhaps"))
-    refuses("column 'heldout': found perhaps, wanted True or False", cut, path)
+    refuses("column 'heldout': found 'perhaps', wanted True or False", cut, path)
 
 
 def test_a_split_of_the_users_own_is_no_split(tmp_path) -> None:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from conftest import refuses, write_arrays
 from raw_arrays import CLOCK, raw_arrays
@@ -60,6 +61,16 @@ def test_windows_within_intervals_alone(tmp_path) -> None:
         ({"position_times": CLOCK[:-1]}, r"found \(1000, 2\) values at \(999,\) times"),
         ({"position_times": CLOCK * 1000}, "a sample every 20 s.*milliseconds"),
         ({"running_intervals": [1.0, 2.0]}, "wanted .interval, 2. seconds"),
+        ({"region": [b"CA1", b"CA\xe9", b"CA3"]}, "region: found bytes that are not UTF-8"),
+        ({"position_unit": b"m\xe9"}, "position_unit: found bytes that are not UTF-8"),
+        ({"spike_times_index": np.empty(0, int)}, "spike_times_index: found 0 ends"),
+        ({"spike_times_index": [80.5, 80.5, 200]}, "wanted ends that ascend"),
+        ({"unit_id": ["a"]}, r"unit_id: found shape \(1,\), wanted \(3,\), one for a unit"),
+        ({"spike_times": ["1.5", "2"]}, "spike_times: found <U3 values, wanted numbers"),
+        ({"lick_times": ["a", "b"]}, "lick_times: found <U1 values, wanted numbers"),
+        ({"lick_times": np.array([1, 2], "M8[s]")}, "lick_times: found datetime64"),
+        ({"running_intervals": [["a", "b"]]}, "running_intervals: found <U1 values"),
+        ({"position": 3.0, "position_names": None}, r"signal position: found \(\) values"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path, changes, message) -> None:

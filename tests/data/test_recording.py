@@ -226,3 +226,15 @@ def test_notes_of_a_recording_reach_its_trials() -> None:
     recording = make(notes=["one thing."]).take_units([1, 0], "two of two.")
     assert recording.windows(1.0, 0.1).notes[-2:] == ("one thing.", "two of two.")
     assert recording.spike_times[0].size == 2
+
+
+def test_parts_that_do_not_fit_are_refused() -> None:
+    times = [np.arange(0.0, 20.0, 0.5), np.arange(0.1, 20.0, 0.5)]
+    refuses(
+        "units: found 1 rows for 2 neurons", Recording.of, times, units=pd.DataFrame({"id": [1]})
+    )
+    refuses("signals: found a list, wanted a dict", Recording.of, times, [times[0]])
+    assert len(Recording.of(times, trials={"start_time": [1.0, 2.0]}).trials) == 2
+    recording = Recording.of(times)
+    refuses("window: found 0 to nan s, wanted finite", recording.align, [1.0], (0, np.nan), 0.1)
+    refuses("lag: found nan s", recording.align, [1.0, 2.0], (0, 1), 0.1, (), np.nan)

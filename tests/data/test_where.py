@@ -57,3 +57,11 @@ def test_rows_for_which_an_expression_holds(expression, rows) -> None:
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
 def test_other_expressions_are_refused(expression, message) -> None:
     refuses(message, rows_where, TABLE, expression, "units")
+
+
+def test_text_where_none_is_and_expressions_without_end() -> None:
+    table = pd.DataFrame({"good": [True, False]})
+    refuses(
+        "'True' in quotes is text, and good is not", rows_where, table, "good == 'True'", "units"
+    )
+    refuses("too deep|cannot be read", rows_where, table, "not " * 3000 + "good", "units")

@@ -96,6 +96,9 @@ def test_a_run_says_that_behavior_is_missing(folder) -> None:
         ("dat_path = some_name", r"line 7 wants to run code"),
         ("print('hello')", r"line 7 wants to run code"),
         ("for", "not Python"),
+        ("x = {[]: 1}", r"line 7 wants to run code \(x = {\[\]: 1}\)"),
+        ("x = " + "-" * 5000 + "1", "not Python"),
+        ("x = y.z = 1", "line 7 wants to run code"),
         ("sample_rate = -5", r"found sample_rate = -5, wanted sample_rate in samples/s"),
         ("sample_rate = '30k'", r"found sample_rate = '30k'"),
     ],
@@ -110,16 +113,24 @@ def test_params_are_read_as_phy_writes_them(folder) -> None:
     assert params["sample_rate"] == RATE and params["dat_path"] == r"C:\data\raw.bin"
     (folder / "params.py").write_text("'''of phy'''\ndat_path = ['a.bin', 'b.bin']\n")
     refuses("found dat_path, wanted sample_rate", read_kilosort, folder)
+    (folder / "params.py").write_text("rate = sample_rate = 30000\n")
+    assert read_params(folder / "params.py") == {"rate": 30000, "sample_rate": 30000}
     (folder / "params.py").unlink()
     refuses("params.py: no such file; give sample_rate", read_kilosort, folder)
     assert read_kilosort(folder, sample_rate=RATE).span[1] < 20
+    for rate in (0, "30k", float("nan")):
+        refuses("found sample_rate = .*, wanted sample_rate", read_kilosort, folder, None, rate)
 
 
 def test_files_that_do_not_fit_are_refused(folder, tmp_path_factory) -> None:
     owners, times = (np.load(folder / f"spike_{name}.npy") for name in ("clusters", "times"))
     np.save(folder / "spike_clusters.npy", owners[1:])
     refuses("spike_times.npy has 310 spikes, spike_clusters.npy 309", read_kilosort, folder)
+    for owner in (2.5, np.nan):
+        np.save(folder / "spike_clusters.npy", np.where(owners == 2, owner, owners))
+        refuses("spike_clusters.npy: found .*, wanted whole numbers", read_kilosort, folder)
     np.save(folder / "spike_clusters.npy", owners)
+    refuses("no groups are asked for, of 4 unsorted", read_kilosort, folder, ())
     np.save(folder / "spike_times.npy", times / RATE)
     refuses("wanted whole samples .these may be seconds", read_kilosort, folder)
     (folder / "spike_times.npy").write_bytes(b"\x93NUMPY")
@@ -135,3 +146,13 @@ def test_files_that_do_not_fit_are_refused(folder, tmp_path_factory) -> None:
     assert not is_kilosort(empty)
     refuses("no spike_times.npy; found no .npy file", read_kilosort, empty)
     refuses("no such folder", read_kilosort, empty / "gone")
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_tables_of_old_phy_end_in_csv(folder, separator) -> None:
+    text = f"cluster_id{separator}area\n2{separator}1.5\n5{separator}2.5\n"
+    (folder / "cluster_area.csv").write_text(text)
+    units = read_kilosort(folder, "all").units
+    assert units["area"].tolist()[:2] == [1.5, 2.5] and "region" not in units
+    (folder / "cluster_area.csv").write_text("number\n2\n")
+    refuses("cluster_area.csv: found columns number, wanted cluster_id", read_kilosort, folder)

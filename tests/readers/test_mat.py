@@ -49,7 +49,8 @@ def contents() -> dict:
         ],
         "cells": TRAINS,
         "all": np.concatenate(TRAINS), "owner": np.repeat([4, 5, 9], [30, 50, 40]),
-        "licks": np.array([2.2, 2.3]), "starts": np.arange(1.0, 17.0, 2.0), "choice": CHOICE,
+        "right": np.arange(8) % 2 == 0, "licks": np.array([2.2, 2.3]),
+        "starts": np.arange(1.0, 17.0, 2.0), "choice": CHOICE,
         "ragged": [SPIKES[i].T[:, : 3 + i % 4] for i in range(8)],
     }  # fmt: skip
 
@@ -100,7 +101,8 @@ def write_v73(path) -> None:
                 parent[key].attrs["MATLAB_class"] = np.bytes_("char")
             else:
                 parent[key] = np.atleast_2d(value).T
-                parent[key].attrs["MATLAB_class"] = np.bytes_("double")
+                is_logical = np.asarray(value).dtype == bool
+                parent[key].attrs["MATLAB_class"] = np.bytes_("logical" if is_logical else "double")
 
         def references(parent, key, items):
             found = []
@@ -164,6 +166,30 @@ def test_recordings_by_a_mapping(mat, tmp_path) -> None:
     assert_allclose(signal.times, CLOCK)
 
 
+def test_truth_values_are_so_in_both_formats(mat) -> None:
+    mapping = BINNED | {"behavior": {"right": "right"}}
+    assert read_mat(mat, mapping).channels[0].kind == "discrete"
+    table = read_mat(mat, TIMES | {"trials": {"start_time": "starts", "right": "right"}}).trials
+    assert table["right"].tolist() == [True, False] * 4 and table["right"].dtype == bool
+
+
+def test_one_unit_of_time_is_that_of_the_file_unless_told_otherwise(mat) -> None:
+    of_all = read_mat(mat, TIMES | {"time_unit": 10})
+    assert_allclose(of_all.signals["hand"].times, CLOCK / 10)
+    assert_allclose(of_all.signals["licks"].times, [0.22, 0.23])
+    assert_allclose(of_all.trials["start_time"], np.arange(0.1, 1.7, 0.2))
+    hand = TIMES["signals"]["hand"] | {"time_unit": "s"}
+    told = {
+        "time_unit": 10, "signals": {"hand": hand},
+        "events": {"licks": {"times": "licks", "time_unit": "s"}},
+        "trials": {"start_time": "starts", "go": {"times": "starts", "time_unit": "ms"}},
+    }  # fmt: skip
+    mixed = read_mat(mat, TIMES | told)
+    assert_allclose(mixed.signals["hand"].times, CLOCK)
+    assert_allclose(mixed.signals["licks"].times, [2.2, 2.3])
+    assert_allclose(mixed.trials["go"], mixed.trials["start_time"] / 100)
+
+
 def test_the_mapping_is_yaml_beside_the_file(mat) -> None:
     refuses("needs a mapping, .*day.yaml, which says where spikes are", read_mat, mat)
     mat.with_suffix(".yaml").write_text(yaml.safe_dump(TIMES))
@@ -192,6 +218,17 @@ def test_the_mapping_is_yaml_beside_the_file(mat) -> None:
         ({"spike_times": "all"}, "wanted a cell with a unit each, or spike_units"),
         ({"spike_times": "all", "spike_units": "licks"}, "spike_units: found 2 for 120 spikes"),
         (TIMES | {"time_unit": "us"}, "time_unit: found 'us', wanted s, ms, or"),
+        (BINNED | {"behavior": ["kin.vel"]}, "behavior: found .'kin.vel'., wanted {name:"),
+        ({"spike_times": 3}, "mapping: found 3, wanted where it is"),
+        (TIMES | {"trials": ["starts"]}, "trials: found .'starts'., wanted {name"),
+        (TIMES | {"trials": {"a": "starts", "b": "licks"}}, "trials: found 8 of a, 2 of b"),
+        (TIMES | {"trials": {"go_time": "choice"}}, "'go_time': found .*, wanted times"),
+        (TIMES | {"events": {"l": {"time": "licks"}}}, "unknown 'time'; did you mean 'times'"),
+        (TIMES | {"region": "licks"}, "region: found 2 for 3 units"),
+        (TIMES | {"unit_id": "licks"}, "unit_id: found 2 for 3 units"),
+        (TIMES | {"kinds": {"hnd": "circular"}}, "kinds: no signal 'hnd'; did you mean 'hand'"),
+        (TIMES | {"signals": {"hand": {"values": "kin.pos", "rate": "x"}}}, "rate: found 'x'"),
+        (TIMES | {"signals": {"hand": {"values": "kin.pos", "rate": 0}}}, "rate: found 0"),
         (TIMES | {"signals": {"hand": "kin.pos"}}, "signal 'hand': found kin.pos, wanted"),
         (
             TIMES | {"signals": {"hand": {"values": "kin.pos", "time": "kin.t", "rate": 1}}},

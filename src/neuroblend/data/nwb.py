@@ -98,7 +98,7 @@ def read_nwb(
     Args:
         path: An NWB file.
         signals: Names of the time series and events to read, all save raw recordings and images
-            where ``None``. Names of tables and columns of the trial table may be among them.
+            where ``None``. Names of tables and of their columns may be among them.
         need_signals: Whether a file that lacks one of them is refused.
         where: Which units to take, such as ``"quality == 'good'"``; see
             :mod:`neuroblend.data.where`. All where ``None``.
@@ -125,11 +125,12 @@ def read_nwb(
         with errors_of(path):
             trials, tables = read_trials(file), read_tables(file)
         found = find_behavior(file)
-        others = [*map(str, trials), *tables]
+        columns = dict.fromkeys(str(c) for rows in (trials, *tables.values()) for c in rows)
+        there = [*found, *tables, *columns]
         for name in signals or ():
-            of_table = name in others or name.rpartition(".")[0] in {"trials", *tables}
-            if name not in found and not of_table and need_signals:
-                raise InputError(f"{path}: no time series '{name}': {nearest(name, found)}")
+            of_table = name.rpartition(".")[0] in {"trials", *tables}
+            if name not in there and not of_table and need_signals:
+                raise InputError(f"{path}: no time series '{name}': {nearest(name, there)}")
         wanted = [*(found if signals is None else signals), *optional]
         chosen = {name: found[name] for name in wanted if name in found}
         with errors_of(path):

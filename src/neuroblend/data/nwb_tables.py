@@ -14,15 +14,15 @@ from pynwb import NWBFile
 
 from neuroblend.data.clocks import merged
 from neuroblend.data.measured import START, STOP
+from neuroblend.data.units import unit_table
+from neuroblend.data.words import truths_of
 from neuroblend.errors import InputError, some
 from neuroblend.files import errors_of
 
 ID = "id"
 OBSERVED = "obs_intervals"
 HELD_OUT = "heldout"
-REGIONS = ("region", "brain_area", "brain_region", "location")
 INVALID = "invalid_times"
-_TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 Intervals = NDArray[np.float64]
 
 
@@ -49,15 +49,13 @@ def read_units(
     with errors_of(path):
         times = ragged(table["spike_times"])
         columns = _columns(table, without=("spike_times", "electrodes"))
-        if OBSERVED in table.colnames:
-            columns[OBSERVED] = [rows.reshape(-1, 2) for rows in ragged(table[OBSERVED])]
         if HELD_OUT in columns:
-            columns[HELD_OUT] = _truth(columns[HELD_OUT], HELD_OUT)
-        units = pd.DataFrame(columns)
-    region = next((name for name in REGIONS if name in units), None)
-    if region is not None:
-        units["region"] = units[region].astype(str)
-    elif (of_electrodes := _regions(file, table)) is not None:
+            columns[HELD_OUT] = truths_of(columns[HELD_OUT], f"column '{HELD_OUT}'")
+        units = unit_table(columns.pop(ID), columns)
+        if OBSERVED in table.colnames:
+            rows = [rows.reshape(-1, 2) for rows in ragged(table[OBSERVED])]
+            units[OBSERVED] = pd.Series(rows, dtype=object)
+    if "region" not in units and (of_electrodes := _regions(file, table)) is not None:
         units["region"] = units["location"] = of_electrodes
     return units, times
 
@@ -93,16 +91,31 @@ def ragged(column: Any) -> list[NDArray[np.float64]]:
 
 def read_trials(file: NWBFile) -> pd.DataFrame:
     """Return the trial table's columns that have one value a trial; empty without a table."""
-    return pd.DataFrame() if file.trials is None else pd.DataFrame(_columns(file.trials))
+    table = _trial_table(file)
+    return pd.DataFrame() if table is None else pd.DataFrame(_columns(table))
+
+
+def _trial_table(file: NWBFile) -> DynamicTable | None:
+    """Return the file's trials, else a table of that name wherever a lab has put it."""
+    if file.trials is not None:
+        return file.trials
+    return next((t for t in _interval_tables(file) if t.name == "trials"), None)
+
+
+def _interval_tables(file: NWBFile) -> list[DynamicTable]:
+    return [
+        item
+        for item in file.objects.values()
+        if isinstance(item, DynamicTable) and {START, STOP} <= set(item.colnames)
+    ]
 
 
 def read_tables(file: NWBFile) -> dict[str, pd.DataFrame]:
     """Return every table with start and stop times, save trials, by name."""
     found: dict[str, pd.DataFrame] = {}
-    for item in file.objects.values():
-        if not isinstance(item, DynamicTable) or not {START, STOP} <= set(item.colnames):
-            continue
-        if item is file.trials:
+    trials = _trial_table(file)
+    for item in _interval_tables(file):
+        if item is trials:
             continue
         name, within = item.name, item.parent
         while name in found and within is not None:
@@ -183,20 +196,6 @@ def _plain(data: Any, name: str) -> NDArray[Any] | None:
             f"column '{name}': found bytes that are not UTF-8: {error.object!r}"
         ) from None
     return np.array(words, dtype=object)
-
-
-def _truth(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
-    """Return truth values, however a file writes them.
-
-    Raises:
-        InputError: They are something else.
-    """
-    if values.dtype.kind == "b":
-        return values
-    words = [f"{v:g}" if values.dtype.kind in "iuf" else str(v).strip().lower() for v in values]
-    if unknown := sorted(set(words) - set(_TRUTH)):
-        raise InputError(f"column '{name}': found {some(unknown)}, wanted True or False")
-    return np.array([_TRUTH[word] for word in words], dtype=bool)
 
 
 def _regions(file: NWBFile, units: DynamicTable) -> NDArray[Any] | None:

@@ -33,7 +33,7 @@ from neuroblend.data.measured import START, STOP
 from neuroblend.data.recording import Recording
 from neuroblend.data.signal import Signal
 from neuroblend.data.where import rows_where
-from neuroblend.data.words import text_of
+from neuroblend.data.words import text_of, words_of
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import errors_of
 
@@ -72,8 +72,7 @@ def read_raw(path: str | Path, where: str | None = None) -> Recording:
         columns = {} if ids is None else {"id": ids}
         for key, values in arrays.items():
             if key not in used and values.shape == (len(spike_times),):
-                is_bytes = values.dtype.kind == "S"
-                columns[key] = np.char.decode(values, "utf-8") if is_bytes else values
+                columns[key] = words_of(values, key) if values.dtype.kind in "SO" else values
         units = pd.DataFrame(columns, index=range(len(spike_times)))
         left = [key for key in arrays if key not in used and key not in columns]
         recording = Recording.of(
@@ -119,17 +118,11 @@ def _left_alone(keys: list[str]) -> list[str]:
 
 def _spikes(arrays: Arrays) -> tuple[NDArray[Any] | None, list[NDArray[np.float64]]]:
     """Return the names of units, ``None`` where they have none, and their spike times."""
-    times = np.asarray(arrays[SPIKES], dtype=np.float64)
+    times = _seconds(arrays, SPIKES)
     if times.ndim != 1:
         raise InputError(f"{SPIKES}: found shape {times.shape}, wanted (spike,) seconds")
     if INDEX in arrays:
-        ends = arrays[INDEX].astype(np.int64)
-        if ends.ndim != 1 or (np.diff(ends, prepend=0) < 0).any() or ends[-1] != times.size:
-            raise InputError(
-                f"{INDEX}: found {ends.size} ends, of {some(ends, 3)}, wanted ends that ascend to "
-                f"the {times.size} spikes there are"
-            )
-        return arrays.get(UNIT_ID), np.split(times, ends[:-1])
+        return _by_index(arrays, times)
     if CLUSTERS not in arrays:
         raise InputError(
             f"'{SPIKES}' without '{INDEX}' (where each unit's spikes end) or '{CLUSTERS}' (which "
@@ -138,10 +131,39 @@ def _spikes(arrays: Arrays) -> tuple[NDArray[Any] | None, list[NDArray[np.float6
     clusters = arrays[CLUSTERS]
     if clusters.shape != times.shape:
         raise InputError(f"{CLUSTERS}: found shape {clusters.shape}, wanted {times.shape}")
+    if UNIT_ID in arrays:
+        raise InputError(
+            f"{UNIT_ID}: found beside '{CLUSTERS}', whose numbers or names are those of units; "
+            "leave it out, or name units there"
+        )
     ids, of_unit = np.unique(clusters, return_inverse=True)
     order = np.argsort(of_unit, kind="stable")
     ends = np.cumsum(np.bincount(of_unit))
     return ids, np.split(times[order], ends[:-1])
+
+
+def _by_index(
+    arrays: Arrays, times: NDArray[np.float64]
+) -> tuple[NDArray[Any] | None, list[NDArray[np.float64]]]:
+    ends, ids = arrays[INDEX], arrays.get(UNIT_ID)
+    whole = ends.ndim == 1 and ends.size > 0 and ends.dtype.kind in "uif"
+    whole = whole and not (ends.dtype.kind == "f" and (ends % 1 != 0).any())
+    ends = ends.astype(np.int64) if whole else ends
+    if not whole or (np.diff(ends, prepend=0) < 0).any() or ends[-1] != times.size:
+        raise InputError(
+            f"{INDEX}: found {ends.size} ends, of {some(ends.ravel(), 3)}, wanted ends "
+            f"that ascend to the {times.size} spikes there are"
+        )
+    if ids is not None and ids.shape != ends.shape:
+        raise InputError(f"{UNIT_ID}: found shape {ids.shape}, wanted {ends.shape}, one for a unit")
+    return ids, np.split(times, ends[:-1])
+
+
+def _seconds(arrays: Arrays, key: str) -> NDArray[np.float64]:
+    """Return numbers, where text or dates might lie."""
+    if arrays[key].dtype.kind not in "uif":
+        raise InputError(f"{key}: found {arrays[key].dtype} values, wanted numbers, in seconds")
+    return arrays[key].astype(np.float64)
 
 
 def _signals(arrays: Arrays) -> Iterator[str]:
@@ -153,22 +175,23 @@ def _signals(arrays: Arrays) -> Iterator[str]:
 
 def _signal(arrays: Arrays, name: str, used: set[str]) -> Signal:
     used |= {name + key for key in ("", TIMES, UNIT, NAMES)}
-    times = arrays[name + TIMES]
+    times = _seconds(arrays, name + TIMES)
     if name not in arrays:
         return Signal.events(times, name)
     values = arrays[name]
-    n_channels = 1 if values.ndim == 1 else values.shape[-1]
+    n_channels = 1 if values.ndim < 2 else values.shape[-1]
     if name + NAMES in arrays:
         names = list(channel_names(arrays[name + NAMES], n_channels))
     else:
         names = [name] if n_channels == 1 else [f"{name}_{i}" for i in range(n_channels)]
-    (unit,) = channel_units(text_of(arrays.get(name + UNIT, "")), 1)
+    (unit,) = channel_units(text_of(arrays.get(name + UNIT, ""), name + UNIT), 1)
     return Signal.of(times, values, names, unit)
 
 
 def _tables(arrays: Arrays, used: set[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    for key, rows in arrays.items():
+    for key in arrays:
         if key.endswith(INTERVALS):
+            rows = _seconds(arrays, key)
             if rows.ndim != 2 or rows.shape[1] != 2:
                 raise InputError(f"{key}: found shape {rows.shape}, wanted (interval, 2) seconds")
             used.add(key)

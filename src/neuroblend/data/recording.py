@@ -80,19 +80,25 @@ class Recording:
             InputError: Spike times are not finite, or there are none, or they cannot be seconds;
                 the clocks of spikes and signals have no time in common.
         """
+        if not isinstance(signals or {}, Mapping):
+            raise InputError(
+                f"signals: found a {type(signals).__name__}, wanted a dict of them by name"
+            )
         given = pynapple.parts_of(spike_times, signals, trials)
         spike_times, signals, trials = given.spike_times, given.signals, given.trials
         units = given.units if units is None else units
         observed = given.observed if observed is None else observed
         tables = {**(given.tables or {}), **(tables or {})}
         units = pd.DataFrame(index=range(len(spike_times))) if units is None else units
+        if len(units) != len(spike_times):
+            raise InputError(f"units: found {len(units)} rows for {len(spike_times)} neurons")
         names = units["id"].tolist() if "id" in units else list(range(len(spike_times)))
         per_neuron, order = in_order([_times(t, i) for i, t in enumerate(spike_times)], names)
         if not any(times.size for times in per_neuron):
             raise InputError("spike_times: no neuron has a spike")
         if not all(np.isfinite(times).all() for times in per_neuron):
             raise InputError("spike_times: found NaN or infinite times")
-        signals, trials = dict(signals or {}), pd.DataFrame() if trials is None else trials
+        signals, trials = dict(signals or {}), pd.DataFrame(trials)
         check_clocks(per_neuron, signals, trials)
         if (
             span is None
@@ -265,6 +271,8 @@ class Recording:
                 trial is left, or :meth:`Trials.from_arrays` complains.
         """
         n_bins = n_bins_in(window, bin_s)
+        if not np.isfinite(lag_s):
+            raise InputError(f"lag: found {lag_s} s, wanted a finite number")
         rows = self._rows_of(events) if rows is None else rows
         times = _times(events, None)
         starts = times + window[0]

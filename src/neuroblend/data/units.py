@@ -26,7 +26,8 @@ def unit_table(ids: Any, columns: Mapping[str, Any]) -> pd.DataFrame:
     for name, values in columns.items():
         if name not in table:
             table[str(name)] = np.asarray(values)
-    region = next((name for name in REGIONS if name in table and table[name].notna().all()), None)
+    told = (n for n in REGIONS if n in table and table[n].dtype.kind != "f")  # an area in mm2
+    region = next((name for name in told if table[name].notna().all()), None)
     if region is not None:
         table["region"] = table[region].astype(str)
     return table

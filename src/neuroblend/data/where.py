@@ -27,6 +27,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+_LONGEST = 200  # of an expression, in errors
 _SHOWN = 8  # values of a column, where nothing matches
 
 
@@ -42,7 +43,8 @@ def rows_where(table: pd.DataFrame, expression: str, what: str, option: str = "-
     Raises:
         InputError: It cannot be read, names a column that there is none of, or holds for no row.
     """
-    reading = _Reading(table, f'{option} "{expression}"')
+    shown = expression if len(expression) <= _LONGEST else f"{expression[:_LONGEST]}..."
+    reading = _Reading(table, f'{option} "{shown}"')
     text = re.sub(r"`([^`]*)`", reading.quoted, expression)
     try:
         tree = ast.parse(text.strip(), mode="eval").body
@@ -51,10 +53,15 @@ def rows_where(table: pd.DataFrame, expression: str, what: str, option: str = "-
             f"{reading.where}: cannot be read; wanted such as "
             "\"quality == 'good' and depth < 1200\""
         ) from None
-    keep = reading.holds(tree)
+    try:
+        keep = reading.holds(tree)
+    except RecursionError:
+        raise InputError(f"{reading.where}: too deep to be read") from None
     if not keep.any():
         values = "; ".join(f"{name}: {_values(table[name])}" for name in reading.columns)
-        raise InputError(f"{reading.where}: matches none of {len(table)} {what}; {values}")
+        raise InputError(
+            f"{reading.where}: matches none of {len(table)} {what}; {values}{reading.hint}"
+        )
     return keep
 
 
@@ -64,6 +71,7 @@ class _Reading:
     def __init__(self, table: pd.DataFrame, where: str) -> None:
         self.table, self.where = table, where
         self.columns: list[str] = []
+        self.hint = ""
         self._quoted: dict[str, str] = {}
 
     def quoted(self, match: re.Match[str]) -> str:
@@ -111,6 +119,7 @@ class _Reading:
                 raise InputError(f"{self.where}: None is for missing values, as in depth != None")
             missing = column.isna().to_numpy()
             return missing if isinstance(op, ast.Eq) else ~missing
+        self._check_text(a, b)
         if type(op) not in _COMPARE:
             raise InputError(f"{self.where}: wanted ==, !=, <, <=, >, >=, in or not in")
         try:
@@ -121,6 +130,13 @@ class _Reading:
                 f"{ast.unparse(right)})"
             ) from None
         return np.broadcast_to(np.asarray(found, dtype=bool), (len(self.table),))
+
+    def _check_text(self, a: Any, b: Any) -> None:
+        """Keep a hint on text that is compared with what is none, as ``good == 'True'``."""
+        column, value = (a, b) if isinstance(a, pd.Series) else (b, a)
+        is_text = isinstance(value, str) and isinstance(column, pd.Series)
+        if is_text and column.dtype.kind in "biuf":
+            self.hint = f"; '{value}' in quotes is text, and {column.name} is not"
 
     def _value(self, node: ast.expr) -> Any:
         """Return a column, a number, text, or a list of the latter."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from neuroblend.data.trials import checked_bin_width
 from neuroblend.errors import InputError
 
@@ -20,6 +22,8 @@ def n_bins_in(window: tuple[float, float], bin_s: float) -> int:
     """
     width = checked_bin_width(bin_s)
     start, length = window[0], window[1] - window[0]
+    if not math.isfinite(length):
+        raise InputError(f"window: found {start:g} to {window[1]:g} s, wanted finite numbers")
     n_bins = round(length / width)
     found = f"window {start * 1000:g} to {window[1] * 1000:g} ms"
     if length < width * (1 - _TOLERANCE):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.errors import InputError
 
-TRUE_WORDS, FALSE_WORDS = ("true", "1"), ("false", "0")
+TRUE_WORDS, FALSE_WORDS = ("true", "1", "yes"), ("false", "0", "no")
 
 
 def text_of(value: Any, key: str = "text") -> str:

@@ -24,6 +24,7 @@ from neuroblend.data.nwb_series import (
     stored_unit,
 )
 from neuroblend.data.nwb_tables import HELD_OUT, ID, OBSERVED, read_tables, read_trials, read_units
+from neuroblend.data.plausible import check_clocks, in_order
 from neuroblend.errors import InputError, some
 from neuroblend.inspect.contents import (
     SHOWN,
@@ -59,6 +60,7 @@ def inspect_nwb(path: str | Path) -> Contents:
             units, spike_times = pd.DataFrame(), []
             notes.append(str(error))
         trials, tables = read_trials(file), read_tables(file)
+        notes += _clock_notes(units, spike_times, trials)
         behavior = find_behavior(file)
         rows = [_signal(name, item, True) for name, item in behavior.items()]
         others = {n: s for n, s in find_series(file).items() if n not in behavior}
@@ -75,6 +77,20 @@ def inspect_nwb(path: str | Path) -> Contents:
         path.name, _units(units, spike_times), _trials(trials), table_columns(trials), signals,
         intervals_of(tables), notes, steps,
     )  # fmt: skip
+
+
+def _clock_notes(
+    units: pd.DataFrame, spike_times: list[NDArray[np.float64]], trials: pd.DataFrame
+) -> list[str]:
+    """Return what a recording of these spike times would be refused for, or noted."""
+    if not any(times.size for times in spike_times):
+        return []
+    try:
+        ordered, notes = in_order(spike_times, units[ID].tolist())
+        check_clocks([times[np.isfinite(times)] for times in ordered], {}, trials)
+    except InputError as error:
+        return [str(error)]
+    return notes
 
 
 def _units(units: pd.DataFrame, spike_times: list[NDArray[np.float64]]) -> Lines:

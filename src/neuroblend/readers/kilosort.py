@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from neuroblend.data.recording import Recording
 from neuroblend.data.units import unit_table
 from neuroblend.errors import InputError, nearest, some
+from neuroblend.files import errors_of
 
 TIMES, PARAMS = "spike_times.npy", "params.py"
 OWNERS = ("spike_clusters.npy", "spike_templates.npy")
@@ -63,7 +64,7 @@ def read_kilosort(
     """
     folder = Path(folder)
     times, owners = read_spikes(folder)
-    rate = _sample_rate(folder) if sample_rate is None else float(sample_rate)
+    rate = _sample_rate(folder) if sample_rate is None else _checked_rate(sample_rate)
     units = read_units(folder, owners)
     keep, note = _chosen(units[QUALITY], groups, folder)
     order = np.argsort(owners, kind="stable")
@@ -101,11 +102,12 @@ def read_spikes(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
             f"{folder}: {TIMES} has {times.size} spikes, {owner} {owners.size}; wanted the same "
             "number, of which there are some"
         )
-    if times.dtype.kind == "f" and (times % 1 != 0).any():
-        raise InputError(
-            f"{folder / TIMES}: found {times[times % 1 != 0][0]:g}, wanted whole samples (these "
-            "may be seconds already)"
-        )
+    for name, values, hint in (
+        (TIMES, times, "samples (these may be seconds already)"),
+        (owner, owners, "numbers of units"),
+    ):
+        if values.dtype.kind == "f" and (parts := values % 1 != 0).any():
+            raise InputError(f"{folder / name}: found {values[parts][0]:g}, wanted whole {hint}")
     if times.min() < 0:
         raise InputError(f"{folder / TIMES}: found sample {times.min()}, wanted 0 and later")
     return times.astype(np.float64), owners.astype(np.int64)
@@ -147,17 +149,15 @@ def read_params(path: Path) -> dict[str, Any]:
         lines = ast.parse(text).body
     except OSError:
         raise InputError(f"{path}: no such file; give sample_rate=30000., in samples/s") from None
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise InputError(f"{path}: not Python ({error}), wanted lines such as x = 1") from None
-    found = {}
+    found: dict[str, Any] = {}
     for line in lines:
+        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant):
+            continue  # a docstring
         try:
-            assert isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)
-            # phy escapes no backslash in Windows paths: raw strings are literals too
-            found[line.targets[0].id] = ast.literal_eval(line.value)
-        except (AssertionError, ValueError):
-            if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant):
-                continue  # a docstring
+            found |= _settings(line)
+        except (TypeError, ValueError, SyntaxError, MemoryError, RecursionError):
             code = text.splitlines()[line.lineno - 1].strip()
             raise InputError(
                 f"{path}: line {line.lineno} wants to run code ({code[:60]}), and nothing here is "
@@ -166,14 +166,34 @@ def read_params(path: Path) -> dict[str, Any]:
     return found
 
 
+def _settings(line: ast.stmt) -> dict[str, Any]:
+    """Return what one line ``name = value``, or ``name = name = value``, sets.
+
+    Raises:
+        ValueError: It is another, or its value is more than a literal.
+    """
+    targets = line.targets if isinstance(line, ast.Assign) else []
+    names = [target.id for target in targets if isinstance(target, ast.Name)]
+    if not isinstance(line, ast.Assign) or len(names) != len(targets):
+        raise ValueError("no setting")
+    return dict.fromkeys(names, ast.literal_eval(line.value))
+
+
 def _sample_rate(folder: Path) -> float:
     params = read_params(folder / PARAMS)
-    rate = params.get("sample_rate")
+    if "sample_rate" in params:
+        with errors_of(folder / PARAMS):
+            return _checked_rate(params["sample_rate"])
+    raise InputError(
+        f"{folder / PARAMS}: found {some(params) or 'nothing'}, wanted sample_rate in samples/s, "
+        "such as 30000"
+    )
+
+
+def _checked_rate(rate: object) -> float:
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 100 <= rate <= 1e6:
-        found = f"sample_rate = {rate!r}" if "sample_rate" in params else some(params)
         raise InputError(
-            f"{folder / PARAMS}: found {found or 'nothing'}, wanted sample_rate in samples/s, such "
-            "as 30000"
+            f"found sample_rate = {rate!r}, wanted sample_rate in samples/s, such as 30000"
         )
     return float(rate)
 
@@ -184,6 +204,7 @@ def _chosen(
     """Return which units are of the groups, and a note on it."""
     there = quality.value_counts()
     told = ", ".join(f"{n} {name}" for name, n in there.items())
+    asked = groups is not None
     if groups is None:
         groups = ("good",) if "good" in there else [name for name in there.index if name != "noise"]
     if groups == EVERY:
@@ -196,7 +217,8 @@ def _chosen(
             )
     keep = quality.isin(groups).to_numpy()
     if not keep.any():
-        raise InputError(f"{folder}: every unit is noise ({told}); groups=('noise',) takes them")
+        why = "no groups are asked for, of" if asked else "every unit is noise, of"
+        raise InputError(f"{folder}: {why} {told}; wanted groups=({there.index[0]!r},) or such")
     return (
         keep,
         f"{int(keep.sum())} of {keep.size} units taken, {' and '.join(groups)} (of {told}).",
@@ -217,7 +239,9 @@ def _load(path: Path) -> NDArray[Any]:
 
 def _table(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else None, engine="python")
+        with path.open(encoding="utf-8") as lines:
+            separator = "," if "," in lines.readline() else "\t"  # phy wrote tabs to .csv too
+        table = pd.read_csv(path, sep=separator, engine="python")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{path}: cannot be read as a table ({error})") from None
     if ID not in table and "id" in table:

@@ -20,6 +20,11 @@ Of a continuous recording, in seconds::
     events: {licks: lick_times}
     trials: {start_time: trials.start, stop_time: trials.stop, choice: trials.choice}
 
+``time_unit`` is that of every time in the file: spikes, ``times``, ``events``, and columns of
+trials that end in ``_time``. Where some are on another, it is told beside them, as in
+``{values: kin.pos, times: kin.t, time_unit: s}`` or, of events and columns of trials,
+``go: {times: trials.go, time_unit: ms}``.
+
 One vector of all spikes needs ``spike_units``, the unit of each. ``kinds: {heading: circular}``
 says of what kind behavior is.
 """
@@ -49,7 +54,8 @@ RECORDING_KEYS = (
     "spike_times", "spike_units", "time_unit", "signals", "events", "trials", "unit_id", "region",
     "kinds",
 )  # fmt: skip
-SIGNAL_KEYS = ("values", "times", "rate", "start", "unit", "names")
+SIGNAL_KEYS = ("values", "times", "time_unit", "rate", "start", "unit", "names")
+TIME_KEYS = ("times", "time_unit")
 AXES = ("trial", "bin", "neuron")
 
 
@@ -111,9 +117,9 @@ def _trials(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -> T
     n_trials = len(spikes)
     behavior: dict[str, Any] = {}
     of_behavior = tuple("channel" if axis == "neuron" else axis for axis in axes)
-    for label, where in (given.get("behavior") or {}).items():
+    for label, where in _lines(given, "behavior").items():
         entry = where if isinstance(where, Mapping) else {"values": where}
-        found = _plain(find(values, str(entry.get("values"))))
+        found = _plain(find(values, entry.get("values")))
         if np.size(found) == n_trials and not isinstance(found, list):
             behavior[label] = np.ravel(found)
             continue
@@ -152,22 +158,62 @@ def _in_order(
 
 
 def _recording(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -> Recording:
-    step = _seconds(given.get("time_unit", "s"))
+    unit = given.get("time_unit", "s")
+    step = _seconds(unit)
     trains, ids = _trains(values, given)
     columns = {key: _column(find(values, given[key])) for key in ("region",) if key in given}
+    kinds = _lines(given, "kinds")
     signals = {
-        label: _signal(values, entry, str(label), (given.get("kinds") or {}).get(label))
-        for label, entry in (given.get("signals") or {}).items()
+        label: _signal(values, entry, label, kinds.get(label), unit)
+        for label, entry in _lines(given, "signals").items()
     }
-    for label, where in (given.get("events") or {}).items():
-        signals[label] = Signal.events(np.ravel(find(values, where)) * step, str(label))
-    columns_of = given.get("trials") or {}
-    trials = pd.DataFrame({label: _column(find(values, at)) for label, at in columns_of.items()})
-    for label in trials.columns[[str(c).endswith("_time") for c in trials]]:
-        trials[label] = trials[label].astype(float) * step
+    for label in kinds:
+        if label not in signals:
+            raise InputError(f"kinds: no signal '{label}'; {nearest(label, signals)}")
+    for label, where in _lines(given, "events").items():
+        signals[label] = Signal.events(_times(values, where, label, unit), label)
+    trials = _table(values, _lines(given, "trials"), unit)
+    for key, column in columns.items():
+        if len(column) != len(trains):
+            raise InputError(f"{key}: found {len(column)} for {len(trains)} units")
     units = unit_table(np.arange(len(trains)) if ids is None else ids, columns)
     units = units.drop(columns="id") if ids is None else units
     return Recording.of([train * step for train in trains], signals, None, units, trials, name)
+
+
+def _lines(given: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the lines of a part of the mapping, by name."""
+    lines = given.get(key) or {}
+    if not isinstance(lines, Mapping):
+        raise InputError(f"mapping: {key}: found {lines!r}, wanted {{name: where it is}}")
+    return {str(label): line for label, line in lines.items()}
+
+
+def _table(values: Mapping[str, Any], lines: Mapping[str, Any], unit: Any) -> pd.DataFrame:
+    """Return the trial table, its times in seconds."""
+    is_time = {k: isinstance(at, Mapping) or k.endswith("_time") for k, at in lines.items()}
+    columns = {
+        label: _times(values, at, label, unit) if is_time[label] else _column(find(values, at))
+        for label, at in lines.items()
+    }
+    lengths = {label: len(column) for label, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = some([f"{n} of {label}" for label, n in lengths.items()])
+        raise InputError(f"trials: found {told}, wanted one value a trial")
+    return pd.DataFrame(columns)
+
+
+def _times(values: Mapping[str, Any], entry: Any, label: str, unit: Any) -> NDArray[np.float64]:
+    """Return the seconds of events or of a column of trials."""
+    if isinstance(entry, Mapping):
+        for key in entry:
+            if key not in TIME_KEYS:
+                raise InputError(f"'{label}': unknown '{key}'; {nearest(str(key), TIME_KEYS)}")
+        entry, unit = entry.get("times"), entry.get("time_unit", unit)
+    found = _column(find(values, entry))
+    if found.dtype.kind not in "buif":
+        raise InputError(f"'{label}': found {found.dtype} values, wanted times")
+    return found.astype(np.float64) * _seconds(unit)
 
 
 def _trains(
@@ -177,6 +223,8 @@ def _trains(
     found = find(values, given["spike_times"])
     ids = _column(find(values, given["unit_id"])) if "unit_id" in given else None
     if isinstance(found, list):
+        if ids is not None and len(ids) != len(found):
+            raise InputError(f"unit_id: found {len(ids)} for {len(found)} units")
         return [_vector(item, i) for i, item in enumerate(found)], ids
     if "spike_units" not in given:
         raise InputError(
@@ -192,7 +240,7 @@ def _trains(
     return [times[owners == unit] for unit in there], there if ids is None else ids
 
 
-def _signal(values: Mapping[str, Any], entry: Any, label: str, kind: Any) -> Signal:
+def _signal(values: Mapping[str, Any], entry: Any, label: str, kind: Any, unit: Any) -> Signal:
     told = set(entry) if isinstance(entry, Mapping) else set()
     if "values" not in told or not {"times", "rate"} & told:
         raise InputError(f"signal '{label}': found {entry}, wanted {{values: ..., times: ...}}")
@@ -201,16 +249,25 @@ def _signal(values: Mapping[str, Any], entry: Any, label: str, kind: Any) -> Sig
             raise InputError(f"signal '{label}': unknown '{key}'; {nearest(str(key), SIGNAL_KEYS)}")
     samples = np.atleast_2d(np.asarray(find(values, entry["values"])))
     if "times" in entry:
-        times = np.ravel(find(values, entry["times"])).astype(np.float64)
+        clock = {"times": entry["times"], "time_unit": entry.get("time_unit", unit)}
+        times = _times(values, clock, label, unit)
     else:
-        n = max(samples.shape)
-        times = float(entry.get("start", 0.0)) + np.arange(n) / float(entry["rate"])
+        rate, start = (_number(entry.get(key, 0.0), label, key) for key in ("rate", "start"))
+        if rate <= 0:
+            raise InputError(f"signal '{label}': rate: found {rate:g}, wanted samples/s")
+        times = start + np.arange(max(samples.shape)) / rate
     if samples.shape[0] != times.size and samples.shape[1] == times.size:
         samples = samples.T  # a row of samples is as common as a column
     n_channels = samples.shape[1]
     names = entry.get("names") or ([label] if n_channels == 1 else range(n_channels))
     names = [str(n) if str(n).startswith(label) else f"{label}_{n}" for n in names]
     return Signal.of(times, samples, names, str(entry.get("unit", "")), kind)
+
+
+def _number(found: Any, label: str, key: str) -> float:
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise InputError(f"signal '{label}': {key}: found {found!r}, wanted a number")
+    return float(found)
 
 
 def _seconds(unit: Any) -> float:

@@ -52,18 +52,20 @@ def load_mat(path: str | Path) -> dict[str, Any]:
         except (OSError, KeyError) as error:
             raise InputError(f"{path}: truncated or damaged ({error})") from None
     try:
-        stored = loadmat(path, chars_as_strings=True, mat_dtype=False)
+        stored = loadmat(path, chars_as_strings=True, mat_dtype=True)  # logical stays so
     except Exception as error:  # scipy raises whatever it ran into
         raise InputError(f"{path}: truncated or not a MATLAB file ({error})") from None
     return {key: _of_v5(value) for key, value in stored.items() if not key.startswith("__")}
 
 
-def find(values: Mapping[str, Any], where: str) -> Any:
+def find(values: Mapping[str, Any], where: Any) -> Any:
     """Return what lies at ``"data.units.times"``; of a struct array, a list of one for each.
 
     Raises:
         InputError: It is not there, or MATLAB alone can read it.
     """
+    if not isinstance(where, str):
+        raise InputError(f"mapping: found {where!r}, wanted where it is, such as units.times")
     found: Any = values
     walked: list[str] = []
     for key in where.split("."):
