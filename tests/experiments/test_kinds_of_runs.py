@@ -45,6 +45,16 @@ def test_rivals_are_those_that_are_for_the_kinds() -> None:
     assert RunConfig().of_channels([Channel("x")]) == RunConfig()
 
 
+@pytest.mark.parametrize(("controls", "is_said"), [("all", True), ("default", False)])
+def test_a_rival_that_is_not_for_the_kinds_is_said_to_be_left_out(controls, is_said) -> None:
+    trials = recording()
+    experiment = Decoding(RunConfig(controls=controls)).of(trials)
+    notes = experiment.data_facts(trials)["notes"]
+    assert any(note.startswith("kalman is left out") for note in notes) == is_said
+    plain = Decoding(RunConfig(controls="all").of_channels([Channel("x")]))
+    assert not plain.left_out()
+
+
 def test_a_logistic_regression_on_counts_is_scored_and_stored(tmp_path) -> None:
     trials = recording()
     task = Task.of(trials, split_trials(trials, 0))
