@@ -169,6 +169,13 @@ def test_a_category_with_few_of_many_samples_leaves_the_others_to_be_told_apart(
     assert fit_channel(channel, x, y, x[:999], y[:999]).skill > 0.5
 
 
+def test_angular_errors_have_no_chance_since_directions_may_lie_close_together(mixed) -> None:
+    found, _, _ = mixed
+    assert found.test.chance(MIX, "angular_error/angle") is None
+    assert found.test.chance(MIX, "circular_skill/angle") == 0
+    assert found.test.chance(MIX, "balanced_accuracy/choice") == 0.5
+
+
 def test_segments_of_a_trial_share_its_bins_evenly() -> None:
     signal = np.arange(10.0)[None, :, None].repeat(2, axis=0)
     signal[1, 3:] = np.nan
