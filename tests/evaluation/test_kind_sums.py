@@ -58,6 +58,21 @@ def test_a_curve_of_many_values_is_close_to_exact(rng) -> None:
     assert sums.auc()[0, 0] == pytest.approx(roc_auc_score(true.ravel(), odds.ravel()), abs=1e-3)
 
 
+def test_folds_that_tell_nothing_have_no_curve_together_whatever_their_sizes(rng) -> None:
+    found = []
+    for _ in range(100):
+        folds = []
+        for n, share, spread in ((20, 0.3, 0.0), (60, 0.7, 1.0)):
+            true = (rng.random((n, 1)) < share).astype(float)
+            odds = spread * rng.normal(size=true.shape)
+            log = np.stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)], axis=2)
+            folds.append(DiscreteSums.of(true[:, :, None], [log], true[:, :, None]).ranks)
+        ranks = np.concatenate(folds)
+        nothing = np.zeros((len(ranks), 1))
+        found.append(DiscreteSums(nothing[:, :, None, None], nothing, ranks).auc()[0, 0])
+    assert np.mean(found) == pytest.approx(0.5, abs=0.02)
+
+
 def test_a_category_that_is_not_tested_counts_neither_in_accuracy_nor_in_chance() -> None:
     true = np.array([[0.0, 0, 1, 1]])
     log = np.log(np.full((1, 4, 3), 1 / 3))

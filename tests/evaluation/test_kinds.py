@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from neuroblend.data.channel import Channel
 from neuroblend.evaluation.behavior_sums import BehaviorSums, deciding_score
 from neuroblend.evaluation.decoder import Decoder
-from neuroblend.evaluation.glm import PENALTIES
+from neuroblend.evaluation.glm import MOST_SAMPLES, PENALTIES, fit_channel
 from neuroblend.evaluation.lagged import segment_means
 from neuroblend.evaluation.mixed import OfTrials
 from neuroblend.evaluation.readout import FAMILIES, WHOLE_TRIAL, best_of, read_outs
@@ -22,6 +22,11 @@ MIX = (
     Channel("choice", "discrete", categories=("left", "right"), per_trial=True),
     Channel("time", per_trial=True),
 )
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
 
 
 def recording(n_trials=60, n_bins=12, seed=0):
@@ -143,6 +148,32 @@ def test_a_rare_category_is_not_passed_over_for_being_rare() -> None:
     of = {p: signal[s] for p, s in cut.items()}, {p: rare[s] for p, s in cut.items()}
     scores = read_outs(*of, FAMILIES, channels=(channel,))[0].test.scores((channel,))
     assert scores["balanced_accuracy"][0] > 0.65
+
+
+@pytest.mark.parametrize("kind", ["discrete", "events"])
+def test_what_is_rare_among_many_samples_is_fitted(rng, kind) -> None:
+    """Every eighth sample, which a fit would look at, has none of it."""
+    n = 8 * MOST_SAMPLES
+    x = rng.normal(size=(n, 2))
+    y = ((x[:, 0] > 1) & (np.arange(n) % 8 != 0)).astype(float)
+    channel = Channel("lick", kind, categories=("no", "yes") if kind == "discrete" else ())
+    assert fit_channel(channel, x, y, x[:999], y[:999]).skill > 0.2
+
+
+def test_a_category_with_few_of_many_samples_leaves_the_others_to_be_told_apart(rng) -> None:
+    n = 8 * MOST_SAMPLES
+    x = rng.normal(size=(n, 2))
+    y = (x[:, 0] > 0).astype(float)
+    y[1:40:8] = 2
+    channel = Channel("state", "discrete", categories=("a", "b", "c"))
+    assert fit_channel(channel, x, y, x[:999], y[:999]).skill > 0.5
+
+
+def test_angular_errors_have_no_chance_since_directions_may_lie_close_together(mixed) -> None:
+    found, _, _ = mixed
+    assert found.test.chance(MIX, "angular_error/angle") is None
+    assert found.test.chance(MIX, "circular_skill/angle") == 0
+    assert found.test.chance(MIX, "balanced_accuracy/choice") == 0.5
 
 
 def test_segments_of_a_trial_share_its_bins_evenly() -> None:

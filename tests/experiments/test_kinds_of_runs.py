@@ -1,5 +1,7 @@
 """Which arms and scores a run has follows from what its behavior is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,8 +38,21 @@ def test_rivals_are_those_that_are_for_the_kinds() -> None:
     assert {"kalman", "wiener"} <= names([Channel("x")])
     assert "logistic" not in names([Channel("x")])
     assert "logistic" in names([CHOICE]) and "kalman" not in names([CHOICE])
-    assert not {"logistic", "kalman"} & names([Channel("x"), CHOICE])
+    mixed = names([Channel("x"), CHOICE])
+    assert "logistic" in mixed and "kalman" not in mixed
+    state = Channel("state", "discrete", categories=("a", "b"))
+    assert "logistic" not in names([state, Channel("time", per_trial=True)])
     assert RunConfig().of_channels([Channel("x")]) == RunConfig()
+
+
+@pytest.mark.parametrize(("controls", "is_said"), [("all", True), ("default", False)])
+def test_a_rival_that_is_not_for_the_kinds_is_said_to_be_left_out(controls, is_said) -> None:
+    trials = recording()
+    experiment = Decoding(RunConfig(controls=controls)).of(trials)
+    notes = experiment.data_facts(trials)["notes"]
+    assert any(note.startswith("kalman is left out") for note in notes) == is_said
+    plain = Decoding(RunConfig(controls="all").of_channels([Channel("x")]))
+    assert not plain.left_out()
 
 
 def test_a_logistic_regression_on_counts_is_scored_and_stored(tmp_path) -> None:
@@ -54,6 +69,25 @@ def test_a_logistic_regression_on_counts_is_scored_and_stored(tmp_path) -> None:
     assert scores["balanced_accuracy"] > 0.8 and scores["auc/choice"] > 0.8
     assert "decoding_r2" not in scores and "behavior_r2" not in scores
     assert again.decoder.links == scored.decoder.links
+
+
+def test_of_a_mix_logistic_is_that_of_the_category_alone() -> None:
+    trials = recording()
+    assert trials.behavior is not None
+    moves = np.random.default_rng(1).normal(size=trials.behavior.shape).astype(np.float32)
+    channels = (Channel("x"), *trials.channels)
+    mixed = replace(
+        trials, behavior=np.concatenate([moves, trials.behavior], axis=2), channels=channels
+    )
+    found = {}
+    for each in (trials, mixed):
+        task = Task.of(each, split_trials(trials, 0))
+        signals = rival_signals("logistic", None, task, task.batch_of(np.arange(each.n_trials)))
+        scored, _ = score_signals(signals, task, segments=segments_of("logistic"))
+        found[each is mixed] = scores_on_test([scored], each.channels)
+    for name in ("balanced_accuracy/choice", "auc/choice", "log_loss_gain/choice"):
+        assert found[True][name] == pytest.approx(found[False][name])
+    assert found[True]["decoding_skill"] < found[False]["balanced_accuracy"]
 
 
 def test_categories_without_conditions_are_split_in_proportion() -> None:

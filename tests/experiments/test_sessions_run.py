@@ -10,6 +10,7 @@ from commands import refused, succeeds
 from conftest import make_trials, refuses, tiny_config, watch_fits
 
 import neuroblend as nb
+from neuroblend.data.sessions import Sessions
 from neuroblend.data.trials import Trials
 from neuroblend.engine.folder import RunFolder
 from neuroblend.engine.metric import Metric, metric_of
@@ -17,6 +18,7 @@ from neuroblend.engine.results import gather
 from neuroblend.errors import InputError
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.evaluation.metrics import bits_per_spike
+from neuroblend.experiments.decoding.sessions.experiment import DecodingSessions
 from neuroblend.experiments.decoding.sessions.settings import SessionsConfig
 from neuroblend.report.figures import every
 from neuroblend.report.verdict import verdict
@@ -40,6 +42,15 @@ def config(**changes: object) -> SessionsConfig:
     data = given.pop("data", {})
     made = SessionsConfig.of(tiny_config(**given))
     return made.model_copy(update={"data": made.data.model_copy(update=data)})
+
+
+def test_what_settings_leave_out_is_said_of_sessions_too() -> None:
+    given = config(controls="all", data={"paired_fraction": 0.5, "kinds": {"choice": "discrete"}})
+    experiment = DecodingSessions(given)
+    notes = experiment.data_facts(Sessions.of(sessions()))["notes"]
+    assert any(note.startswith("50 % of the training trials") for note in notes)
+    assert any(note.startswith("kalman is left out") for note in notes)
+    assert any(note.startswith("masked-modalities, two-heads are left out") for note in notes)
 
 
 @pytest.fixture(scope="module")

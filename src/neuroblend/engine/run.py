@@ -40,7 +40,7 @@ def run_experiment(
     data = experiment.load(source)
     experiment = experiment.of(data)
     arms = experiment.arms()
-    for note in data.notes:
+    for note in experiment.data_facts(data)["notes"]:
         say(f"note: {note}")
     splits = experiment.splits(data)
     for split in splits:

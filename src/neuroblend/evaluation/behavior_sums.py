@@ -152,8 +152,11 @@ class BehaviorSums:
             found["auc"] = auc[:, pairs].mean(axis=1)
             found |= {f"auc/{discrete[i].name}": auc[:, i] for i in pairs}
 
-    def chance(self, channels: Sequence[Channel], name: str) -> float:
-        """Return what the score ``name`` is of guesses that know nothing but how often what is."""
+    def chance(self, channels: Sequence[Channel], name: str) -> float | None:
+        """Return what the score ``name`` is of guesses that know nothing but how often what is.
+
+        ``None`` of angular errors: 90° of uniform directions, less of all others.
+        """
         of, _, channel = name.partition("/")
         if of == ACCURACY:
             assert self.discrete is not None
@@ -162,7 +165,7 @@ class BehaviorSums:
             return float(each[names.index(channel)] if channel else each.mean())
         if of == "auc":
             return 0.5
-        return 90.0 if of == "angular_error" else 0.0
+        return None if of == "angular_error" else 0.0
 
 
 def is_plain(channels: Sequence[Channel]) -> bool:

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 PENALTIES = np.logspace(5, -1, 7)  # on squared weights, beside a sum over samples; strongest first
 RIDGE_PENALTIES = np.logspace(6, 0, 13)
-MOST_SAMPLES = 8000  # that a fit with a gradient looks at, evenly spaced ones of more
+MOST_SAMPLES = 8000  # about, that a fit with a gradient looks at, drawn ones of more
 MOST_STEPS = 200
 TOLERANCE = 1e-4  # of the mean gradient
 
@@ -128,11 +128,11 @@ def _logistic(
     counts = np.maximum(np.bincount(y.astype(int), minlength=n_categories), 0.5)
     log_share = np.log(counts / counts.sum())
     link = Link(channel, 0, n_categories, tuple(log_share.tolist()))
-    seen, few = np.unique(y.astype(int)), _evenly(len(y))
+    seen, few = np.unique(y.astype(int)), _some_of_each(y)
 
     def path() -> Iterator[tuple[Floats, Floats]]:
         yield np.zeros((x.shape[1], n_categories)), log_share
-        if len(np.unique(y[few])) < max(len(seen), 2):
+        if len(seen) < 2:
             return
         model = LogisticRegression(tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True)
         for penalty in PENALTIES * len(few) / len(y):
@@ -162,11 +162,11 @@ def _poisson(
 ) -> tuple[Link, Iterator[tuple[Floats, Floats]]]:
     from sklearn.linear_model import PoissonRegressor  # noqa: PLC0415  # heavy
 
-    few = _evenly(len(y))
+    few = _some_of_each(y)
 
     def path() -> Iterator[tuple[Floats, Floats]]:
         yield np.zeros((x.shape[1], 1)), np.log(np.array([max(y.mean(), 1e-9)]))
-        if y[few].max() == 0:
+        if y.max() == 0:
             return
         model = PoissonRegressor(
             tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True, solver="newton-cholesky"
@@ -186,7 +186,16 @@ def _fit(model: Any, x: Floats, y: Floats | NDArray[np.int64]) -> None:
         model.fit(x, y)
 
 
-def _evenly(n: int) -> NDArray[np.int64]:
-    """Return at most ``MOST_SAMPLES`` of ``n``, evenly spaced."""
-    step = -(-n // MOST_SAMPLES)
-    return np.arange(0, n, step)
+def _some_of_each(y: Floats) -> NDArray[np.int64]:
+    """Return at most about ``MOST_SAMPLES`` places in ``y``, of each value in proportion.
+
+    One of each at least. They are drawn, since evenly spaced ones may be the same bins of each
+    trial.
+    """
+    step = -(-len(y) // MOST_SAMPLES)
+    if step <= 1:
+        return np.arange(len(y))
+    drawn = np.random.default_rng(MOST_SAMPLES).permutation(len(y))
+    order = drawn[np.argsort(y[drawn], kind="stable")]
+    first = np.unique(y[order], return_index=True)[1]
+    return np.sort(order[np.union1d(np.arange(0, len(y), step), first)])

@@ -150,7 +150,8 @@ class DiscreteSums:
         """Return (R, D) areas under the ROC curve, ties counting half.
 
         NaN for a channel with more than two categories, or where one was not tested. Ranks are
-        among what one fit tested, so that folds, which differ in calibration, are not mixed up.
+        fractions of what one fit tested, so that folds, which differ in calibration and size, are
+        not mixed up.
         """
         w = _weights(weights, len(self.ranks))
         shape = self.ranks.shape[1:]
@@ -233,15 +234,15 @@ def _counted(index: tuple[NDArray[np.int64], ...], shape: tuple[int, ...]) -> Fl
 
 
 def _rank(odds: Floats) -> NDArray[np.int64]:
-    """Return which of ``N_RANKS`` equal parts of all values each lies in, equal ones in the same.
+    """Return in which of ``N_RANKS`` equal parts each value's middle rank lies, of all values.
 
-    Up to ``N_RANKS`` different values, each has a part of its own.
+    Equal values share a part, and those that tell nothing, being all equal, the middle one, so
+    that fits which tested different numbers of samples can be counted together. Up to ``N_RANKS``
+    values, different ones have different parts.
     """
-    values, which = np.unique(odds, return_inverse=True)
-    if len(values) <= N_RANKS:
-        return np.asarray(which, dtype=np.int64)
-    place = np.searchsorted(np.sort(odds), odds) * N_RANKS // len(odds)
-    return np.asarray(place, dtype=np.int64)
+    ranked = np.sort(odds)
+    below, up_to = (np.searchsorted(ranked, odds, side) for side in ("left", "right"))
+    return np.asarray((below + up_to) * N_RANKS // (2 * max(len(odds), 1)), dtype=np.int64)
 
 
 def _nan_for_0(values: NDArray[np.number]) -> Floats:

@@ -336,8 +336,8 @@ def _psth(
 def chance_of(folds: list[Scored], channels: Sequence[Channel], name: str) -> float | None:
     """Return what a score of :func:`scores_on_test` would be of guesses.
 
-    ``None`` where that is not asked: of continuous channels alone, whose R² has it at 0, and of
-    scores of PSTHs and true rates.
+    ``None`` where that is not asked: of continuous channels alone, whose R² has it at 0, of angular
+    errors, and of scores of PSTHs and true rates.
     """
     is_of_rates = name.partition("/")[0] in ("psth_r2", "rate_r2")
     if deciding_score(channels) == R2 or is_of_rates:

@@ -239,17 +239,22 @@ class Decoding(Experiment):
             "median_rate_hz": round(float(np.median(data.rate_hz)), 3),
             "n_conditions": 0 if data.condition is None else len(set(data.condition)),
             "simulated": data.rates is not None,
-            "notes": [*data.notes, *self._left_out()],
+            "notes": [*data.notes, *self.left_out()],
         }
 
-    def _left_out(self) -> list[str]:
-        fraction = self.config.data.paired_fraction
-        if fraction == 1:
-            return []
-        return [
-            f"{100 * fraction:g} % of the training trials with behavior kept it, drawn by seed; "
-            "students train on the others without a teacher."
-        ]
+    def left_out(self) -> list[str]:
+        """Return what of behavior, and which arms, settings leave out, in sentences."""
+        fraction, found = self.config.data.paired_fraction, []
+        if fraction != 1:
+            found.append(
+                f"{100 * fraction:g} % of the training trials with behavior kept it, drawn by "
+                "seed; students train on the others without a teacher."
+            )
+        if KALMAN in RIVALS[self.config.controls] and KALMAN not in self.config.rivals:
+            found.append(
+                "kalman is left out: it is for behavior that is continuous in each bin alone."
+            )
+        return found
 
     def n_resampled(self, data: Trials) -> int:
         return data.n_trials

@@ -34,7 +34,7 @@ RIVALS = {
 }
 """What a lab would use instead: decoders of behavior, by the name of a group of controls.
 
-``kalman`` is for continuous channels alone, ``logistic`` for behavior with one value a trial alone.
+``kalman`` is for continuous channels alone, ``logistic`` for behavior with categories of trials.
 """
 ONE_NETWORK = ("two-heads", "masked-modalities")
 """Strategies without a teacher beside ``multitask``, which ``--controls all`` adds."""
@@ -210,8 +210,8 @@ class RunConfig(ExperimentConfig):
         training: How any model is trained.
         controls: Further arms. ``default``: what a lab would use instead, ``wiener`` (ridge on
             spikes at several lags), ``direct`` (the network trained on behavior alone), and
-            ``logistic`` (regression on spike counts of trials) where all channels have one value a
-            trial and some are categories. ``all``: also ``kalman``, where all channels are
+            ``logistic`` (regression on spike counts of trials) where some channel is a category of
+            trials. ``all``: also ``kalman``, where all channels are
             continuous; one network without a teacher, ``two-heads`` and ``masked-modalities``;
             ``self-distilled`` (its teacher saw no behavior) and ``shuffled`` (its teacher saw
             behavior of other trials), where a strategy of the run needs nothing but a teacher. Or
@@ -246,7 +246,7 @@ class RunConfig(ExperimentConfig):
         out = set[str]()
         if kinds - {"continuous"} or once:
             out.add(KALMAN)
-        if "discrete" not in kinds or once < set(self.data.kinds):
+        if not any(self.data.kinds[name] == "discrete" for name in once):
             out.add(LOGISTIC)
         return tuple(name for name in RIVALS[self.controls] if name not in out)
 

@@ -16,6 +16,7 @@ SCORES = {
     "circular": "angular_error",
     "events": "event_bits",
 }
+SKILLS = SCORES | {"circular": "circular_skill"}  # which tell what is above chance
 
 
 def what_it_does(results: dict[str, Any]) -> str:
@@ -57,12 +58,15 @@ def _words(results: dict[str, Any], arm: str, channel: dict[str, Any]) -> str:
         return ""
     mean, chance = score["mean"], _chance(results, arm, name)
     known = "" if chance is None else f" (chance {chance:.2f})"
+    better = "better" if mean >= 0 else "worse"
     said = {
         "continuous": f"decodes {label} with R² {mean:.2f}",
         "discrete": f"classifies {label} with balanced accuracy {mean:.2f}{known}",
         "circular": f"decodes {label} to within {mean:.0f}° on average",
-        "events": f"predicts {label} by {mean:.2f} bits/event better than its mean rate",
+        "events": f"predicts {label} by {abs(mean):.2f} bits/event {better} than its mean rate",
     }[kind]
+    if _may_be_chance(results, arm, f"{SKILLS[kind]}/{label}"):
+        said += ", not clearly above chance"
     gain = results["contrasts"].get(f"{arm} - {BASELINE}", {}).get(name)
     if gain is None or None in (gain["mean"], *gain["ci95"]):
         return said
@@ -74,6 +78,12 @@ def _words(results: dict[str, Any], arm: str, channel: dict[str, Any]) -> str:
         f"{said}, {gain['mean']:+.{digits}f}{turn} [{low:+.{digits}f}, {high:+.{digits}f}] {than} "
         "baseline"
     )
+
+
+def _may_be_chance(results: dict[str, Any], arm: str, name: str) -> bool:
+    """Return whether an interval of a score minus chance reaches 0; ``False`` where not known."""
+    above = results["contrasts"].get(f"{arm} - {CHANCE}", {}).get(name)
+    return above is not None and above["ci95"][0] is not None and above["ci95"][0] <= 0
 
 
 def _chance(results: dict[str, Any], arm: str, name: str) -> float | None:

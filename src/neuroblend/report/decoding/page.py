@@ -31,7 +31,8 @@ ARMS = {
     "kalman": "what a lab has: a Kalman filter or smoother of behavior, chosen on validation "
     "trials; it predicts no rates",
     "logistic": "what a lab has: logistic regression on each neuron's spike count in a trial, its "
-    "penalty chosen on validation trials; it predicts no rates",
+    "penalty chosen on validation trials (what has a value in each bin: as wiener, without "
+    "smoothing); it predicts no rates",
     "direct": "the student's network trained on behavior alone; it predicts no rates",
     "blind-teacher": "a teacher that sees spikes alone",
     "self-distilled": "a student of the blind teacher: what distillation gains without behavior",

@@ -105,8 +105,13 @@ class DecodingSessions(Experiment):
             "behavior": list(data.behavior_names),
             "bin_s": data.bin_s,
             "simulated": data.rates is not None,
-            "notes": list(data.notes),
+            "notes": [*data.notes, *self.one.left_out(), *self._left_out()],
         }
+
+    def _left_out(self) -> list[str]:
+        gone = sorted({arm.name for arm in self.one.arms()} - {arm.name for arm in self.arms()})
+        verb = "is" if len(gone) == 1 else "are"
+        return [f"{', '.join(gone)} {verb} left out: not for several sessions."] if gone else []
 
     def n_resampled(self, data: Sessions) -> int:
         return data.n_trials
