@@ -262,7 +262,7 @@ def test_a_read_out_with_history_begins_as_it_does_offline(family) -> None:
     decoder, signal = make_decoder(4, family), np.random.default_rng(1).normal(size=(1, 90, 4))
     history = History(decoder)
     for _ in range(2):
-        found = np.stack([history(each) for each in signal[0]])
+        found = np.stack([history(each)[0] for each in signal[0]])
         np.testing.assert_allclose(found, decoder(signal)[0], atol=1e-12)
         history.reset()
 

@@ -146,7 +146,7 @@ def test_trials_padded_with_nan_or_masked_end_there() -> None:
         ({"condition": np.ma.MaskedArray(range(8), [True] + [False] * 7)}, "condition: 1 values"),
         ({"condition": np.array(["a", None] * 4, dtype=object)}, "condition: found None; give"),
         ({"held_out": np.ma.MaskedArray([0, 0, 1, 1], [1, 0, 0, 0])}, "held_out: 1 values lie"),
-        ({"held_out": ["no", "yes", "no", "no"]}, "held_out: found .*no.* wanted True or False"),
+        ({"held_out": ["on", "off", "on", "on"]}, "held_out: found .*on.* wanted True or False"),
         ({"unit_id": np.ma.MaskedArray(range(4), [1, 0, 0, 0])}, "unit_id: 1 values lie under"),
     ],
 )  # fmt: skip
