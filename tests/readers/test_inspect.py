@@ -64,7 +64,7 @@ def test_folders_of_phy_show_units_by_quality(tmp_path) -> None:
     found = inspect_file(tmp_path)
     assert found.notes == ("2 of 3 units taken, good (of 2 good, 1 mua).",)
     assert "quality (good)" in dict(found.units)["other columns"]
-    assert "read_kilosort" in found.following[0]
+    assert found.following[0].startswith(f"neuroblend prepare {tmp_path} behavior.npz")
 
 
 def test_mat_files_show_variables_then_what_the_mapping_makes_of_them(tmp_path) -> None:

@@ -13,7 +13,8 @@ from neuroblend.inspect.nwb import inspect_nwb
 from neuroblend.inspect.recording import inspect_recording
 from neuroblend.readers.kilosort import is_kilosort, read_kilosort
 
-PYTHON = "in Python: neuroblend.readers.kilosort.read_kilosort('{}', signals={{...}})"
+# behavior is not in such a folder
+JOINED = "neuroblend prepare {} behavior.npz --every 2 --bin-ms 20 --out trials.h5"
 
 
 def inspect_file(path: str | Path) -> Contents:
@@ -40,8 +41,7 @@ def inspect_file(path: str | Path) -> Contents:
 
 def _folder(path: Path) -> Contents:
     if is_kilosort(path):
-        # behavior is not in such a folder
-        return inspect_recording(read_kilosort(path), path.resolve(), [PYTHON.format(path)])
+        return inspect_recording(read_kilosort(path), path.resolve(), [JOINED.format(path)])
     files = sorted(path.glob("*.nwb"))
     if len(files) == 1:
         return inspect_nwb(files[0])
