@@ -7,7 +7,7 @@ students decode than the undistilled network, paired, with 95 % intervals.
 Rows are runs in --out, which go on where they were interrupted; the undistilled and the multitask
 student, the same whatever the fusion, are trained once a recording.
 
-Run: python benchmarks/fusions.py [--data ../shared/data] [--recordings simulated ibl_wheel ...]
+Run: python benchmarks/fusions.py [--data FOLDER] [--recordings simulated ibl_wheel ...]
      [--only concat film ...] [--out runs/fusions] [--folds 3] [--seeds 1] [--epochs 40] [--jobs 2]
      [--model ndt]
 """
@@ -17,7 +17,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from support.recordings import DATA, SETTINGS, load, table, with_interval
+from support.recordings import SETTINGS, loaded, parser_of, table, with_interval
 
 import neuroblend as nb
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
@@ -72,25 +72,12 @@ def row_of(name: str, fusion: str, results: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     """Run what is asked for, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--recordings", nargs="*", choices=list(SETTINGS), default=list(SETTINGS))
+    parser = parser_of(__doc__, "fusions", list(SETTINGS))
     parser.add_argument("--only", nargs="*", choices=list(FUSIONS), default=list(FUSIONS))
-    parser.add_argument("--out", type=Path, default=Path("runs/fusions"))
-    parser.add_argument("--model", default="ndt")
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     rows = []
-    for name in given.recordings:
-        if name != "simulated" and not (given.data / f"{name}.npz").is_file():
-            print(f"{name}: no {given.data / name}.npz; left out")
-            continue
-        trials, first = load(name, given.data), None
+    for name, trials in loaded(given.recordings, given.data):
+        first = None
         for fusion in given.only:
             run = run_of(fusion, name, trials, first, given)
             first = first or run.path

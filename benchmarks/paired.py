@@ -7,16 +7,15 @@ a 95 % interval, that gain as a share of what it is where all are paired, and co
 
 Rows are runs in --out, which go on where they were interrupted.
 
-Run: python benchmarks/paired.py [--data ../shared/data] [--recordings simulated ibl_wheel]
+Run: python benchmarks/paired.py [--data FOLDER] [--recordings simulated ibl_wheel]
      [--only 1 0.5 0.25 0.1] [--strategies feature,feature+multitask] [--out runs/paired]
      [--folds 3] [--seeds 1] [--epochs 40] [--jobs 2] [--model ndt]
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from support.recordings import DATA, SETTINGS, load, table, with_interval
+from support.recordings import SETTINGS, loaded, parser_of, table, with_interval
 
 import neuroblend as nb
 from neuroblend.engine.arm import BASELINE, MULTITASK
@@ -69,28 +68,12 @@ def row_of(name: str, fraction: float, results: dict[str, Any], whole: dict[str,
 
 def main() -> None:
     """Run what is asked for, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument(
-        "--recordings", nargs="*", choices=list(SETTINGS), default=["simulated", "ibl_wheel"]
-    )
+    parser = parser_of(__doc__, "paired", ["simulated", "ibl_wheel"])
     parser.add_argument("--only", nargs="*", type=float, default=FRACTIONS)
     parser.add_argument("--strategies", default="feature,feature+multitask")
-    parser.add_argument("--out", type=Path, default=Path("runs/paired"))
-    parser.add_argument("--model", default="ndt")
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     rows = []
-    for name in given.recordings:
-        if name != "simulated" and not (given.data / f"{name}.npz").is_file():
-            print(f"{name}: no {given.data / name}.npz; left out")
-            continue
-        trials = load(name, given.data)
+    for name, trials in loaded(given.recordings, given.data):
         whole = run_of(1.0, name, trials, given).results()
         for fraction in given.only:
             results = run_of(fraction, name, trials, given).results()
