@@ -124,7 +124,7 @@ def test_values_of_trials_alone_need_no_lags() -> None:
 def test_categories_of_trials_are_a_plain_logistic_regression() -> None:
     signal, behavior = recording()
     choice = (MIX[4],)
-    found = OfTrials.fit(parts(signal), parts(behavior[..., 4:5]), choice, segments=(1,))
+    found, _ = OfTrials.fit(parts(signal), parts(behavior[..., 4:5]), choice, segments=(1,))
     decoder = Decoder(
         np.zeros((1, 8, 0)), np.zeros(0), np.zeros(1, int), found.links, found.weights, found.offset
     )
@@ -137,6 +137,33 @@ def test_categories_of_trials_are_a_plain_logistic_regression() -> None:
     wanted = [m.predict_proba(scaled["test"])[:, 1] for m in models]
     probability = decoder.probabilities(parts(signal)["test"])["choice"][:, 0, 1]
     assert min(np.abs(probability - each).max() for each in wanted) < 0.01
+
+
+def test_what_validation_trials_chose_is_fitted_again_with_them() -> None:
+    signal, behavior = recording()
+    choice = (MIX[4],)
+    given = parts(signal), parts(behavior[..., 4:5])
+    first, again = OfTrials.fit(*given, choice, segments=(1,))
+    x, y = signal.mean(axis=1)[:48], behavior[:48, 0, 4]
+    x = (x - x.mean(0)) / x.std(0)
+    slopes = [
+        LogisticRegression(C=1 / p, tol=1e-6, max_iter=999).fit(x, y).coef_[0] for p in PENALTIES
+    ]
+    outputs = np.einsum("btn,nq->bq", signal[:48], again.weights[0]) / signal.shape[1]
+    logits = outputs[:, 1] - outputs[:, 0]
+    off = [np.abs(logits - logits.mean() - x @ slope).max() for slope in slopes]
+    assert min(off) < 0.01 < np.abs(again.weights - first.weights).max()
+
+
+def test_trials_that_judge_a_read_out_were_not_fitted() -> None:
+    """Labels at random, which a decoder of many neurons knows by heart once it has seen them."""
+    rng = np.random.default_rng(5)
+    signal = rng.normal(size=(90, 2, 200))
+    label = rng.integers(0, 2, size=(90, 1, 1)).repeat(2, axis=1).astype(float)
+    of = [{"train": v[:30], "valid": v[30:60], "test": v[60:]} for v in (signal, label)]
+    found = read_outs(*of, FAMILIES, channels=(MIX[4],))[0]
+    assert found.valid_skill < 0.3
+    assert found.test.scores((MIX[4],))["balanced_accuracy"][0] < 0.75
 
 
 def test_a_rare_category_is_not_passed_over_for_being_rare() -> None:

@@ -7,7 +7,7 @@ of K categories).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +36,30 @@ class Fitted:
         weights: (F, P) on features.
         offset: (P,).
         link: From its outputs, numbered from 0, to values.
-        skill: On validation samples, 0 at chance and 1 where nothing is left to know.
+        skill: On validation samples, 0 at chance and 1 where nothing is left to know; NaN without.
+        step: Which penalty of the path it has, the strongest first.
     """
 
     weights: Floats
     offset: Floats
     link: Link
     skill: float
+    step: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Path:
+    """Read-outs at one penalty after the other.
+
+    Attributes:
+        link: From their outputs to values.
+        n_steps: How many penalties there are, the strongest first.
+        at: (F, P) weights and (P,) offset at one of them; quicker after the one before.
+    """
+
+    link: Link
+    n_steps: int
+    at: Callable[[int], tuple[Floats, Floats]]
 
 
 def fit_channel(channel: Channel, x: Floats, y: Floats, x_valid: Floats, y_valid: Floats) -> Fitted:
@@ -56,21 +73,44 @@ def fit_channel(channel: Channel, x: Floats, y: Floats, x_valid: Floats, y_valid
     x, y, x_valid, y_valid = x[known], y[known], x_valid[known_valid], y_valid[known_valid]
     centre = x.mean(axis=0)
     x, x_valid = x - centre, x_valid - centre
-    fits: Callable[[Channel, Floats, Floats], tuple[Link, Iterator[tuple[Floats, Floats]]]]
-    fits = {"discrete": _logistic, "events": _poisson}.get(channel.kind, _ridge)
-    link, path = fits(channel, x, y)
+    path = _path(channel, x, y)
     best: Fitted | None = None
     n_worse = 0
-    for weights, offset in path:
-        skill = skill_of(link, x_valid @ weights + offset, y_valid)
+    for step in range(path.n_steps):
+        weights, offset = path.at(step)
+        skill = skill_of(path.link, x_valid @ weights + offset, y_valid)
         if best is None or skill > best.skill:
-            best, n_worse = Fitted(weights, offset - centre @ weights, link, skill), 0
+            best = Fitted(weights, offset - centre @ weights, path.link, skill, step)
+            n_worse = 0
         else:
             n_worse += 1
         if n_worse == 2:
             break
     assert best is not None
     return best
+
+
+def refit_channel(channel: Channel, x: Floats, y: Floats, step: int) -> Fitted:
+    """Fit a channel's values (n,) to features (n, F) at the penalty that :func:`fit_channel` chose.
+
+    Args:
+        channel: What the values are.
+        x: Features of training and validation samples.
+        y: Their values, NaN where missing.
+        step: Of what :func:`fit_channel` returned.
+    """
+    known = ~np.isnan(y)
+    x, y = x[known], y[known]
+    centre = x.mean(axis=0)
+    path = _path(channel, x - centre, y)
+    weights, offset = path.at(step)
+    return Fitted(weights, offset - centre @ weights, path.link, np.nan, step)
+
+
+def _path(channel: Channel, x: Floats, y: Floats) -> _Path:
+    """Return read-outs of values (n,) from centred features (n, F)."""
+    of = {"discrete": _logistic, "events": _poisson}.get(channel.kind, _ridge)
+    return of(channel, x, y)
 
 
 def skill_of(link: Link, outputs: Floats, true: Floats) -> float:
@@ -98,7 +138,7 @@ def skill_of(link: Link, outputs: Floats, true: Floats) -> float:
     return float(np.nan_to_num(found[0, 0]))
 
 
-def _ridge(channel: Channel, x: Floats, y: Floats) -> tuple[Link, Iterator[tuple[Floats, Floats]]]:
+def _ridge(channel: Channel, x: Floats, y: Floats) -> _Path:
     link = Link(channel, 0, 1)
     target = y[:, None]
     if channel.kind == "circular":
@@ -111,16 +151,14 @@ def _ridge(channel: Channel, x: Floats, y: Floats) -> tuple[Link, Iterator[tuple
     values = np.maximum(values, 0.0)
     rotated = vectors.T @ (x.T @ ((target - mean) / spread))
 
-    def path() -> Iterator[tuple[Floats, Floats]]:
-        for penalty in RIDGE_PENALTIES:
-            yield vectors @ (rotated / (values + penalty)[:, None]) * spread, mean
+    def at(step: int) -> tuple[Floats, Floats]:
+        shrunk = rotated / (values + RIDGE_PENALTIES[step])[:, None]
+        return vectors @ shrunk * spread, mean
 
-    return link, path()
+    return _Path(link, len(RIDGE_PENALTIES), at)
 
 
-def _logistic(
-    channel: Channel, x: Floats, y: Floats
-) -> tuple[Link, Iterator[tuple[Floats, Floats]]]:
+def _logistic(channel: Channel, x: Floats, y: Floats) -> _Path:
     """Return multinomial logistic regressions; a category without samples is as half a one."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  # heavy
 
@@ -130,26 +168,25 @@ def _logistic(
     link = Link(channel, 0, n_categories, tuple(log_share.tolist()))
     seen, few = np.unique(y.astype(int)), _some_of_each(y)
 
-    def path() -> Iterator[tuple[Floats, Floats]]:
-        yield np.zeros((x.shape[1], n_categories)), log_share
-        if len(seen) < 2:
-            return
-        model = LogisticRegression(tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True)
-        for penalty in PENALTIES * len(few) / len(y):
-            model.set_params(C=1 / penalty)
-            _fit(model, x[few], y[few].astype(int))
-            weights, offset = np.zeros((x.shape[1], n_categories)), log_share.copy()
-            if len(seen) == 2:
-                weights[:, seen[1]] = model.coef_[0]
-                own = np.array([0.0, model.intercept_[0]])
-            else:
-                weights[:, seen] = model.coef_.T
-                own = model.intercept_
-            # logits of all categories on one scale, whatever the solver's constant
-            offset[seen] = own - np.logaddexp.reduce(own) + np.log1p(-_unseen(counts))
-            yield weights, offset
+    model = LogisticRegression(tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True)
 
-    return link, path()
+    def at(step: int) -> tuple[Floats, Floats]:
+        weights, offset = np.zeros((x.shape[1], n_categories)), log_share.copy()
+        if step == 0 or len(seen) < 2:
+            return weights, offset
+        model.set_params(C=len(y) / len(few) / PENALTIES[step - 1])
+        _fit(model, x[few], y[few].astype(int))
+        if len(seen) == 2:
+            weights[:, seen[1]] = model.coef_[0]
+            own = np.array([0.0, model.intercept_[0]])
+        else:
+            weights[:, seen] = model.coef_.T
+            own = model.intercept_
+        # logits of all categories on one scale, whatever the solver's constant
+        offset[seen] = own - np.logaddexp.reduce(own) + np.log1p(-_unseen(counts))
+        return weights, offset
+
+    return _Path(link, 1 + len(PENALTIES) if len(seen) > 1 else 1, at)
 
 
 def _unseen(counts: Floats) -> float:
@@ -157,26 +194,23 @@ def _unseen(counts: Floats) -> float:
     return float(counts[counts < 1].sum() / counts.sum())
 
 
-def _poisson(
-    channel: Channel, x: Floats, y: Floats
-) -> tuple[Link, Iterator[tuple[Floats, Floats]]]:
+def _poisson(channel: Channel, x: Floats, y: Floats) -> _Path:
     from sklearn.linear_model import PoissonRegressor  # noqa: PLC0415  # heavy
 
     few = _some_of_each(y)
 
-    def path() -> Iterator[tuple[Floats, Floats]]:
-        yield np.zeros((x.shape[1], 1)), np.log(np.array([max(y.mean(), 1e-9)]))
-        if y.max() == 0:
-            return
-        model = PoissonRegressor(
-            tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True, solver="newton-cholesky"
-        )
-        for penalty in PENALTIES:
-            model.set_params(alpha=penalty / len(y))
-            _fit(model, x[few], y[few])
-            yield model.coef_[:, None], np.array([model.intercept_])
+    model = PoissonRegressor(
+        tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True, solver="newton-cholesky"
+    )
 
-    return Link(channel, 0, 1), path()
+    def at(step: int) -> tuple[Floats, Floats]:
+        if step == 0 or y.max() == 0:
+            return np.zeros((x.shape[1], 1)), np.log(np.array([max(y.mean(), 1e-9)]))
+        model.set_params(alpha=PENALTIES[step - 1] / len(y))
+        _fit(model, x[few], y[few])
+        return model.coef_[:, None].copy(), np.array([model.intercept_])
+
+    return _Path(Link(channel, 0, 1), 1 + len(PENALTIES) if y.max() > 0 else 1, at)
 
 
 def _fit(model: Any, x: Floats, y: Floats | NDArray[np.int64]) -> None:

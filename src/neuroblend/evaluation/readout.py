@@ -57,7 +57,8 @@ class ReadOut:
         decoder: From the signal to behavior.
         decoded: (B, T, D) behavior of the test trials, in the recording's units.
         test: What its scores on test trials are made of.
-        valid_skill: On validation trials, mean over channels; of continuous ones, their R².
+        valid_skill: On validation trials, of a decoder that was not fitted to them: mean over
+            channels; of continuous ones, their R².
     """
 
     signal: str
@@ -77,6 +78,9 @@ def read_out(
     channels: Sequence[Channel] = (),
 ) -> ReadOut:
     """Fit a decoder on training trials and score it on the others.
+
+    What has one value a trial, and categories, angles and events of bins are decoded, in the end,
+    by a fit to training and validation trials together, with what the latter chose.
 
     Args:
         signal: (B, T, N) of the trials of each part, such as rates in counts/bin.
@@ -119,12 +123,12 @@ def read_outs(
         seen = np.isfinite(signal["train"]).all(axis=2)
         lags = lags_of(family, bin_s, int(seen.sum(axis=1).max()))
         if not plain:
-            decoder = fit_mixed(signal, behavior, channels, lags, as_benchmark, of_trials)
+            judged, decoder = fit_mixed(signal, behavior, channels, lags, as_benchmark, of_trials)
         elif as_benchmark:
-            decoder = Decoder.fit(signal["train"], behavior["train"])
+            judged = decoder = Decoder.fit(signal["train"], behavior["train"])
         else:
-            decoder = Decoder.fit_lagged(signal, behavior, lags)
-        valid, _ = BehaviorSums.of(decoder, signal["valid"], behavior["valid"], channels)
+            judged = decoder = Decoder.fit_lagged(signal, behavior, lags)
+        valid, _ = BehaviorSums.of(judged, signal["valid"], behavior["valid"], channels)
         test, decoded = BehaviorSums.of(decoder, signal["test"], behavior["test"], channels)
         found.append(ReadOut(name, family, decoder, decoded, test, valid.valid_skill()))
     return found
