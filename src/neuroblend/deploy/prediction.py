@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroblend.data.channel import Channel
-from neuroblend.data.trials import UnitIds, write_ids
+from neuroblend.data.unit_ids import UnitIds, write_ids
 from neuroblend.errors import InputError
 from neuroblend.files import new_h5, write_whole
 
