@@ -41,7 +41,8 @@ from neuroblend.engine.results import gather
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.evaluation.metrics import ErrorSums
 from neuroblend.evaluation.scored import Scored
-from neuroblend.experiments.decoding.experiment import Decoding, samples_of_seed
+from neuroblend.experiments.decoding.experiment import Decoding
+from neuroblend.experiments.decoding.samples import samples_of_seed
 from neuroblend.experiments.decoding.settings import RunConfig
 
 X = (Channel("x"),)

@@ -51,7 +51,7 @@ from sklearn.preprocessing import StandardScaler
 
 import neuroblend as nb
 from neuroblend.data.split import Part
-from neuroblend.data.trials import UnitIds
+from neuroblend.data.unit_ids import UnitIds
 from neuroblend.deploy.adapt import ALIGNMENT, TRAINING
 from neuroblend.deploy.student import TrainedStudent
 from neuroblend.evaluation.metrics import ErrorSums

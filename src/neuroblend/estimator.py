@@ -25,8 +25,10 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neuroblend.config import parse_settings
+from neuroblend.data.checks import checked_bin_width
+from neuroblend.data.counts import checked_counts
 from neuroblend.data.split import Split, split_trials
-from neuroblend.data.trials import Trials, checked_bin_width, checked_counts
+from neuroblend.data.trials import Trials
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.prediction import Prediction
 from neuroblend.deploy.signals import StudentSignals

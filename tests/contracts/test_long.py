@@ -1,5 +1,7 @@
 """Spikes of any length, through causal students: what one pass over all of them gives."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,10 @@ from test_models import SMALL, models
 from torch import nn
 
 from neuroblend.deploy.bundle import load_student, save_student
+from neuroblend.deploy.lengths import REMEMBERS
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals
-from neuroblend.deploy.student import REMEMBERS, TrainedStudent
+from neuroblend.deploy.student import TrainedStudent
 from neuroblend.evaluation.decoder import Decoder
 from neuroblend.experiments.decoding.networks import build_student, student_settings
 from neuroblend.registry import MODELS
@@ -21,6 +24,7 @@ TRIALS = make_trials(n_bins=30, unit_id=[f"n{i}" for i in range(10)])
 TASK = make_task(TRIALS)
 
 
+@cache
 def make_causal(name: str, scale: float = 1.0, **settings: object) -> TrainedStudent:
     """A causal student whose recurrent weights are so many times those that training begins at."""
     settings = SMALL.get(name, {}) | settings
@@ -53,7 +57,7 @@ def of_size(found: np.ndarray, wanted: np.ndarray) -> float:
 @models
 @pytest.mark.parametrize("mean", [0.1, 2.0, 10.0])
 def test_a_long_recording_is_one_pass_at_any_rate(name, mean, monkeypatch) -> None:
-    monkeypatch.setattr("neuroblend.deploy.student.BLOCK", 3000)
+    monkeypatch.setattr("neuroblend.deploy.asked.BLOCK", 3000)
     student, rng = make_causal(name, scale=2.0), np.random.default_rng(1)
     counts = rng.poisson(mean, (7000, 10))
     counts[2500:2700] = 0
@@ -85,7 +89,7 @@ class Latch(nn.Module):
 
 
 def test_a_network_that_never_forgets_is_said_to(monkeypatch) -> None:
-    monkeypatch.setattr("neuroblend.deploy.student.BLOCK", 6000)
+    monkeypatch.setattr("neuroblend.deploy.asked.BLOCK", 6000)
     student = make_causal("test_long:Latch")
     counts = np.random.default_rng(0).poisson(0.3, (40000, 10))
     assert REMEMBERS not in student.predict(counts).notes
@@ -129,7 +133,7 @@ def test_a_file_holds_how_far_a_causal_student_looks(tmp_path, monkeypatch) -> N
     student = make_causal("gru")
     save_student(student, tmp_path / "s.nbm")
     again = load_student(tmp_path / "s.nbm")
-    monkeypatch.delattr("neuroblend.deploy.student.receptive_field")  # it is not probed again
+    monkeypatch.delattr("neuroblend.deploy.lengths.receptive_field")  # it is not probed again
     assert again.reach == student.reach
     assert again.reach.any_length
     counts = np.random.default_rng(1).poisson(0.5, (2500, 10))

@@ -26,6 +26,7 @@ from neuroblend.task.batch import Batch
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnx", reason="onnx is not installed")
+SHORT = make_task(make_trials(n_bins=8))  # what is exported is unrolled over bins
 DOCS = Path(__file__).parents[2] / "docs" / "deploy.md"
 
 
@@ -64,13 +65,13 @@ def test_a_step_is_that_of_pytorch(name, signal, family, tmp_path) -> None:
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("forward_bins", [0, 4])
 def test_whole_trials_are_those_of_pytorch(name, causal, forward_bins, tmp_path) -> None:
-    task = make_task(make_trials(n_bins=30), forward_bins=forward_bins)
+    task = make_task(make_trials(n_bins=16), forward_bins=forward_bins)
     student, layer = build_student(config_of(name, causal=causal), task, 0).eval(), None
     layer, decoder = MODELS[name].layer, make_decoder(10, "history and future")
     path = tmp_path / "trials.onnx"
     given = (student, task.spec, layer, decoder, RATES, task.split.order)
     assert export_trials(path, *given) == ["log_rates", "latents", "behavior"]
-    counts = poisson(30 - forward_bins, seed=3).expand(5, -1, -1).roll(1, 2)
+    counts = poisson(16 - forward_bins, seed=3).expand(5, -1, -1).roll(1, 2)
     session = onnxruntime.InferenceSession(str(path))
     log_rates, latents, behavior = session.run(None, {"counts": counts.numpy()})
     with torch.no_grad():
@@ -98,10 +99,10 @@ def test_a_network_trained_on_behavior_and_one_without_read_out(tmp_path) -> Non
 @models
 @pytest.mark.parametrize("scale", [1000.0, 1.0, 0.001])
 def test_units_of_behavior_decide_nothing(name, scale, tmp_path, monkeypatch) -> None:
-    student, layer = build_student(config_of(name), TASK, 0), MODELS[name].layer
+    student, layer = build_student(config_of(name), SHORT, 0), MODELS[name].layer
     decoder = make_decoder(10, "history")
     decoder = replace(decoder, weights=decoder.weights * scale, offset=decoder.offset * scale)
-    given = (student, TASK.spec, layer, decoder, RATES, TASK.split.order)
+    given = (student, SHORT.spec, layer, decoder, RATES, SHORT.split.order)
     for export in (export_step, export_trials):
         assert "behavior" in export(tmp_path / "x.onnx", *given)
     was = _ReadOut.behavior

@@ -33,7 +33,7 @@ from neuroblend.models.parts.streams import Streams
 from neuroblend.registry import MODELS
 from neuroblend.task.batch import Batch
 
-N_STEPS = 500  # of training trials of 30 bins
+N_STEPS = 200  # of training trials of 30 bins
 TASK = make_task(make_trials(n_bins=30))
 
 
@@ -304,18 +304,19 @@ def test_memory_does_not_grow_with_a_stream(name) -> None:
         pytest.skip("no /proc/self/statm: this system does not say how much memory there is in use")
     student, decoder = build_student(config_of(name), TASK, 0), make_decoder(10, "history")
     stream, counts, used = Stream(student, TASK.spec, MODELS[name].layer, decoder), np.ones(8), []
-    for _ in range(2):
-        for _ in range(2000):
+    for n_steps in (400, 800):
+        for _ in range(n_steps):
             stream.step(counts)
         used.append(int(statm.read_text().split()[1]))
-    assert (used[1] - used[0]) * 4096 < 1e6
+    assert (used[1] - used[0]) * 4096 < 500 * 800
 
 
 @models
 @pytest.mark.parametrize("role", ["student", "direct"])
 def test_a_long_recording_is_predicted_as_it_is_streamed(name, role, monkeypatch) -> None:
     """Windows of it overlap by all that the network looks back."""
-    monkeypatch.setattr("neuroblend.deploy.student.BLOCK", 1500)
+    monkeypatch.setattr("neuroblend.deploy.asked.BLOCK", 400)
+    monkeypatch.setattr("neuroblend.deploy.windows.LONG", 512)  # two windows and a half
     trials = make_trials(n_bins=30, unit_id=[f"n{i}" for i in range(10)])
     task, settings = make_task(trials), SMALL[name]
     model = (build_student if role == "student" else build_direct)(config_of(name), task, 0).eval()
@@ -329,10 +330,11 @@ def test_a_long_recording_is_predicted_as_it_is_streamed(name, role, monkeypatch
         readout=("rates" if is_student else "decoded", "history"),
         channels=trials.channels, model=model, layer=layer, network=(name, settings),
     )  # fmt: skip
-    counts = np.random.default_rng(2).poisson(0.5, (5000, 10))
+    half = max(650, 7 * student.reach.past // 4)
+    counts = np.random.default_rng(2).poisson(0.5, (2 * half, 10))
     offline, stream = student.predict(counts), student.stream()
     assert not [note for note in offline.notes if "windows" in note]
     found = np.stack([stream.step(each).behavior for each in counts[:, ~held_out]])
     np.testing.assert_allclose(offline.behavior[0], found, atol=2e-5)
-    long_trials = student.predict(counts.reshape(2, 2500, 10))
-    np.testing.assert_allclose(long_trials.behavior[0], found[:2500], atol=2e-5)
+    long_trials = student.predict(counts.reshape(2, half, 10))
+    np.testing.assert_allclose(long_trials.behavior[0], found[:half], atol=2e-5)

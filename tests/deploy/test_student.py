@@ -217,7 +217,7 @@ class TestLengths:
     def test_blocks_of_a_recording_join_without_a_seam(self, student, monkeypatch) -> None:
         counts = counts_of((300, 10))
         whole = student.predict(counts)
-        monkeypatch.setattr("neuroblend.deploy.student.BLOCK", 37)
+        monkeypatch.setattr("neuroblend.deploy.asked.BLOCK", 37)
         same(whole, student.predict(counts))
 
     def test_spikes_before_a_break_know_nothing_of_those_after(self, student) -> None:
@@ -341,7 +341,7 @@ class TestFiles:
     def test_a_file_written_in_pieces_holds_the_same(self, student, tmp_path, monkeypatch) -> None:
         counts, ids = counts_of((500, 10)), student.neurons.unit_id
         np.savez(tmp_path / "s.npz", spikes=counts, unit_id=ids, bin_s=BIN_S)
-        monkeypatch.setattr("neuroblend.deploy.student.BLOCK", 100)
+        monkeypatch.setattr("neuroblend.deploy.asked.BLOCK", 100)
         told = predict_to_file(student, tmp_path / "s.npz", tmp_path / "out.h5", layers=["mix"])
         assert told.summary.startswith("500 bins (10 s) of rates of 10 neurons and decoded")
         expected = student.predict(counts, unit_id=ids)

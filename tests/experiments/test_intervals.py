@@ -15,7 +15,8 @@ from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.evaluation.metrics import ErrorSums
 from neuroblend.evaluation.score import drawn_scores, scores_by_fold, scores_on_test
 from neuroblend.evaluation.scored import Scored
-from neuroblend.experiments.decoding.experiment import Decoding, samples_of_seed
+from neuroblend.experiments.decoding.experiment import Decoding
+from neuroblend.experiments.decoding.samples import samples_of_seed
 from neuroblend.experiments.decoding.settings import RunConfig
 
 X = (Channel("x"),)

@@ -28,7 +28,7 @@ from pages import (
 
 from neuroblend.data.trials import Trials
 from neuroblend.engine.folder import RunFolder
-from neuroblend.experiments.decoding.experiment import METRICS
+from neuroblend.experiments.decoding.metrics import METRICS
 from neuroblend.experiments.run import run
 from neuroblend.report import figures
 from neuroblend.report.decoding.raster import _raster

@@ -42,9 +42,11 @@ from numpy.typing import NDArray
 
 from neuroblend.data.channel import Channel, Kind, turn_of
 from neuroblend.data.channels import channel_names, channel_units
+from neuroblend.data.checks import checked_bin_width
+from neuroblend.data.counts import checked_padded_counts
 from neuroblend.data.hdf5 import check_links, read_dataset
 from neuroblend.data.tensor_files import from_tensors
-from neuroblend.data.trials import Trials, checked_bin_width, checked_padded_counts
+from neuroblend.data.trials import Trials
 from neuroblend.data.words import text_of
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import errors_of

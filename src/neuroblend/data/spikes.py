@@ -14,17 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.data.arrays import has_ids, load_arrays, need
+from neuroblend.data.checks import checked_bin_width, checked_seconds
+from neuroblend.data.counts import checked_counts, checked_padded_counts
 from neuroblend.data.pynapple import SORTING, kind_of
 from neuroblend.data.ticks import NS, Counts, to_ticks
-from neuroblend.data.trials import (
-    Trials,
-    UnitIds,
-    checked_bin_width,
-    checked_counts,
-    checked_ids,
-    checked_padded_counts,
-    checked_seconds,
-)
+from neuroblend.data.trials import Trials
+from neuroblend.data.unit_ids import UnitIds, checked_ids
 from neuroblend.errors import InputError
 from neuroblend.files import errors_of
 

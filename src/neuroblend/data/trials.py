@@ -10,37 +10,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroblend.data.channel import Channel, Kind
 from neuroblend.data.channels import as_behavior, channel_index, gap_notes
+from neuroblend.data.checks import (
+    checked_bin_width,
+    checked_held_out,
+    checked_labels,
+    checked_rates,
+    checked_seconds,
+    checked_window_id,
+)
 from neuroblend.data.copies import copy_notes
+from neuroblend.data.counts import checked_padded_counts
 from neuroblend.data.ragged import padded
-from neuroblend.data.words import check_unmasked, text_of, truths_of, words_of
-from neuroblend.errors import InputError, nearest, some
-from neuroblend.files import new_h5, write_whole
+from neuroblend.data.trial_index import trials_at
+from neuroblend.data.trials_file import read_fields, write_fields
+from neuroblend.data.unit_ids import UnitIds, checked_ids
+from neuroblend.data.words import text_of
+from neuroblend.errors import InputError, some
 
 SPLIT_NAMES = ("train", "valid", "test")
-SHORTEST_BIN_S, LONGEST_BIN_S = 1e-4, 2.0
-FORMAT = "neuroblend trials"
-_ARRAYS = (
-    "spikes",
-    "behavior",
-    "rates",
-    "held_out",
-    "trial_id",
-    "unit_index",
-    "lengths",
-    "window_id",
-)
-_LABELS = ("condition", "region", "split")
 _OF_NEURONS = ("spikes", "region", "held_out", "rates", "unit_id", "unit_index")  # on the last axis
 _OF_TRIALS = (
     "spikes", "behavior", "condition", "split", "rates", "trial_id", "lengths", "window_id",
 )  # on their first axis  # fmt: skip
-UnitIds = NDArray[np.int64] | NDArray[np.str_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +148,7 @@ class Trials:
         n_trials, n_bins, n_neurons = counts.shape
         ends = np.full(n_trials, n_bins) if n_bins_of is None else n_bins_of
         present = np.arange(n_bins) < ends[:, None]
-        true_rates = _rates(rates, counts.shape, present)
+        true_rates = checked_rates(rates, counts.shape, present)
         width = checked_bin_width(bin_s)
         signals, measured = as_behavior(
             behavior, present, behavior_names, behavior_units, kinds, channels
@@ -162,10 +158,10 @@ class Trials:
             bin_s=width,
             behavior=signals,
             channels=measured,
-            condition=_labels(condition, "condition", n_trials, "trials"),
-            region=_labels(region, "region", n_neurons, "neurons"),
-            split=_labels(split, "split", n_trials, "trials", SPLIT_NAMES),
-            held_out=_held_out(held_out, n_neurons),
+            condition=checked_labels(condition, "condition", n_trials, "trials"),
+            region=checked_labels(region, "region", n_neurons, "neurons"),
+            split=checked_labels(split, "split", n_trials, "trials", SPLIT_NAMES),
+            held_out=checked_held_out(held_out, n_neurons),
             rates=true_rates,
             trial_id=np.arange(n_trials),
             unit_id=np.arange(n_neurons) if unit_id is None else checked_ids(unit_id, n_neurons),
@@ -174,7 +170,7 @@ class Trials:
             name=name,
             notes=() if signals is None else gap_notes(signals, measured, present),
             lengths=n_bins_of,
-            window_id=_window_id(window_id, n_trials),
+            window_id=checked_window_id(window_id, n_trials),
             event=None if event is None else text_of(event),
             start_s=checked_seconds(start_s, "start_s"),
             has_unit_ids=unit_id is not None,
@@ -280,22 +276,7 @@ class Trials:
             InputError: No trial is left, or windows of a continuous recording would lose their
                 order.
         """
-        n = len(self)
-        which = np.arange(n)[index] if isinstance(index, slice) else np.asarray(index)
-        if which.ndim > 1 or (which.size and which.dtype.kind not in "bui"):
-            found = f"{which.dtype} of shape {which.shape}" if which.ndim else repr(index)
-            raise TypeError(
-                f"trials[...]: found {found}, wanted a number, a slice, indices or a mask of {n}"
-            )
-        if which.dtype.kind == "b":
-            if which.shape != (n,):
-                raise IndexError(f"trials[...]: found a mask of {which.size}, wanted one of {n}")
-            which = np.flatnonzero(which)
-        which = which.reshape(-1).astype(np.int64)
-        if (absent := which[(which < -n) | (which >= n)]).size:
-            raise IndexError(f"trials[...]: no trial {some(absent)}; there are {n}")
-        if not which.size:
-            raise InputError(f"trials[...]: leaves none of {n} trials, wanted one or more")
+        which = trials_at(index, len(self))
         if self.window_id is not None and (np.diff(self.window_id[which]) < 1).any():
             raise InputError(
                 "trials[...]: windows of a continuous recording stay in order, each once; wanted "
@@ -381,28 +362,7 @@ class Trials:
 
     def save(self, path: str | Path) -> None:
         """Write an HDF5 file that :meth:`load` reads; it appears whole or not at all."""
-
-        def write(partial: Path) -> None:
-            with new_h5(partial) as file:
-                file.attrs.update(format=FORMAT, version=1, name=self.name, bin_s=self.bin_s)
-                file.attrs["n_source_neurons"] = self.n_source_neurons
-                file["bin_s"], file["start_s"] = self.bin_s, self.start_s
-                if self.event is not None:
-                    file["event"] = self.event
-                # names and units stay readable by other programs, and by earlier versions
-                for key in ("behavior_names", "behavior_units", "notes", *_LABELS):
-                    if (value := getattr(self, key)) is not None:
-                        file[key] = [str(word) for word in value]
-                file["channels"] = [channel.to_json() for channel in self.channels]
-                write_ids(file, "unit_id", self.unit_id)
-                file["has_unit_ids"] = self.has_unit_ids
-                if self.silent_id is not None:
-                    write_ids(file, "silent_id", self.silent_id)
-                for key in _ARRAYS:
-                    if (value := getattr(self, key)) is not None:
-                        file.create_dataset(key, data=value, compression="gzip", compression_opts=1)
-
-        write_whole(path, write)
+        write_fields(path, vars(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Trials:
@@ -411,32 +371,7 @@ class Trials:
         Raises:
             InputError: The file is missing, truncated or of another format.
         """
-        try:
-            with h5py.File(path, "r") as file:
-                if file.attrs.get("format") != FORMAT:
-                    raise InputError(f"{path}: not a file that Trials.save wrote")
-                fields: dict[str, Any] = dict.fromkeys((*_ARRAYS, *_LABELS))
-                fields |= {key: file[key][()] for key in _ARRAYS if key in file}
-                fields |= {key: file[key].asstr()[()].astype(str) for key in _LABELS if key in file}
-                fields["notes"] = _stored_words(file, "notes")
-                fields["channels"] = _stored_channels(file)
-                fields["unit_id"] = read_ids(file, "unit_id")
-                fields["has_unit_ids"] = "has_unit_ids" in file and bool(file["has_unit_ids"][()])
-                fields["silent_id"] = read_ids(file, "silent_id") if "silent_id" in file else None
-                if "unit_index" not in file:  # files of version 0.1.0: ids were the index
-                    fields["unit_index"] = fields["unit_id"]
-                if "start_s" in file:  # files of version 0.1.0 have neither this nor an event
-                    fields["start_s"] = float(file["start_s"][()])
-                if "event" in file:
-                    fields["event"] = str(file["event"].asstr()[()])
-                return cls(
-                    **fields,
-                    bin_s=float(file.attrs["bin_s"]),
-                    n_source_neurons=int(file.attrs["n_source_neurons"]),
-                    name=str(file.attrs["name"]),
-                )
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: cannot be read as HDF5 ({error})") from None
+        return cls(**read_fields(path))
 
     def _without_silent(self) -> Trials:
         fires = self.spikes.any(axis=(0, 1))
@@ -449,209 +384,3 @@ class Trials:
         note = f"{int((~fires).sum())} of {self.n_neurons} neurons never fire: kept out"
         kept = self.take_neurons(fires, f"{note} ({some(self.unit_id[~fires])}).")
         return replace(kept, silent_id=self.unit_id[~fires])
-
-
-def checked_ids(ids: ArrayLike, n_neurons: int) -> UnitIds:
-    """Return (N,) names of neurons, whole numbers or strings.
-
-    Raises:
-        InputError: They are neither, not one for each neuron, or one appears twice.
-    """
-    check_unmasked(ids, "unit_id")
-    values = np.asarray(ids)
-    if values.dtype.kind in "OS":
-        values = words_of(values, "unit_id")
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
-        values = values.astype(np.int64)
-    if values.shape != (n_neurons,) or values.dtype.kind not in "uiU":
-        raise InputError(
-            f"unit_id: found {values.dtype} of shape {values.shape}, wanted {n_neurons} whole "
-            "numbers or names, one for each neuron"
-        )
-    known, n_times = np.unique(values, return_counts=True)
-    if (n_times > 1).any():
-        raise InputError(
-            f"unit_id: found {some(known[n_times > 1])} more than once, wanted each neuron once"
-        )
-    return values.astype(str if values.dtype.kind == "U" else np.int64)
-
-
-def write_ids(file: h5py.Group, key: str, ids: UnitIds) -> None:
-    """Write names of neurons."""
-    file[key] = [str(word) for word in ids] if ids.dtype.kind == "U" else ids
-
-
-def read_ids(file: h5py.Group, key: str) -> UnitIds:
-    """Return what :func:`write_ids` wrote."""
-    stored = file[key]
-    is_text = h5py.check_string_dtype(stored.dtype) is not None
-    ids: UnitIds = stored.asstr()[()].astype(str) if is_text else stored[()]
-    return ids
-
-
-def checked_counts(spikes: ArrayLike) -> NDArray[np.unsignedinteger[Any]]:
-    """Return (B, T, N) counts/bin in the smallest type that holds them.
-
-    Raises:
-        InputError: They are not whole, non-negative counts of that shape.
-    """
-    counts = np.asarray(spikes)
-    if counts.ndim != 3 or 0 in counts.shape:
-        raise InputError(
-            f"spikes: found shape {counts.shape}, wanted (trial, bin, neuron) with none of them 0"
-        )
-    if counts.dtype.kind not in "buif":
-        raise InputError(f"spikes: found {counts.dtype} values, wanted whole counts per bin")
-    if counts.dtype.kind == "f":
-        if n_bad := int((~np.isfinite(counts)).sum()):
-            raise InputError(f"spikes: {n_bad} values are NaN or infinite, wanted counts per bin")
-        if (fractional := counts != np.floor(counts)).any():
-            example = counts[fractional][0]
-            raise InputError(
-                f"spikes: found fractional counts such as {example:g}, wanted whole counts per bin "
-                "(rates in Hz or smoothed spikes cannot be used)"
-            )
-    if counts.min() < 0:
-        raise InputError(f"spikes: found negative counts, down to {counts.min():g}")
-    most = int(counts.max())
-    if most > np.iinfo(np.uint16).max:
-        raise InputError(f"spikes: found {most} spikes in one bin: not counts per bin")
-    return counts.astype(np.uint8 if most <= np.iinfo(np.uint8).max else np.uint16)
-
-
-def checked_padded_counts(
-    spikes: ArrayLike, lengths: ArrayLike | None = None
-) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.int64] | None]:
-    """Return (B, T, N) counts/bin, 0 in padding, and (B,) bins of each trial if they differ.
-
-    Raises:
-        InputError: They are not counts, or there are spikes in padding.
-    """
-    counts = np.asarray(spikes)
-    n_bins_of = _lengths(lengths, counts.shape)
-    if n_bins_of is None or counts.dtype.kind not in "buif":
-        return checked_counts(counts), n_bins_of
-    padding = np.arange(counts.shape[1]) >= n_bins_of[:, None]
-    filled = (padding & np.nan_to_num(counts).any(axis=2)).any(axis=1)
-    if filled.any():
-        trial = int(filled.argmax())
-        raise InputError(
-            f"lengths: trial {trial} has {n_bins_of[trial]} bins, but spikes after them; "
-            "wanted 0 or NaN in padding"
-        )
-    return checked_counts(np.where(padding[:, :, None], 0, counts)), n_bins_of
-
-
-def checked_bin_width(bin_s: Any) -> float:
-    """Return a bin's width in seconds.
-
-    Raises:
-        InputError: It is not one plausible number.
-    """
-    try:
-        width = float(np.asarray(bin_s).reshape(()))
-    except (TypeError, ValueError):
-        raise InputError(f"bin_s: found {bin_s!r}, wanted one number of seconds") from None
-    if not SHORTEST_BIN_S <= width <= LONGEST_BIN_S:
-        hint = " (is it in milliseconds?)" if width > LONGEST_BIN_S else ""
-        raise InputError(
-            f"bin_s: found {width:g} s, wanted {SHORTEST_BIN_S:g} to {LONGEST_BIN_S:g} s{hint}"
-        )
-    return width
-
-
-def checked_seconds(value: Any, key: str) -> float:
-    """Return one finite number of seconds.
-
-    Raises:
-        InputError: It is not one.
-    """
-    try:
-        number = float(np.asarray(value).reshape(()))
-    except (TypeError, ValueError):
-        number = np.nan
-    if not np.isfinite(number):
-        raise InputError(f"{key}: found {value!r}, wanted one number of seconds")
-    return number
-
-
-def _stored_words(file: h5py.Group, key: str) -> tuple[str, ...]:
-    return tuple(map(str, file[key].asstr()[()])) if key in file and file[key].size else ()
-
-
-def _stored_channels(file: h5py.Group) -> tuple[Channel, ...]:
-    """Return channels as :meth:`Trials.save` wrote them, now or before there were kinds."""
-    if "channels" in file:
-        return tuple(Channel.from_json(text) for text in _stored_words(file, "channels"))
-    names, units = (_stored_words(file, f"behavior_{key}") for key in ("names", "units"))
-    units = units or ("",) * len(names)
-    return tuple(Channel(name, unit=u) for name, u in zip(names, units, strict=True))
-
-
-def _lengths(lengths: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
-    """Return (B,) checked bins of each trial, ``None`` where all trials have all of them."""
-    if lengths is None or len(shape) != 3 or 0 in shape:
-        return None
-    values = np.asarray(lengths)
-    n_trials, n_bins = shape[:2]
-    whole = values.dtype.kind in "ui" or (values.dtype.kind == "f" and (values % 1 == 0).all())
-    if values.shape != (n_trials,) or not whole or values.min() < 1 or values.max() > n_bins:
-        raise InputError(
-            f"lengths: found {values.dtype} of shape {values.shape}, wanted {n_trials} whole "
-            f"numbers of bins, each 1 to {n_bins}"
-        )
-    return None if (values == n_bins).all() else values.astype(np.int64)
-
-
-def _window_id(window_id: ArrayLike | None, n_trials: int) -> NDArray[np.int64] | None:
-    if window_id is None:
-        return None
-    values = np.asarray(window_id)
-    if values.shape != (n_trials,) or values.dtype.kind not in "ui" or (np.diff(values) < 1).any():
-        raise InputError(
-            f"window_id: found {values.dtype} of shape {values.shape}, wanted {n_trials} whole "
-            "numbers, ascending: which window of the recording each trial is"
-        )
-    return values.astype(np.int64)
-
-
-def _labels(
-    labels: ArrayLike | None, key: str, n_wanted: int, what: str, known: Sequence[str] | None = None
-) -> NDArray[np.str_] | None:
-    """Return checked labels as strings; ``known`` are those that there may be."""
-    if labels is None:
-        return None
-    check_unmasked(labels, key)
-    values = np.asarray(labels)
-    if values.shape != (n_wanted,):
-        raise InputError(f"{key}: found shape {values.shape}, wanted ({n_wanted},), one for {what}")
-    gone = [v for v in values.tolist() if v is None or (isinstance(v, float) and np.isnan(v))]
-    if gone:
-        found = "NaN" if values.dtype.kind == "f" else str(gone[0])
-        raise InputError(f"{key}: found {found}; give such {what} a label of their own")
-    words = words_of(values, key)
-    if known is not None and (unknown := sorted(set(words) - set(known))):
-        raise InputError(f"{key}: found {some(unknown)}; {nearest(unknown[0], known)}")
-    return words
-
-
-def _held_out(held_out: ArrayLike | None, n_neurons: int) -> NDArray[np.bool_] | None:
-    if held_out is None:
-        return None
-    if np.shape(held_out) != (n_neurons,):
-        raise InputError(
-            f"held_out: found shape {np.shape(held_out)}, wanted {n_neurons} of True, False"
-        )
-    return truths_of(held_out, "held_out")
-
-
-def _rates(
-    rates: ArrayLike | None, shape: tuple[int, ...], present: NDArray[np.bool_]
-) -> NDArray[np.float32] | None:
-    if rates is None:
-        return None
-    values = np.asarray(rates, dtype=np.float32)
-    is_rate = np.isfinite(values) & (values > 0)
-    if values.shape != shape or not is_rate[present].all():
-        raise InputError(f"rates: wanted finite counts/bin above 0 of shape {shape}")
-    return np.where(present[:, :, None], values, np.nan).astype(np.float32)

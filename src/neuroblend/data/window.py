@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from neuroblend.data.trials import checked_bin_width
+from neuroblend.data.checks import checked_bin_width
 from neuroblend.errors import InputError
 
 _TOLERANCE = 1e-6  # of a bin

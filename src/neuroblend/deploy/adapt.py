@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from neuroblend.config import TrainingConfig, parse_settings
 from neuroblend.data.spikes import ContinuousSpikes, Spikes, as_spikes
 from neuroblend.data.split import split_trials
-from neuroblend.data.trials import Trials, UnitIds
+from neuroblend.data.trials import Trials
+from neuroblend.data.unit_ids import UnitIds
 from neuroblend.deploy.latents import KnownLatents
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.signals import StudentSignals

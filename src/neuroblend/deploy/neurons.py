@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroblend.data.trials import Trials, UnitIds
+from neuroblend.data.trials import Trials
+from neuroblend.data.unit_ids import UnitIds
 from neuroblend.errors import InputError, some
 
 MatchBy = Literal["auto", "id", "position"]

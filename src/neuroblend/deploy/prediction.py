@@ -6,7 +6,7 @@ layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroblend.data.channel import Channel
-from neuroblend.data.trials import UnitIds, write_ids
+from neuroblend.data.unit_ids import UnitIds, write_ids
 from neuroblend.errors import InputError
 from neuroblend.files import new_h5, write_whole
 
@@ -119,6 +119,22 @@ class Prediction:
     def times(self) -> NDArray[np.float64]:
         """(T,) seconds of the middle of each bin, on the clock of ``start_s``."""
         return np.asarray(self.start_s + (np.arange(self.behavior.shape[1]) + 0.5) * self.bin_s)
+
+    def bins(self, bins: slice) -> Prediction:
+        """Return the prediction with some of its bins alone."""
+
+        def cut(values: NDArray[Any] | None) -> Any:
+            return None if values is None else values[:, bins]
+
+        return replace(
+            self,
+            rates=cut(self.rates),
+            behavior=cut(self.behavior),
+            latents=cut(self.latents),
+            edge=cut(self.edge),
+            layers={name: cut(values) for name, values in self.layers.items()},
+            probabilities={name: cut(values) for name, values in self.probabilities.items()},
+        )
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return behavior, one row a trial and bin.
@@ -232,3 +248,18 @@ def joined(pieces: Iterable[Prediction], n_bins: int) -> Prediction:
     odds = {name: whole.pop(f"{PROBABILITIES}{name}") for name in first.probabilities}
     fields: dict[str, Any] = dict(whole)
     return replace(first, layers=layers, probabilities=odds, **fields)
+
+
+def without_trials(
+    behavior: NDArray[np.float32],
+    probabilities: Mapping[str, NDArray[np.float32]],
+    channels: Sequence[Channel],
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """Return (B, T, D) behavior of a stretch of time, in which what trials have is missing."""
+    kept = {name: values.copy() for name, values in probabilities.items()}
+    for i, channel in enumerate(channels):
+        if channel.per_trial:
+            behavior[:, :, i] = np.nan
+            if channel.name in kept:
+                kept[channel.name][:] = np.nan
+    return behavior, kept

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import h5py
 
 from neuroblend.data.spikes import ContinuousSpikes, as_spikes
+from neuroblend.deploy.asked import BLOCK
 from neuroblend.deploy.neurons import match_neurons
 from neuroblend.deploy.prediction import Prediction, attributes
-from neuroblend.deploy.student import BLOCK, TrainedStudent
+from neuroblend.deploy.student import TrainedStudent
 from neuroblend.errors import InputError
 from neuroblend.files import write_whole
 

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroblend.deploy.asked import SignalsOf
 from neuroblend.deploy.direct import DirectDecoder
 from neuroblend.deploy.neurons import KnownNeurons
 from neuroblend.deploy.prediction import Prediction
 from neuroblend.deploy.signals import StudentSignals
-from neuroblend.deploy.student import SignalsOf, TrainedStudent
+from neuroblend.deploy.student import TrainedStudent
 from neuroblend.engine.arm import TEACHER, Fit
 from neuroblend.engine.folder import RunFolder
 from neuroblend.engine.job import load_model
@@ -134,6 +135,23 @@ def trained_teacher(
     task, model, _, _ = _loaded(folder, fit, session)
     assert isinstance(model, (Teacher, InSession))
     return TrainedTeacher(model, task)
+
+
+def taken_home(
+    folder: RunFolder,
+    arm: str | None,
+    seed: int | None,
+    fold: int | None = None,
+    session: str | None = None,
+) -> TrainedStudent | TrainedTeacher:
+    """Return a model of a run, as an experiment gives it to be used: the selected one, if any is.
+
+    Raises:
+        InputError: There is none.
+    """
+    if arm == TEACHER:
+        return trained_teacher(folder, seed, fold, session)
+    return trained_student(folder, SELECTED if arm is None else arm, seed, fold, session)
 
 
 def _loaded(

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,37 +14,27 @@ from neuroblend.data.pairing import leave_paired
 from neuroblend.data.split import Split, split_trials
 from neuroblend.data.trials import Trials
 from neuroblend.deploy.direct import DirectDecoder
-from neuroblend.deploy.student import TrainedStudent
-from neuroblend.distill.behavior_loss import loss_of
 from neuroblend.distill.committee import Committee
 from neuroblend.distill.objective import Objective
-from neuroblend.distill.pair import Fitted
-from neuroblend.distill.terms import build_terms
-from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm, usual_arms
+from neuroblend.engine.arm import TEACHER, Arm
 from neuroblend.engine.check import check_objective
-from neuroblend.engine.experiment import Experiment, Fits, Folds, Learn, Sample, Scene
+from neuroblend.engine.experiment import Experiment, Fits, Learn, Sample, Scene
 from neuroblend.engine.metric import Metric
-from neuroblend.evaluation.behavior_sums import R2, SKILL, deciding_score, is_plain
+from neuroblend.evaluation.behavior_sums import deciding_score, is_plain
 from neuroblend.evaluation.bootstrap import Draws
 from neuroblend.evaluation.readout import CAUSAL_FAMILIES, FAMILIES
 from neuroblend.evaluation.score import (
-    chance_of,
-    drawn_scores,
     score_model,
     score_rates,
     score_signals,
-    scores_by_fold,
     scores_on_test,
 )
 from neuroblend.evaluation.scored import Scored
-from neuroblend.experiments.decoding.apply import (
-    SELECTED,
-    TrainedTeacher,
-    trained_student,
-    trained_teacher,
-)
+from neuroblend.experiments.decoding.apply import taken_home
+from neuroblend.experiments.decoding.arms import arms_of
 from neuroblend.experiments.decoding.direct import BehaviorTask
 from neuroblend.experiments.decoding.load import content_hash, prepared
+from neuroblend.experiments.decoding.metrics import METRICS
 from neuroblend.experiments.decoding.networks import (
     build_blind_teacher,
     build_direct,
@@ -54,13 +43,14 @@ from neuroblend.experiments.decoding.networks import (
     build_teacher,
     check_causal,
     check_network,
-    feature_layer,
     in_blocks,
-    layer_in,
     layer_of,
 )
+from neuroblend.experiments.decoding.objective import objective_of
 from neuroblend.experiments.decoding.presets import with_preset
 from neuroblend.experiments.decoding.rivals import rival_signals, segments_of
+from neuroblend.experiments.decoding.samples import ORACLE, samples_of_seed
+from neuroblend.experiments.decoding.selection import best_at
 from neuroblend.experiments.decoding.settings import (
     BLIND,
     DIRECT,
@@ -68,7 +58,6 @@ from neuroblend.experiments.decoding.settings import (
     LOGISTIC,
     ONE_NETWORK,
     RIVALS,
-    SELF_DISTILLED,
     SHUFFLED,
     SHUFFLED_TEACHER,
     TEACHERS,
@@ -79,115 +68,9 @@ from neuroblend.experiments.decoding.settings import (
 from neuroblend.experiments.decoding.shuffled import ShuffledTask
 from neuroblend.experiments.decoding.teaching import TeacherTask, taught_to
 from neuroblend.privilege.roles import Student, Teacher
-from neuroblend.registry import (
-    STRATEGIES,
-    Strategy,
-    find_model,
-    find_reference,
-    find_strategies,
-    load,
-)
 from neuroblend.task.task import Task
 from neuroblend.training.masking import mask_for
 from neuroblend.training.train import Trainable
-
-ORACLE = "oracle"  # of simulated recordings: the true rates, scored like a model's
-ONE_NETWORK_WEIGHT = 0.1  # of two-heads and masked-modalities, where none is given
-CO_BPS_TOLERANCE = 0.05  # fraction of the baseline's co-bps on validation trials to lose at most
-UP_TO_1 = (-inf, 1.0)  # what a coefficient of determination can be
-FRACTION = (0.0, 1.0)
-
-METRICS = {
-    "decoding_skill": Metric(
-        "decoding skill",
-        "mean over behavior channels of how much better than chance each is decoded, 0 at chance "
-        "and 1 where all is right: R², circular skill, balanced accuracy over chance, or fraction "
-        "of Poisson deviance explained",
-        deciding=True,
-        bounds=UP_TO_1,
-    ),
-    "balanced_accuracy": Metric(
-        "balanced accuracy",
-        "mean over categories of the fraction of their test samples that are recognised, by a "
-        "logistic regression as it is fitted for R²; chance is one over the number of categories",
-        deciding=True,
-        bounds=FRACTION,
-    ),
-    "decoding_r2": Metric(
-        "behavior R²",
-        "fraction of the variance of behavior, mean over channels, that a ridge regression fitted "
-        "on training trials decodes on test trials from a model's rates, log rates or features "
-        "(of a rival: what it gives) in the same bin, with history, or with history and future, "
-        "whichever validates best",
-        deciding=True,
-        bounds=UP_TO_1,
-    ),
-    "circular_skill": Metric(
-        "circular skill",
-        "one minus the mean of 1 - cos(error) over what the mean direction has, mean over "
-        "circular channels, by a ridge regression of cosine and sine",
-        bounds=UP_TO_1,
-    ),
-    "event_bits": Metric(
-        "bits/event",
-        "bits per event by which expected counts, of a Poisson regression, predict events better "
-        "than their mean rate does",
-    ),
-    "auc": Metric(
-        "AUC",
-        "area under the ROC curve of channels with two categories; 0.5 is chance",
-        bounds=FRACTION,
-    ),
-    "log_loss_gain": Metric(
-        "log-loss gain",
-        "bits per sample by which probabilities of categories predict better than how often each "
-        "is there",
-    ),
-    "log_loss_skill": Metric(
-        "log-loss skill",
-        "the same as a fraction of the entropy of how often each category is there",
-        headline=False,
-        bounds=UP_TO_1,
-    ),
-    "angular_error": Metric(
-        "angular error",
-        "mean absolute error of angles in degrees, lower is better",
-        headline=False,
-        bounds=(0.0, 180.0),
-        higher_is_better=False,
-    ),
-    "deviance_explained": Metric(
-        "deviance explained",
-        "fraction of the Poisson deviance from the mean rate of events that is explained",
-        headline=False,
-        bounds=UP_TO_1,
-    ),
-    "co_bps": Metric(
-        "co-bps",
-        "bits per spike by which rates of held-out neurons predict their spikes better than each "
-        "neuron's mean does",
-    ),
-    "fp_bps": Metric(
-        "fp-bps",
-        "bits per spike by which rates of all neurons, in bins after the last one that a model "
-        "sees, predict spikes better than each neuron's mean does",
-    ),
-    "behavior_r2": Metric(
-        "same-bin R²",
-        "the same from the same bin alone, as the Neural Latents Benchmark has it",
-        bounds=UP_TO_1,
-    ),
-    "psth_r2": Metric(
-        "PSTH R²",
-        "match of the rates' condition means to those of all recorded trials, mean over neurons",
-        bounds=UP_TO_1,
-    ),
-    "rate_r2": Metric(
-        "R² to true rates",
-        "fraction of the variance of the true rates, mean over neurons; for simulated data alone",
-        bounds=UP_TO_1,
-    ),
-}
 
 
 class Decoding(Experiment):
@@ -270,25 +153,7 @@ class Decoding(Experiment):
         ]
 
     def arms(self) -> list[Arm]:
-        for name in self.config.references:
-            find_reference(name)
-        rivals, strategies = self.config.rivals, self.config.distill.strategies
-        if self.config.controls == "all":
-            strategies = tuple(dict.fromkeys((*strategies, *ONE_NETWORK)))
-        without = list[Arm]()
-        if self.config.controls == "all":
-            without = _without_knowledge(self.config.distill.strategies)
-        arms = []
-        for arm in usual_arms(strategies, STRATEGIES):
-            is_candidate = not arm.sees_behavior  # the baseline too: no student may be worth it
-            others = (*arm.compared_with, *rivals) if is_candidate else arm.compared_with
-            if arm.needs_teacher:
-                others = (*others, *(name for name in ONE_NETWORK if name in strategies))
-                others = (*others, *(control.name for control in without if control.needs_teacher))
-            arms.append(replace(arm, candidate=is_candidate, compared_with=others))
-        arms += without
-        names = (*rivals, *self.config.references)
-        return arms + [Arm(name, is_reference=True) for name in names]
+        return arms_of(self.config)
 
     def task(self, data: Trials, split: Split) -> Task:
         return Task.of(leave_paired(data, split, self.config.data.paired_fraction), split)
@@ -350,28 +215,7 @@ class Decoding(Experiment):
     def objective(
         self, arm: Arm, model: Student | Teacher, task: Task, teacher: Teacher | None
     ) -> Objective:
-        if arm.name == DIRECT:
-            assert task.scale is not None
-            return Objective(task_loss=loss_of(task.scale.groups))
-        distill = self.config.distill
-        layer = feature_layer(self.config.model, model.net)
-        guide = None if teacher is None else layer_in(self.config.model, teacher)
-        terms = build_terms("+".join(arm.terms), layer, distill.normalisation, guide=guide)
-        no_teacher = (MULTITASK, *ONE_NETWORK)
-        usual = dict.fromkeys(ONE_NETWORK, ONE_NETWORK_WEIGHT)
-        usual[MULTITASK] = find_model(self.config.model.name).multitask_weight
-        weights = {n: distill.multitask_weight or usual[n] for n in no_teacher if n in terms}
-        counts = 1.0 if distill.normalisation == "released" else task.spec.mean_count
-        is_balanced = distill.weighting == "balanced" and distill.normalisation == "element"
-        return Objective(
-            terms,
-            teacher,
-            distill.alpha,
-            weights,
-            counts,
-            distill.cache_teacher,
-            balance=layer if is_balanced else None,
-        )
+        return objective_of(self.config, arm, model, task, teacher)
 
     def score(self, scene: Scene, model: Student | Teacher | None) -> dict[str, Any]:
         task: Task = scene.task
@@ -437,83 +281,8 @@ class Decoding(Experiment):
         is_teacher = arm is not None and (arm.sees_behavior or arm.name == BLIND)
         return CAUSAL_FAMILIES if self.config.model.causal and not is_teacher else FAMILIES
 
-    def take_home(
-        self,
-        folder: Any,
-        arm: str | None,
-        seed: int | None,
-        fold: int | None = None,
-        session: str | None = None,
-    ) -> TrainedStudent | TrainedTeacher:
-        if arm == TEACHER:
-            return trained_teacher(folder, seed, fold, session)
-        return trained_student(folder, SELECTED if arm is None else arm, seed, fold, session)
+    take_home = staticmethod(taken_home)
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
-        """Choose the candidate that is best at the goal, by the mean validation scores of all arms.
-
-        With ``both``, the one that decodes behavior best of those that keep the baseline's co-bps
-        to within ``CO_BPS_TOLERANCE`` of it, as the baseline itself does.
-        """
-
-        def co_bps(arm: str) -> float:
-            return valid[arm].get("co_bps", 0.0)
-
-        def decoding(arm: str) -> float:
-            return valid[arm].get(R2, valid[arm].get(SKILL, -inf))
-
-        if self.config.goal == "behavior":
-            return max(candidates, key=decoding)
-        if self.config.goal == "co-bps":
-            return max(candidates, key=co_bps)
-        least = co_bps(BASELINE) - CO_BPS_TOLERANCE * abs(co_bps(BASELINE))
-        return max((arm for arm in candidates if co_bps(arm) >= least), key=decoding)
-
-
-def _without_knowledge(strategies: Sequence[str]) -> list[Arm]:
-    """Return students of a teacher that saw no behavior, or that of other trials.
-
-    They are distilled by ``feature`` where that is among the run's strategies, else by the first
-    that needs nothing but a teacher and looks at no behavior itself; by ``feature`` too where the
-    others look at behavior, and there are none where each needs more than a teacher.
-    """
-    guided = [s for s in strategies if all(t.wants_teacher for t in _terms_of(s).values())]
-    if not guided:
-        return []
-    blind = [s for s in guided if not any(_looks_at_behavior(t) for t in _terms_of(s).values())]
-    terms = tuple(_terms_of(blind[0] if blind and "feature" not in blind else "feature"))
-    return [
-        Arm(BLIND),
-        Arm(SHUFFLED_TEACHER, sees_behavior=True),
-        Arm(SELF_DISTILLED, terms, teacher=BLIND),
-        Arm(SHUFFLED, terms, teacher=SHUFFLED_TEACHER, compared_with=(BASELINE, SELF_DISTILLED)),
-    ]
-
-
-def _looks_at_behavior(term: Strategy) -> bool:
-    """Whether a term is fitted to training trials, whose behavior it may look at."""
-    found: object = load(term.target)
-    return isinstance(found, type) and issubclass(found, Fitted)
-
-
-def _terms_of(strategy: str) -> dict[str, Strategy]:
-    return find_strategies(strategy, STRATEGIES)
-
-
-def samples_of_seed(
-    folds: list[Scored], channels: Sequence[Channel], draws: Draws, only_seed: bool
-) -> dict[str, Sample]:
-    """Return the scores of one seed of an arm, and how its folds differ if it is the only seed."""
-    drawn = drawn_scores(folds, channels, draws)
-    by_fold = {}
-    if only_seed and len(folds) > 1:
-        by_fold = scores_by_fold(folds, channels, draws)
-    return {
-        name: Sample(
-            value,
-            drawn[name],
-            chance_of(folds, channels, name),
-            Folds(*by_fold[name]) if name in by_fold else None,
-        )
-        for name, value in scores_on_test(folds, channels).items()
-    }
+        """Choose the candidate that is best at the run's goal; see :func:`best_at`."""
+        return best_at(self.config.goal, valid, candidates)

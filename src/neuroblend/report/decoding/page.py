@@ -3,7 +3,7 @@
 from typing import Any
 
 from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER
-from neuroblend.experiments.decoding.experiment import ORACLE
+from neuroblend.experiments.decoding.samples import ORACLE
 from neuroblend.experiments.decoding.settings import SELF_DISTILLED, SHUFFLED
 from neuroblend.report.caveat import Caveat
 from neuroblend.report.curves import curves

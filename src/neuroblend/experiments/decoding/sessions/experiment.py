@@ -22,19 +22,15 @@ from neuroblend.data.sessions import Sessions, index_of
 from neuroblend.data.trials import Trials
 from neuroblend.distill.committee import Committee
 from neuroblend.distill.objective import Objective
-from neuroblend.engine.arm import BASELINE, MULTITASK, TEACHER, Arm
+from neuroblend.engine.arm import BASELINE, MULTITASK, Arm
 from neuroblend.engine.experiment import Experiment, Fits, Folds, Learn, Sample, Scene
 from neuroblend.engine.metric import Metric
 from neuroblend.errors import InputError
 from neuroblend.evaluation.bootstrap import Draws
-from neuroblend.experiments.decoding.apply import (
-    SELECTED,
-    WITHOUT_NETWORK,
-    trained_student,
-    trained_teacher,
-)
-from neuroblend.experiments.decoding.experiment import METRICS, Decoding
+from neuroblend.experiments.decoding.apply import WITHOUT_NETWORK, taken_home
+from neuroblend.experiments.decoding.experiment import Decoding
 from neuroblend.experiments.decoding.load import content_hash, prepared
+from neuroblend.experiments.decoding.metrics import METRICS
 from neuroblend.experiments.decoding.sessions.folder import OneFolder
 from neuroblend.experiments.decoding.sessions.networks import (
     ALONE,
@@ -249,17 +245,7 @@ class DecodingSessions(Experiment):
             "held_out_sessions": tested if len(split.learned) < len(data) else [],
         }
 
-    def take_home(
-        self,
-        folder: Any,
-        arm: str | None,
-        seed: int | None,
-        fold: int | None = None,
-        session: str | None = None,
-    ) -> Any:
-        if arm == TEACHER:
-            return trained_teacher(folder, seed, fold, session)
-        return trained_student(folder, SELECTED if arm is None else arm, seed, fold, session)
+    take_home = staticmethod(taken_home)
 
     def select(self, valid: Mapping[str, Mapping[str, float]], candidates: list[str]) -> str:
         return self.one.select(valid, candidates)
