@@ -111,7 +111,9 @@ def test_results_have_each_session_and_the_mean(finished) -> None:
             each = [scores[f"{name}@{session}"]["per_seed"] for session in "ab"]
             assert scores[name]["per_seed"] == pytest.approx(np.mean(each, axis=0))
     assert results["n_tested"] == sum(s.n_tested for s in finished.splits()[0].parts)
-    assert {"baseline - baseline-alone", "feature+multitask - multitask-alone"} <= set(results["contrasts"])
+    assert {"baseline - baseline-alone", "feature+multitask - multitask-alone"} <= set(
+        results["contrasts"]
+    )
     assert results["selected"] in ["baseline", "multitask", *STRATEGIES]
     assert results["candidates"] == ["baseline", "multitask", *STRATEGIES]
 

@@ -22,7 +22,7 @@ from neuroblend.task.sessions import core_spec
 from neuroblend.task.spec import TaskSpec
 
 CORE = "core"  # the part whose layers are distilled
-READ_IN_DROPOUT = 0.3
+READ_IN_DROPOUT = 0.5
 
 
 class OneSession(nn.Module):

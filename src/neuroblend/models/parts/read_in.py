@@ -6,8 +6,8 @@ Shape legend: ``S`` sessions, ``M`` points of a mean response (bins of condition
 After multi-session LFADS (Pandarinath et al., Nature Methods 2018): mean responses of all sessions,
 bin by bin, side by side, have principal components, and each session's neurons are regressed on
 them, so that a core begins with inputs that mean the same in each session. Here they fill the first
-K of W inputs; the others are at random, as a linear layer begins. Standardising neurons for these too
-would make of rare spikes the largest inputs, with weights that training is too short to change.
+K of W inputs; the others are at random, as a linear layer begins. Standardising neurons for these
+too would make of rare spikes the largest inputs, with weights that training is too short to change.
 """
 
 from collections.abc import Sequence
