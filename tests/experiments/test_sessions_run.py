@@ -1,6 +1,8 @@
 """Runs on several sessions: one network, scored in each session and on average."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +25,7 @@ from neuroblend.experiments.decoding.sessions.settings import SessionsConfig
 from neuroblend.report.figures import every
 from neuroblend.report.verdict import verdict
 
-STRATEGIES = ["hard", "feature+multitask"]
+STRATEGIES = ["feature+multitask"]
 
 
 def sessions(n_bins: int = 12) -> list[Trials]:
@@ -53,16 +55,51 @@ def test_what_settings_leave_out_is_said_of_sessions_too() -> None:
     assert any(note.startswith("masked-modalities, two-heads are left out") for note in notes)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_penalty() -> Iterator[None]:
+    """Read-outs of the same bin have one penalty: the search for it is most of a score."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neuroblend.evaluation.decoder.PENALTIES", [100.0])
+        yield
+
+
+@pytest.fixture
+def quick_page(monkeypatch) -> None:
+    """Figures are drawn and not written as SVG, which takes longer than all else of a page."""
+    monkeypatch.setattr("neuroblend.report.style.as_uri", lambda figure: "data:,")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> RunFolder:
     out = tmp_path_factory.mktemp("sessions") / "run"
     return nb.run(sessions(), out, config(data={"alone": True}, references=["smoothing"]))
 
 
-def test_one_session_in_a_list_is_a_run_on_one(tmp_path) -> None:
-    alone = nb.run(sessions()[0], tmp_path / "a", tiny_config())
-    listed = nb.run(sessions()[:1], tmp_path / "b", tiny_config())
-    assert listed.results() == alone.results() and listed.experiment.kind == "decoding"
+HELD_OUT = config(
+    data={"hold_out_session": ("b",)},
+    distill={"strategies": ["hard"]},
+    controls="none",
+    training={"epochs": 1},
+)
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory) -> RunFolder:
+    return nb.run(sessions(), tmp_path_factory.mktemp("held_out") / "run", HELD_OUT)
+
+
+ON_ONE = tiny_config(distill={"strategies": ["multitask"]}, controls="none")
+
+
+@pytest.fixture(scope="module")
+def on_one(tmp_path_factory) -> RunFolder:
+    """A run on the first session, by itself."""
+    return nb.run(sessions()[0], tmp_path_factory.mktemp("one") / "run", ON_ONE)
+
+
+def test_one_session_in_a_list_is_a_run_on_one(on_one, tmp_path) -> None:
+    listed = nb.run(sessions()[:1], tmp_path / "run", ON_ONE)
+    assert listed.results() == on_one.results() and listed.experiment.kind == "decoding"
 
 
 def test_results_have_each_session_and_the_mean(finished) -> None:
@@ -75,7 +112,9 @@ def test_results_have_each_session_and_the_mean(finished) -> None:
             each = [scores[f"{name}@{session}"]["per_seed"] for session in "ab"]
             assert scores[name]["per_seed"] == pytest.approx(np.mean(each, axis=0))
     assert results["n_tested"] == sum(s.n_tested for s in finished.splits()[0].parts)
-    assert {"baseline - baseline-alone", "hard - multitask-alone"} <= set(results["contrasts"])
+    assert {"baseline - baseline-alone", "feature+multitask - multitask-alone"} <= set(
+        results["contrasts"]
+    )
     assert results["selected"] in ["baseline", "multitask", *STRATEGIES]
     assert results["candidates"] == ["baseline", "multitask", *STRATEGIES]
 
@@ -84,18 +123,17 @@ def test_scores_of_a_session_are_those_of_its_student(finished) -> None:
     data, split = finished.data(), finished.splits()[0]
     for s, name in enumerate(data.names):
         trials, part = data.trials[s], split.parts[s]
-        student = finished.student("hard", session=name)
+        student = finished.student(*STRATEGIES, session=name)
         assert student.session == name and f"session {name}" in student.label
         rates = student.predict(trials).rates
         unseen, test = part.held_out, part.test
         bits = bits_per_spike(rates[test][:, :, unseen], trials.counts_of(test)[:, :, unseen])
-        found = finished.results()["arms"]["hard"][f"co_bps@{name}"]["per_seed"][0]
+        found = finished.results()["arms"]["feature+multitask"][f"co_bps@{name}"]["per_seed"][0]
         assert found == pytest.approx(bits, rel=1e-5)
 
 
-def test_the_first_session_alone_is_a_run_on_it(finished, tmp_path) -> None:
-    trials = finished.data().trials[0]
-    alone = nb.run(trials, tmp_path / "a", tiny_config(controls="none")).results()["arms"]
+def test_the_first_session_alone_is_a_run_on_it(finished, on_one) -> None:
+    alone = on_one.results()["arms"]
     for arm in ("baseline", "multitask"):
         found = finished.results()["arms"][f"{arm}-alone"]
         for name in ("decoding_r2", "co_bps", "psth_r2"):
@@ -104,8 +142,10 @@ def test_the_first_session_alone_is_a_run_on_it(finished, tmp_path) -> None:
 
 def test_rivals_and_references_are_fitted_to_each_session(finished, tmp_path) -> None:
     trials = finished.data().trials[1]
-    given = tiny_config(references=["smoothing"], distill={"strategies": ["multitask"]})
-    alone = nb.run(trials, tmp_path / "b", given).results()["arms"]
+    given = tiny_config(
+        references=["smoothing"], distill={"strategies": ["multitask"]}, training={"epochs": 1}
+    )
+    alone = nb.run(trials, tmp_path / "run", given).results()["arms"]
     for arm in ("wiener", "smoothing"):
         found = finished.results()["arms"][arm]["decoding_r2@b"]["per_seed"]
         assert found == alone[arm]["decoding_r2"]["per_seed"]
@@ -138,8 +178,8 @@ def test_what_is_taken_home_works_without_the_run(finished, tmp_path) -> None:
         assert finished.student(arm, session="b").predict(trials).behavior.shape[0] == 30
     teacher, task = finished.teacher(session="a")
     assert teacher(task.batch("test")).shape == task.batch("test").target.shape
-    refuses("for the neurons of which. --session a or b", finished.student, "hard")
-    refuses("no session 'c'", finished.student, "hard", session="c")
+    refuses("for the neurons of which. --session a or b", finished.student, "baseline")
+    refuses("no session 'c'", finished.student, "baseline", session="c")
 
 
 def test_a_causal_student_of_a_session_streams(tmp_path) -> None:
@@ -154,17 +194,11 @@ def test_a_causal_student_of_a_session_streams(tmp_path) -> None:
     assert np.allclose(np.stack(steps), whole, atol=1e-4)
 
 
-def test_a_session_held_out_teaches_its_own_ends_alone(tmp_path) -> None:
+def test_a_session_held_out_teaches_its_own_ends_alone(held_out, tmp_path) -> None:
     """Other spikes of it leave the core as it was; and what is pooled is of its test trials."""
-    given = config(
-        data={"hold_out_session": ("b",)}, distill={"strategies": ["hard"]}, controls="none"
-    )
     first, other = sessions()
     changed = replace(other, spikes=np.roll(other.spikes, 1, axis=0))
-    runs = [
-        nb.run([first, each], tmp_path / name, given)
-        for each, name in ((other, "x"), (changed, "y"))
-    ]
+    runs = [held_out, nb.run([first, changed], tmp_path / "run", HELD_OUT)]
     cores = [run.student("hard", session="a").model.net.state_dict() for run in runs]
     assert all(torch.equal(cores[0][key], cores[1][key]) for key in cores[0])
     ends = [run.student("hard", session="b").model.net.state_dict() for run in runs]
@@ -193,24 +227,22 @@ def test_the_page_tells_of_sessions(finished) -> None:
     assert {"sessions", "alone"} <= caveats
 
 
-def test_a_run_goes_on_to_the_same_numbers(tmp_path, monkeypatch) -> None:
+def test_a_run_goes_on_to_the_same_numbers(held_out, tmp_path, monkeypatch) -> None:
     """With a session held out, so that networks are trained in two steps each."""
-    given = config(controls="none", distill={"strategies": ["hard"]})
-    given = given.model_copy(
-        update={"data": given.data.model_copy(update={"hold_out_session": ("b",)})}
-    )
-    whole = nb.run(sessions(), tmp_path / "whole", given)
-    with monkeypatch.context() as patch:
-        watch_fits(patch, stop_at=3)
-        with pytest.raises(KeyboardInterrupt):
-            nb.run(sessions(), tmp_path / "run", given)
-    again = nb.run(sessions(), tmp_path / "run", given)
-    assert again.results() == whole.results()
+    stopped = RunFolder(shutil.copytree(held_out.path, tmp_path / "run"))
+    (stopped.path / "results.json").unlink()
+    left = [fit for fit in stopped.fits() if fit.arm.name in ("multitask", "hard")]
+    for fit in left:
+        shutil.rmtree(stopped.of(fit))
+    begun = watch_fits(monkeypatch)
+    again = nb.run(sessions(), stopped.path, HELD_OUT)
+    assert begun == [fit.label for fit in left]
+    assert again.results() == held_out.results()
     assert json.dumps(gather(again)) == json.dumps(again.results())
 
 
 def test_folds_test_each_trial_of_each_session(tmp_path) -> None:
-    given = config(data={"folds": 3}, distill={"strategies": ["multitask"]}, controls="none")
+    given = config(data={"folds": 2}, distill={"strategies": ["multitask"]}, controls="none")
     run = nb.run(sessions(), tmp_path / "run", given)
     results = run.results()
     assert results["intervals"] == "folds" and results["n_tested"] == 70
@@ -218,7 +250,9 @@ def test_folds_test_each_trial_of_each_session(tmp_path) -> None:
 
 
 def test_several_teachers_as_one(tmp_path) -> None:
-    given = config(teacher={"average": 2, "sees": "all"}, controls="none")
+    given = config(
+        teacher={"average": 2, "sees": "all"}, controls="none", distill={"strategies": ["hard"]}
+    )
     arms = nb.run(sessions(), tmp_path / "run", given).results()["arms"]
     assert "co_bps" not in arms["teacher"] and "co_bps" in arms["hard"]
 
@@ -250,24 +284,24 @@ def test_bad_sessions_are_refused(tmp_path) -> None:
     assert not out.exists()
 
 
-def test_the_command_line_takes_several(tmp_path) -> None:
+def test_the_command_line_takes_several(quick_page, tmp_path) -> None:
     for trials in sessions():
         np.savez(
             tmp_path / f"{trials.name}.npz", spikes=trials.spikes, behavior=trials.behavior,
             bin_s=0.02, condition=trials.condition,
         )  # fmt: skip
-    quick = ["--model", "gru", "--epochs", "1", "--seeds", "1", "--strategies", "hard"]
+    quick = ["--model", "gru", "--epochs", "1", "--seeds", "1", "--strategies", "multitask"]
     quick += ["--controls", "none", "--accelerator", "cpu", "--jobs", "1", "--quiet"]
     done = succeeds("run", "a.npz", "b.npz", *quick, cwd=tmp_path)
     assert "mean over 2 sessions" in done.stdout
     run = tmp_path / "runs/a-and-1-more"
     assert (run / "report.html").is_file()
     succeeds("run", "--config", run / "config.yaml", *quick, "--out", run, cwd=tmp_path)
-    predict = ["predict", run, "b.npz", "--arm", "hard", "--out", "rates.h5"]
+    predict = ["predict", run, "b.npz", "--arm", "multitask", "--out", "rates.h5"]
     assert "--session a or b" in refused(*predict, cwd=tmp_path)
     told = succeeds(*predict, "--session", "b", cwd=tmp_path).stdout
-    assert "by hard, seed 0, session b" in told
-    succeeds("export", run, "--session", "a", "--arm", "hard", "--out", "a.nbm", cwd=tmp_path)
+    assert "by multitask, seed 0, session b" in told
+    succeeds("export", run, "--session", "a", "--arm", "multitask", "--out", "a.nbm", cwd=tmp_path)
     asked = ["predict", "a.nbm", "a.npz", "--session", "b"]
     assert "found --session b" in refused(*asked, cwd=tmp_path)
     succeeds("predict", "a.nbm", "a.npz", "--out", "a.h5", cwd=tmp_path)
@@ -277,7 +311,7 @@ def test_the_command_line_takes_several(tmp_path) -> None:
         assert "found one SOURCE" in refused("run", "a.npz", *option, *quick, cwd=tmp_path)
 
 
-def test_choices_are_scored_in_each_session_and_against_chance(tmp_path) -> None:
+def test_choices_are_scored_in_each_session_and_against_chance(quick_page, tmp_path) -> None:
     """One session lacks a category that another has; what is compared with chance is the mean."""
     made = []
     for trials, words in zip(
@@ -285,7 +319,7 @@ def test_choices_are_scored_in_each_session_and_against_chance(tmp_path) -> None
     ):
         choice = np.array(words)[np.arange(trials.n_trials) % len(words)]
         made.append(Trials.from_arrays(trials.spikes, 0.02, {"choice": choice}, name=trials.name))
-    given = config(distill={"strategies": ["multitask"]}, controls="default")
+    given = config(distill={"strategies": ["multitask"]}, training={"epochs": 1})
     run = nb.run(made, tmp_path / "run", given)
     results = run.results()
     (score,) = results["deciding"]

@@ -13,7 +13,13 @@ from neuroblend.distill.objective import Objective, output_of
 from neuroblend.models.gru import GRU
 from neuroblend.models.lfads import LFADS
 from neuroblend.models.parts.read_in import read_in_weights
-from neuroblend.models.sessions import Separate, SessionNet, one_session, read_out_for
+from neuroblend.models.sessions import (
+    READ_IN_DROPOUT,
+    Separate,
+    SessionNet,
+    one_session,
+    read_out_for,
+)
 from neuroblend.privilege.concat import Concat
 from neuroblend.privilege.roles import Student, Teacher
 from neuroblend.privilege.sessions import AroundSessions, InSession, on_session
@@ -130,6 +136,28 @@ def test_a_batch_teaches_the_core_and_its_own_session_alone() -> None:
     assert {name.split(".")[1] for name in learned} == {"2"}
 
 
+def test_spikes_are_dropped_before_a_read_in_in_training_alone() -> None:
+    net = make_net(TASK, GRU(TASK.spec, width=6))
+    spikes = torch.ones(50, 12, TASK.tasks[0].spec.n_in)
+    net.read_ins[0] = torch.nn.Identity()
+    seen = net.train().seen(spikes, 0)
+    assert (seen == 0).float().mean() == pytest.approx(READ_IN_DROPOUT, abs=0.03)
+    assert seen.mean() == pytest.approx(1, abs=0.05)
+    assert torch.equal(net.eval().seen(spikes, 0), spikes)
+    none = SessionNet(net.core, list(net.read_ins), list(net.read_outs), dropout=0)
+    assert torch.equal(none.train().seen(spikes, 0), spikes)
+
+
+def test_a_teacher_drops_spikes_too() -> None:
+    fusion = Concat(TASK.spec)
+    net = make_net(TASK, GRU(fusion.spec, width=6, dropout=0)).train()
+    teacher = Teacher(net, AroundSessions(fusion))
+    batch = TASK.tagged(0, TASK.tasks[0].batch("train"))
+    assert not torch.equal(teacher(batch), teacher(batch))
+    net.drop = torch.nn.Identity()
+    assert torch.equal(teacher(batch), teacher(batch))
+
+
 def test_behavior_reaches_a_teacher_within_the_session() -> None:
     fusion = Concat(TASK.spec)
     net = make_net(TASK, GRU(fusion.spec, width=6))
@@ -198,6 +226,13 @@ def test_read_ins_begin_with_what_sessions_share() -> None:
     at_random = read_in_weights(None, spreads, 8, 0, (0, 1))
     given = [r @ w.T for r, w in zip(responses, at_random, strict=True)]
     assert min(abs(np.corrcoef(given[0][:, k], given[1][:, k])[0, 1]) for k in range(8)) < 0.9
+
+
+def test_random_inputs_weigh_rare_spikes_as_others() -> None:
+    """Weights by spread would make of a neuron that hardly fires the largest of all inputs."""
+    spreads = [np.array([1e-2] + [1.0] * 24), np.ones(16)]
+    first, other = read_in_weights(None, spreads, 8, 0, (0, 1))
+    assert np.abs(first).max() <= 1 / 5 and np.abs(other).max() <= 1 / 4
 
 
 def test_components_are_of_the_sessions_learned_from() -> None:

@@ -5,6 +5,8 @@ of them seen), ``W`` width of the core.
 
 As in multi-session LFADS (Pandarinath et al., Nature Methods 2018): any network for W neurons is
 the core. What it sees is linear in a session's spikes, and log rates are linear in what it gives.
+In training, spikes are dropped before a read-in: it has a weight for each neuron and input, and
+without it follows single neurons of training trials (``docs/sessions.md`` has figures).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from neuroblend.models.build import build_network
+from neuroblend.models.parts.dropout import Dropout
 from neuroblend.models.parts.streams import State, Streams
 from neuroblend.task.sessions import core_spec
 from neuroblend.task.spec import TaskSpec
 
 CORE = "core"  # the part whose layers are distilled
+READ_IN_DROPOUT = 0.5
 
 
 class OneSession(nn.Module):
@@ -74,13 +78,19 @@ class SessionNet(nn.Module):
         core: A network for W neurons.
         read_ins: One a session, (..., N_in) to (..., W).
         read_outs: One a session, (..., W) to (..., N).
+        dropout: Of single counts, in training, before a read-in.
     """
 
     def __init__(
-        self, core: nn.Module, read_ins: Sequence[nn.Module], read_outs: Sequence[nn.Module]
+        self,
+        core: nn.Module,
+        read_ins: Sequence[nn.Module],
+        read_outs: Sequence[nn.Module],
+        dropout: float = READ_IN_DROPOUT,
     ) -> None:
         super().__init__()
         self.core = core
+        self.drop = Dropout(dropout)
         self.read_ins = nn.ModuleList(read_ins)
         self.read_outs = nn.ModuleList(read_outs)
         self.default_mask = getattr(core, "default_mask", "bins")
@@ -88,12 +98,17 @@ class SessionNet(nn.Module):
 
     def forward(self, spikes: Tensor, present: Tensor | None, session: int) -> Tensor:
         """Return (B, T, N) log expected counts/bin of one session from its (B, T_in, N_in)."""
-        seen = self.read_ins[session](spikes)
+        seen = self.seen(spikes, session)
         log_rates: Tensor = self.read_outs[session](_called(self.core, seen, present))
         return log_rates
 
+    def seen(self, spikes: Tensor, session: int) -> Tensor:
+        """Return (B, T_in, W) what the core sees of (B, T_in, N_in) counts/bin of a session."""
+        inputs: Tensor = self.read_ins[session](self.drop(spikes))
+        return inputs
+
     def of_session(self, session: int) -> OneSession:
-        """Return the network of one session, which shares its weights."""
+        """Return the network of one session, which shares its weights and drops no spikes."""
         return session_around(self.read_ins[session], self.core, self.read_outs[session])
 
     def own_losses(self, progress: float) -> Mapping[str, Tensor]:

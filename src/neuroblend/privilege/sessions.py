@@ -38,7 +38,7 @@ class AroundSessions(nn.Module):
         session = _session(batch)
         if self.sees_all:
             batch = with_held_out(batch)
-        seen = batch._replace(spikes=net.read_ins[session](batch.spikes))
+        seen = batch._replace(spikes=net.seen(batch.spikes, session))
         log_rates: Tensor = net.read_outs[session](self.fusion(net.core, seen))
         return log_rates
 

@@ -6,7 +6,8 @@ Shape legend: ``S`` sessions, ``M`` points of a mean response (bins of condition
 After multi-session LFADS (Pandarinath et al., Nature Methods 2018): mean responses of all sessions,
 bin by bin, side by side, have principal components, and each session's neurons are regressed on
 them, so that a core begins with inputs that mean the same in each session. Here they fill the first
-K of W inputs; the others are at random.
+K of W inputs; the others are at random, as a linear layer begins. Standardising neurons for these
+too would make of rare spikes the largest inputs, with weights that training is too short to change.
 """
 
 from collections.abc import Sequence
@@ -43,10 +44,9 @@ def read_in_weights(
         rng = np.random.default_rng([seed, i])
         n = spread.size
         own = common[i] if common is not None else np.zeros((n, 0))
-        drawn = rng.normal(size=(n, width - own.shape[1]))
+        drawn = rng.uniform(-1, 1, size=(n, width - own.shape[1])) / np.sqrt(n)
         size = np.maximum(np.linalg.norm(own, axis=0), 1e-12)
-        weights = np.concatenate([own / size, drawn / np.sqrt(n)], axis=1)
-        found.append((weights / spread[:, None]).T)
+        found.append(np.concatenate([own / size / spread[:, None], drawn], axis=1).T)
     return found
 
 

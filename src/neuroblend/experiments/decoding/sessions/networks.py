@@ -61,18 +61,19 @@ def build_joint(config: SessionsConfig, arm: Arm, task: SessionsTask, seed: int)
     """Build the student or the teacher of an arm, for all sessions."""
     if arm.name in TEACHERS:
         return _teacher(config, arm, task, seed)
+    dropout = config.model.read_in_dropout
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 21))
         core = build_network(config.model.name, student_settings(config.model), task.spec)
         read_ins, read_outs = _ends(task, [t.spec.n_in for t in task.tasks], seed)
     if arm.name != DIRECT:
-        return Student(SessionNet(core, read_ins, read_outs), on_session)
+        return Student(SessionNet(core, read_ins, read_outs, dropout), on_session)
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(seed, 23))
         layer, example = feature_layer(config.model, core), _example(task.spec)
         decoder = DirectDecoder(core, layer, task.spec.n_behavior, example)
         whole = [nn.Identity() for _ in read_outs]
-    return Student(SessionNet(decoder, read_ins, whole), on_session)
+    return Student(SessionNet(decoder, read_ins, whole, dropout), on_session)
 
 
 def build_alone(config: SessionsConfig, task: SessionsTask, seed: int) -> Student:
@@ -146,7 +147,8 @@ def _teacher(config: SessionsConfig, arm: Arm, task: SessionsTask, seed: int) ->
             torch.manual_seed(mixed_seed(seed_of(seed, i), 22))
             made = fusion(task.spec)
             core = build_network(config.model.name, config.model.settings, made.spec)
-            net = SessionNet(core, *_ends(task, n_seen, seed_of(seed, i)))
+            ends = _ends(task, n_seen, seed_of(seed, i))
+            net = SessionNet(core, *ends, config.model.read_in_dropout)
             members.append(Teacher(net, AroundSessions(made, sees_all)))
     if len(members) == 1:
         return members[0]
