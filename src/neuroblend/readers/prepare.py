@@ -137,8 +137,7 @@ def _of_other(path: Path, cut: Cut, behavior_of: Path | None) -> Recording:
         recording = read
     if cut.where is None:
         return recording
-    keep = rows_where(recording.units, cut.where, "units")
-    return recording.take_units(keep, f"{int(keep.sum())} of {keep.size} units, where {cut.where}.")
+    return recording.take_units(*rows_where(recording.units, cut.where, "units"))
 
 
 def _derived(recording: Recording, cut: Cut) -> tuple[Recording, list[str]]:
