@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from conftest import edited, refuses
 from lab_nwb import LICKS, STARTS, lab_nwb
-from pynwb import NWBFile
+from pynwb import NWBFile, TimeSeries
 from pynwb.epoch import TimeIntervals
 
 from neuroblend.data.cut import Cut
@@ -55,6 +55,27 @@ def test_interval_series_are_a_state(lab) -> None:
     assert (running[[1]] == 1).all() and (running[[0, 2, 3]] == 0).all()  # 3 to 5 s
     assert running[5].tolist() == [1] * 3 + [0] * 7 and trials.behavior[4, -1, 0] == 0
     assert not np.isnan(running).any()
+
+
+def test_a_series_of_steps_holds_its_values(tmp_path) -> None:
+    def change(file: NWBFile) -> None:
+        for name, data in (("contrast", [25.0, 100.0, 50.0]), ("light", [1.0, 1.0, 1.0])):
+            times = [2.0, 3.45, 5.5]
+            steps = TimeSeries(
+                name=name, data=data, unit="percent", timestamps=times, continuity="step"
+            )
+            file.add_acquisition(steps)
+
+    path = lab_nwb(tmp_path / "steps.nwb", change)
+    held = read_nwb(path, ["contrast", "light"]).signals  # the latter is no event, though it is 1
+    assert held["contrast"].holds and held["light"].kind == "continuous"
+    found = cut(path, ["contrast"]).behavior[:, :, 0]
+    assert np.isnan(found[0]).all()  # 1 to 2 s
+    np.testing.assert_allclose(found[1], [25] * 4 + [62.5] + [100] * 5)
+    np.testing.assert_allclose(found[2], [100] * 5 + [50] * 5)
+    assert (found[3:] == 50).all()
+    (row,) = inspect_file(path).signals.query("signal == 'contrast'").itertuples()
+    assert (row.kind, row.gaps) == ("continuous, in steps", "-")
 
 
 def test_a_compass_has_angles(lab) -> None:

@@ -90,6 +90,7 @@ def test_there_and_back_again() -> None:
         "heading": nb.Signal.of(CLOCK, CLOCK * 50 % 360, ["heading"], "deg", kind="circular"),
         "room": nb.Signal.of(CLOCK, np.where(CLOCK < 5, "a", "b"), ["room"], kind="discrete"),
         "vel": nb.Signal.of(CLOCK, HAND, ["vx", "vy"], "cm/s"),
+        "gain": nb.Signal.held([2.0, 7.5], [1.0, 3.0], ["gain"]),
     }
     before = nb.Recording.of(group(), given, trials=table())
     objects = before.to_pynapple()

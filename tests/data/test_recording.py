@@ -39,6 +39,31 @@ def test_windows_know_their_place_where_others_are_left_out() -> None:
     assert recording.align([0.0, 5.0], (0, 1), 0.1).window_id is None
 
 
+def test_windows_begin_with_each_interval_and_lie_within_it() -> None:
+    within = [[6.05, 8.5], [0.15, 2.2], [4.0, 4.7], [np.nan, 5.0]]
+    busy = [CLOCK + 1e-4, CLOCK[::2] + 1e-4]
+    trials = make(spike_times=busy).windows(1.0, 0.1, within=within)
+    first = trials.behavior[:, 0, 0]  # ten samples from the start on, doubled
+    np.testing.assert_allclose(first, 2 * np.array([0.195, 1.195, 6.095, 7.095]), atol=1e-5)
+    assert trials.window_id.tolist() == [0, 1, 3, 4]
+    assert (trials.spikes == [10, 5]).all()
+    assert "1 of 3 intervals are shorter than a window of 1 s: left out." in trials.notes
+
+
+def test_intervals_that_touch_stay_apart_and_those_that_overlap_are_one() -> None:
+    recording = make(spike_times=[CLOCK, CLOCK[::2]])
+    touching = recording.windows(1.0, 0.1, within=[[0, 2.5], [2.5, 4.5]])
+    np.testing.assert_allclose(touching.behavior[2, 0, 0], 2 * 2.545, atol=1e-5)
+    assert touching.window_id.tolist() == [0, 1, 3, 4]
+    assert recording.windows(1.0, 0.1, within=[[0, 2], [2, 4]]).window_id.tolist() == [0, 1, 2, 3]
+    joined = recording.windows(1.0, 0.1, within=[[0, 2.5], [2.0, 4.5]])
+    assert joined.window_id.tolist() == [0, 1, 2, 3]
+    assert "1 of 2 intervals overlap the one before: taken as one." in joined.notes
+    told = "none fits into the 1 intervals, the longest of which lasts 0.5 s"
+    refuses(told, recording.windows, 1.0, 0.1, within=[[0, 0.5]])
+    refuses("found one from 3 to 2 s", recording.windows, 1.0, 0.1, within=[[3, 2]])
+
+
 def test_behavior_is_read_later_by_the_lag() -> None:
     plain = make().windows(1.0, 0.1)
     late = make().windows(1.0, 0.1, lag_s=0.5)

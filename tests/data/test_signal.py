@@ -97,3 +97,24 @@ def test_bins_do_not_depend_on_how_their_edges_round() -> None:
     signal = Signal.of(clock, np.arange(2000.0), ["n"])
     edges = 0.1 + 0.005 * np.arange(301)
     np.testing.assert_array_equal(signal.in_bins(edges)[:, 0], 102 + 5 * np.arange(300))
+
+
+def test_values_that_hold_are_means_over_time_and_missing_before_the_first() -> None:
+    """Against a staircase that is looked up a thousand times a bin."""
+    times, values = np.array([1.0, 1.25, 3.0, 6.05]), np.array([[2.0], [5.0], [np.nan], [-1.0]])
+    signal = Signal.held(times, values, ["contrast"], "%")
+    assert signal.span is None and signal.unit == "%"
+    edges = np.arange(0, 9, 0.5)
+    fine = edges[:-1, None] + (np.arange(1000) + 0.5) * 0.0005
+    before = np.searchsorted(times, fine, side="right") - 1
+    stairs = np.where(before < 0, np.nan, values[before.clip(0), 0])
+    known = ~np.isnan(stairs)
+    with np.errstate(invalid="ignore"):
+        expected = np.where(known, stairs, 0).sum(axis=1) / known.sum(axis=1)
+    np.testing.assert_allclose(signal.in_bins(edges)[:, 0], expected, atol=1e-9)
+    assert np.isnan(expected[[0, 1, 6]]).all() and expected[-1] == -1.0
+    codes = signal.as_kind("discrete").in_bins(edges)[:, 0]
+    assert np.isnan(codes[:2]).all() and codes[3] == 2 and codes[-1] == 0  # of -1, 2, 5
+    turns = Signal.held([0.0, 1.0], [350.0, 30.0], ["heading"], "degrees", "circular")
+    np.testing.assert_allclose(turns.in_bins(np.array([0.5, 1.5]))[0], 10, atol=1e-9)
+    refuses("events do not hold", Signal.held, [0, 1], [1, 1], ["e"], kind="events")

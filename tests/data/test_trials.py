@@ -28,7 +28,7 @@ MOVING = np.random.default_rng(0).normal(size=(6, 5, 2))
         ({"bin_s": np.nan}, "found nan s"),
         ({"bin_s": None}, "wanted one number"),
         ({"bin_s": [0.1, 0.2]}, "wanted one number"),
-        ({"behavior": MOVING[:4]}, "found 4 trials x 5 bins, wanted the 6 x 5"),
+        ({"behavior": MOVING[:4]}, r"beside behavior of shape \(4, 5, 2\), wanted"),
         ({"behavior": MOVING[:, :3]}, "found 6 trials x 3 bins"),
         ({"behavior": MOVING * [1, 0], "behavior_names": ["a", "b"]}, "'b' is 0 in every bin.*a$"),
         ({"behavior": MOVING * [1, np.nan]}, "'behavior_1' holds nothing but NaN"),
@@ -47,6 +47,37 @@ MOVING = np.random.default_rng(0).normal(size=(6, 5, 2))
 )
 def test_bad_arrays_are_refused_in_one_line(fields: dict, message: str) -> None:
     refuses(message, Trials.from_arrays, **{"spikes": GOOD, "bin_s": 0.02} | fields)
+
+
+@pytest.mark.parametrize(
+    ("axes", "beside", "told"),
+    [
+        ((2, 0, 1), {"behavior": MOVING}, r"'?behavior'? of shape \(6, 5, 2\).*e\(1, 2, 0\)"),
+        ((2, 0, 1), {"behavior": {"v": MOVING}}, r"'v' of .*if they are \(neuron, trial, bin\)"),
+        ((2, 1, 0), {"behavior": MOVING}, r"give spikes.transpose\(2, 1, 0\)"),
+        ((1, 0, 2), {"behavior": MOVING[:, :, 0]}, r"give spikes.transpose\(1, 0, 2\)"),
+        ((0, 2, 1), {"behavior": {"choice": np.arange(6)}, "region": list("aabb")}, r"\(0, 2, 1\)"),
+    ],
+)
+def test_spikes_in_another_order_of_axes_are_refused_with_the_transpose(axes, beside, told) -> None:
+    """As of pynapple's ``build_tensor``, (neuron, trial, bin)."""
+    turned = GOOD.transpose(axes)
+    refuses(f"spikes: found shape .*{told}", Trials.from_arrays, turned, 0.02, **beside)
+
+
+def test_a_tensor_of_pynapple_and_its_padding_are_taken_when_turned() -> None:
+    lengths = [5, 3, 4, 5, 2, 5]
+    tensor = GOOD.transpose(2, 0, 1).astype(float)
+    for i, n in enumerate(lengths):
+        tensor[:, i, n:] = np.nan
+    padded = Trials.from_arrays(tensor.transpose(1, 2, 0), 0.02, MOVING)
+    spikes = [GOOD[i, :n] for i, n in enumerate(lengths)]
+    behavior = [MOVING[i, :n] for i, n in enumerate(lengths)]
+    ragged = Trials.from_arrays(spikes, 0.02, behavior)
+    for trials in (padded, ragged):
+        assert trials.lengths.tolist() == lengths
+        assert (trials.spikes == ragged.spikes).all()
+        np.testing.assert_array_equal(trials.behavior, ragged.behavior)
 
 
 def test_a_silent_neuron_is_kept_out_and_said() -> None:

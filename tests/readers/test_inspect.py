@@ -74,7 +74,9 @@ def test_mat_files_show_variables_then_what_the_mapping_makes_of_them(tmp_path) 
     assert found.tables["key"].tolist() == ["binned", "kin.v"]
     assert found.tables["shape"].tolist() == ["(8, 6, 4)", "(8, 6)"]
     assert "Write " in found.notes[0] and "d.yaml" in found.notes[0]
-    path.with_suffix(".yaml").write_text("{spikes: binned, bin_s: 0.02, behavior: {v: kin.v}}")
+    path.with_suffix(".yaml").write_text(
+        "{spikes: binned, axes: [trial, bin, neuron], bin_s: 0.02, behavior: {v: kin.v}}"
+    )
     found = inspect_file(path)
     assert signals(found).loc["v", "kind"] == "continuous"
     assert found.following == [f"neuroblend run {path}"]

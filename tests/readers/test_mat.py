@@ -142,6 +142,33 @@ def test_a_cell_of_trials_is_ragged(mat) -> None:
     assert_array_equal(trials.spikes[5, :4], SPIKES[5, :4])
 
 
+def test_axes_that_sizes_tell_are_taken_with_a_note(mat) -> None:
+    mapping = {key: value for key, value in BINNED.items() if key != "axes"}
+    trials = read_mat(mat, mapping)
+    assert_array_equal(trials.spikes, SPIKES)
+    assert "[neuron, bin, trial] is the one order that fits 'vel', 'choice'" in trials.notes[-1]
+    ragged = read_mat(mat, {"spikes": "ragged", "bin_s": 0.02})
+    assert_array_equal(ragged.spikes[5, :4], SPIKES[5, :4])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"behavior": {"vel": "kin.vel"}},
+            r"found shape \(4, 6, 8\) and no axes .*wanted such as 'axes: \[neuron, bin, trial\]'"
+            r".*leave \[neuron, trial, bin\], \[neuron, bin, trial\]",
+        ),
+        ({"behavior": {"choice": "kin.choice"}}, r".*leave \[bin, neuron, trial\], \[neuron, b"),
+        ({"behavior": {"licks": "licks"}}, ".*none fits"),
+        ({"spikes": "kin.pos"}, r"found shape \(2, 400\), wanted axes trial, bin, neuron"),
+    ],
+)
+def test_axes_that_sizes_leave_open_are_asked_for(mat, changes, message) -> None:
+    mapping = {key: value for key, value in BINNED.items() if key != "axes"}
+    refuses(f"day.mat: spikes: {message}", read_mat, mat, mapping | changes)
+
+
 def test_recordings_by_a_mapping(mat, tmp_path) -> None:
     recording = read_mat(mat, TIMES)
     assert isinstance(recording, Recording)

@@ -14,11 +14,11 @@ from neuroblend.data.channel import Kind
 from neuroblend.data.measured import START, STOP
 from neuroblend.data.recording import Recording
 from neuroblend.data.where import rows_where
+from neuroblend.data.words import NO_VALUE
 from neuroblend.errors import InputError, nearest, some
 
 SPLITS = {"train": "train", "val": "valid", "valid": "valid", "test": "test"}
 TRIALS = "trials"
-_NO_LABEL = ("", "nan", "n/a")
 _ROUNDING_S = 1e-3  # by which an event may leave its trial
 
 
@@ -126,8 +126,8 @@ def rows_of(recording: Recording, cut: Cut) -> Rows:
         notes.append(f"{int((~keep).sum())} of {keep.size} trials have no '{column}': left out.")
     if cut.trials_where is not None:
         wanted = rows_where(table, cut.trials_where, "trials", "--trials-where")
-        notes.append(f"{int(wanted.sum())} of {wanted.size} trials, where {cut.trials_where}.")
-        keep &= wanted
+        notes.append(wanted.note)
+        keep &= wanted.keep
     split, of_split = _split(table)
     if split is not None:
         unknown = split.isna().to_numpy() & keep
@@ -190,7 +190,7 @@ def _condition(
     if not columns:
         return pd.Series("", index=table.index), []
     words = table[list(columns)].map(lambda v: f"{v:g}" if isinstance(v, float) else str(v))
-    missing = words.map(lambda word: word.strip().lower() in _NO_LABEL).any(axis=1)
+    missing = words.map(lambda word: word.strip().lower() in NO_VALUE).any(axis=1)
     labels = words.agg(", ".join, axis=1).mask(missing)
     n_missing = int((missing.to_numpy() & keep).sum())
     if not n_missing:

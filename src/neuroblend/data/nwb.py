@@ -118,8 +118,8 @@ def read_nwb(
         said = []
         if where is not None:
             with errors_of(path):
-                kept = np.flatnonzero(rows_where(units, where, "units"))
-            said = [f"{kept.size} of {len(units)} units, where {where}."]
+                keep, note = rows_where(units, where, "units")
+            said, kept = [note], np.flatnonzero(keep)
             units = units.iloc[kept].reset_index(drop=True)
             spike_times = [spike_times[i] for i in kept]
         with errors_of(path):

@@ -78,14 +78,21 @@ def is_events(series: TimeSeries) -> bool:
     """Return whether a series has times at which something happened, rather than samples."""
     if isinstance(series.parent, BehavioralEvents) or series.continuity == "instantaneous":
         return True
-    if series.timestamps is None or isinstance(series, SpatialSeries) or series.data.ndim != 1:
+    if is_held(series) or isinstance(series, SpatialSeries):
+        return False
+    if series.timestamps is None or series.data.ndim != 1:
         return False
     first = series.data[:2]  # most have two values already
     return bool((first == first[0]).all() and (series.data[()] == first[0]).all())
 
 
+def is_held(series: TimeSeries) -> bool:
+    """Return whether each value of a series holds until the next, as it declares."""
+    return bool(series.continuity == "step")
+
+
 def read_signal(series: TimeSeries, name: str, path: Path) -> Signal:
-    """Read the samples of one series.
+    """Read the samples of one series; one whose continuity is ``step`` holds between them.
 
     Raises:
         InputError: Its times go backwards, or it has more than two axes.
@@ -106,10 +113,11 @@ def read_signal(series: TimeSeries, name: str, path: Path) -> Signal:
         )
     names = [f"{name}{c}" for c in channel_suffixes(series)]
     (unit,) = channel_units(stored_unit(series), 1)
+    make = Signal.held if is_held(series) else Signal.of
     if isinstance(series.parent, CompassDirection) and len(names) == 1:
         turn = turn_of(str(series.unit or "")) / float(series.conversion or 1.0)
-        return Signal.of(times, values, names, unit, "circular", period=turn)
-    return Signal.of(times, values, names, unit)
+        return make(times, values, names, unit, "circular", period=turn)
+    return make(times, values, names, unit)
 
 
 def _states(series: IntervalSeries, name: str) -> Signal:

@@ -7,7 +7,7 @@ object              what becomes of it
                     columns, its time support is when they were observed
 ``Tsd``             a signal of one channel; truth values are discrete
 ``TsdFrame``        a signal, a channel a column; metadata ``channel``, ``unit``, ``kind``,
-                    ``period`` and ``categories`` of columns are taken up
+                    ``period``, ``categories`` and ``held`` of columns are taken up
 ``Ts``              events
 ``IntervalSet``     the trial table; as a signal a state that is on or off, or what metadata
                     ``state`` says, and its other metadata by ``name.column``
@@ -175,10 +175,11 @@ def _of_frame(frame: Any, name: str) -> Signal:
     told: dict[str, list[Any]] = {key: about[key].tolist() for key in about.columns}
     names = [str(label) for label in told.get("channel", names)]
     unit = str(told["unit"][0]) if "unit" in told else ""
+    make = Signal.held if any(told.get("held", ())) else Signal.of
     if "kind" not in told:
-        return Signal.of(frame.t, frame.values, names, unit)
+        return make(frame.t, frame.values, names, unit)
     period = told["period"][0] if "period" in told else None
-    signal = Signal.of(frame.t, frame.values, names, unit, told["kind"][0], period=period)
+    signal = make(frame.t, frame.values, names, unit, told["kind"][0], period=period)
     if "categories" not in told or told["kind"][0] != "discrete":
         return signal
     # values are numbers of categories, where these are told
@@ -260,7 +261,7 @@ def _to_object(signal: Signal, nap: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of one event, which lasts no time
             return nap.Ts(np.repeat(signal.times, signal.values[:, 0].astype(int)))
-    if signal.holds:
+    if signal.holds and signal.kind == "discrete":
         return _held(signal)
     about: dict[str, list[Any]] = {
         "channel": list(signal.names),
@@ -271,8 +272,10 @@ def _to_object(signal: Signal, nap: Any) -> Any:
         about["period"] = [channel.period for channel in signal.channels]
     if signal.kind == "discrete":
         about["categories"] = [json.dumps(channel.categories) for channel in signal.channels]
-    columns = list(signal.names)
-    return nap.TsdFrame(signal.times, signal.values, columns=columns, metadata=about)
+    if signal.holds:
+        about["held"] = [True] * len(signal.names)
+    columns, known = list(signal.names), slice(int(signal.holds), None)  # what is first is unknown
+    return nap.TsdFrame(signal.times[known], signal.values[known], columns=columns, metadata=about)
 
 
 def _held(signal: Signal) -> Any:

@@ -80,9 +80,7 @@ def read_raw(path: str | Path, where: str | None = None) -> Recording:
         )
         if where is None:
             return recording
-        keep = rows_where(units, where, "units")
-        said = f"{int(keep.sum())} of {keep.size} units, where {where}."
-        return recording.take_units(keep, said)
+        return recording.take_units(*rows_where(units, where, "units"))
 
 
 def read_behavior(path: str | Path) -> tuple[dict[str, Signal], dict[str, pd.DataFrame], list[str]]:

@@ -18,6 +18,7 @@ from neuroblend.data.channel import Kind
 from neuroblend.data.clocks import merged
 from neuroblend.data.measured import choose, in_trials
 from neuroblend.data.plausible import apart, check_clocks, common_span, in_order
+from neuroblend.data.side_by_side import Within, windows_within
 from neuroblend.data.signal import Signal
 from neuroblend.data.ticks import NS, counted, edges_of
 from neuroblend.data.trials import Trials
@@ -191,8 +192,9 @@ class Recording:
         lag_s: float = 0.0,
         keep: NDArray[np.bool_] | None = None,
         kinds: Mapping[str, Kind] | None = None,
+        within: ArrayLike | None = None,
     ) -> Trials:
-        """Cut the whole span into windows side by side and return them as trials.
+        """Cut the whole span, or intervals, into windows side by side and return them as trials.
 
         The trials know that they are (``window_id``), and are split in blocks.
 
@@ -203,26 +205,37 @@ class Recording:
             lag_s: How much later than spikes behavior is read, in seconds.
             keep: (n_windows,) bool, windows to keep; all where ``None``.
             kinds: As for :meth:`align`.
+            within: (n, 2) seconds of intervals; windows begin at the start of each, and lie
+                within it. The whole span where ``None``.
 
         Raises:
-            InputError: A window is longer than the span, or :meth:`align` complains.
+            InputError: A window is longer than the span or than each interval, or :meth:`align`
+                complains.
         """
         width = n_bins_in((0.0, width_s), bin_s) * bin_s
+        if within is None:
+            starts, window_id, notes = self._all_windows(width, lag_s)
+        else:
+            starts, window_id, notes = windows_within(within, width)
+        if keep is not None:
+            starts, window_id = starts[keep], window_id[keep]
+        rows = pd.DataFrame(index=window_id)
+        trials = self.align(
+            starts, (0.0, width), bin_s, behavior, lag_s, window_id=window_id, event=None,
+            kinds=kinds, rows=rows,
+        )  # fmt: skip
+        return trials.with_note(*notes)
+
+    def _all_windows(self, width: float, lag_s: float) -> Within:
+        """Lay windows from the start of the span on."""
         start, stop = self.span
         n_windows = int((stop - max(lag_s, 0.0) - start) / width + 1e-9)
         if n_windows < 1:
             raise InputError(
-                f"windows of {width_s:g} s in bins of {bin_s:g} s: none fits into the "
-                f"{stop - start:.4g} s recorded"
+                f"windows of {width:g} s: none fits into the {stop - start:.4g} s recorded"
             )
         window_id = np.arange(n_windows)
-        if keep is not None:
-            window_id = window_id[keep]
-        rows = pd.DataFrame(index=window_id)
-        return self.align(
-            start + width * window_id, (0.0, width), bin_s, behavior, lag_s,
-            window_id=window_id, event=None, kinds=kinds, rows=rows,
-        )  # fmt: skip
+        return Within(start + width * window_id, window_id, ())
 
     def align(
         self,

@@ -5,35 +5,33 @@ Shape legend: ``S`` samples of a signal, ``B`` trials, ``T`` bins, ``D`` channel
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroblend.data.binning import IN_BINS, Samples
 from neuroblend.data.channel import Channel, Kind, channel_of
 from neuroblend.data.clocks import merged
-from neuroblend.data.ticks import to_ticks
 from neuroblend.errors import InputError, some
 
-LONGEST_GAP_S = 0.25  # behavior is interpolated over shorter gaps, missing in longer ones
 LATEST_S = 9e9  # that nanoseconds in 64 bits can tell
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """A signal sampled on its own clock; make one with :meth:`of`, :meth:`events`, :meth:`states`.
+    """A signal on its own clock; made by :meth:`of`, :meth:`held`, :meth:`events`, :meth:`states`.
 
     Attributes:
         times: (S,) seconds, ascending; repeats and gaps are kept as recorded.
         values: (S, D) samples, NaN where missing; numbers of categories for discrete channels,
             how many events there were at each time for events.
         channels: What the D channels are, all of one kind.
-        holds: Whether samples are changes of a state, of which each holds until the next and the
-            first before it too; otherwise gaps are missing.
+        holds: Whether samples are changes, of which each holds until the next and the first before
+            it too (NaN where it is not known); otherwise gaps are missing.
     """
 
     times: Floats
@@ -95,6 +93,36 @@ class Signal:
             numbers = np.stack([column for _, column in made], axis=1).astype(np.float64)
         _check_clock(clock, label)
         return cls(clock, numbers, channels)
+
+    @classmethod
+    def held(
+        cls,
+        times: ArrayLike,
+        values: ArrayLike,
+        names: Sequence[str],
+        unit: str = "",
+        kind: Kind | None = None,
+        categories: Sequence[Any] | None = None,
+        period: float | None = None,
+    ) -> Signal:
+        """Make a signal of values that change in steps: each holds until the next sample.
+
+        The last holds to the end; before the first, values are missing. Arguments are those of
+        :meth:`of`, of any kind but events.
+
+        Raises:
+            InputError: As :meth:`of`.
+        """
+        made = cls.of(times, values, names, unit, kind, categories, period)
+        if made.kind == "events":
+            raise InputError(f"signal {', '.join(names)}: events do not hold")
+        unknown = np.full((1, len(names)), np.nan)
+        return replace(
+            made,
+            times=np.r_[made.times[:1], made.times],
+            values=np.concatenate([unknown, made.values]),
+            holds=True,
+        )
 
     @classmethod
     def events(cls, times: ArrayLike, name: str) -> Signal:
@@ -196,7 +224,8 @@ class Signal:
             raise InputError(
                 f"signal {', '.join(self.names)} is {self.kind}, and cannot be taken as {kind}"
             )
-        return Signal.of(self.times, self.values, self.names, self.unit, kind)
+        taken = Signal.of(self.times, self.values, self.names, self.unit, kind)
+        return replace(taken, holds=self.holds and kind != "events")
 
     def in_bins(self, edges: Floats) -> Floats:
         """Return the value of each channel in each bin.
@@ -204,7 +233,8 @@ class Signal:
         The mean of the samples within it, for circular channels the mean direction; of discrete
         ones the state that covers most of it, of events how many there are. A bin without samples
         is interpolated between its neighbours where they are at most ``LONGEST_GAP_S`` apart, and
-        missing otherwise.
+        missing otherwise. Of values that hold, it is the mean over the time in which they are
+        known.
 
         Args:
             edges: (..., T + 1) seconds, ascending along the last axis.
@@ -212,83 +242,9 @@ class Signal:
         Returns:
             (..., T, D) values, NaN where missing.
         """
-        return _IN_BINS[self.kind](self, edges)
-
-    def _summed(self, samples: NDArray[Any], edges: Floats) -> Floats:
-        first = np.searchsorted(to_ticks(self.times), to_ticks(edges))
-        before = np.vstack([np.zeros(samples.shape[1]), np.cumsum(samples, axis=0)])
-        return np.diff(before[first], axis=-2)
-
-    def _mean(self, samples: Floats, edges: Floats) -> Floats:
-        """Return means of (S, D) samples, or what lies between their neighbours."""
-        known = ~np.isnan(samples)
-        total = self._summed(np.where(known, samples, 0), edges)
-        n_samples = self._summed(known, edges)
-        centres = (edges[..., :-1] + edges[..., 1:]) / 2
-        after = np.clip(np.searchsorted(self.times, centres), 1, self.times.size - 1)
-        near = self.times[after] - self.times[after - 1] <= LONGEST_GAP_S
-        near &= (centres >= self.times[0]) & (centres <= self.times[-1])
-        columns = [np.interp(centres, self.times, column) for column in samples.T]
-        between = np.where(near[..., None], np.stack(columns, axis=-1), np.nan)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(n_samples > 0, total / n_samples, between)
-
-
-def _means(signal: Signal, edges: Floats) -> Floats:
-    return signal._mean(signal.values, edges)
-
-
-def _directions(signal: Signal, edges: Floats) -> Floats:
-    """Return the direction of the mean of unit vectors, within the turn that samples are in."""
-    turns = np.array([channel.period for channel in signal.channels])
-    angles = signal.values * (2 * math.pi / turns)
-    x, y = signal._mean(np.cos(angles), edges), signal._mean(np.sin(angles), edges)
-    found = np.arctan2(y, x) / (2 * math.pi) * turns
-    found[np.hypot(x, y) < 1e-9] = np.nan  # samples that cancel out point nowhere
-    with np.errstate(invalid="ignore"):
-        return np.where((found < 0) & _positive(signal.values), found + turns, found)
-
-
-def _positive(values: Floats) -> NDArray[np.bool_]:
-    return np.asarray(~(values < 0).any(axis=0))
-
-
-def _n_events(signal: Signal, edges: Floats) -> Floats:
-    return signal._summed(np.nan_to_num(signal.values), edges)
-
-
-def _states(signal: Signal, edges: Floats) -> Floats:
-    """Return the category that holds for most of the time in each bin."""
-    times = signal.times
-    low, high = min(edges.min(), times[0]), max(edges.max(), times[-1])
-    starts, ends = times, np.r_[times[1:], high]
-    if signal.holds:
-        starts = np.r_[low, times[1:]]
-    else:
-        step = np.diff(times)
-        usual = min(float(np.median(step)), LONGEST_GAP_S)
-        ends = times + np.r_[np.where(step <= LONGEST_GAP_S, step, usual), usual]
-    length, at = ends - starts, np.stack([starts, ends], axis=1).ravel()
-    found = []
-    for values, channel in zip(signal.values.T, signal.channels, strict=True):
-        best = np.zeros((*edges.shape[:-1], edges.shape[-1] - 1))
-        most = np.full(best.shape, np.nan)
-        for code in range(len(channel.categories)):
-            total = np.cumsum(np.where(values == code, length, 0.0))
-            before = np.stack([np.r_[0.0, total[:-1]], total], axis=1).ravel()
-            covered = np.diff(np.interp(edges, at, before), axis=-1)
-            more = covered > best + 1e-9
-            best, most = np.where(more, covered, best), np.where(more, code, most)
-        found.append(most)
-    return np.stack(found, axis=-1)
-
-
-_IN_BINS: dict[Kind, Callable[[Signal, Floats], Floats]] = {
-    "continuous": _means,
-    "circular": _directions,
-    "discrete": _states,
-    "events": _n_events,
-}
+        return IN_BINS[self.kind](
+            Samples(self.times, self.values, self.channels, self.holds), edges
+        )
 
 
 def _unmasked(values: NDArray[Any]) -> Floats:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from neuroblend.data.binning import LONGEST_GAP_S
 from neuroblend.data.channel import Channel
-from neuroblend.data.signal import LONGEST_GAP_S, Signal
+from neuroblend.data.signal import Signal
 from neuroblend.errors import InputError
 
 SMOOTH_S = 0.25  # standard deviation of the Gaussian that positions are smoothed with

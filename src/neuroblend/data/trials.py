@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroblend.data.axes import check_order
 from neuroblend.data.channel import Channel, Kind
 from neuroblend.data.channels import as_behavior, channel_index, gap_notes
 from neuroblend.data.checks import (
@@ -143,6 +144,10 @@ class Trials:
         Raises:
             InputError: An array has the wrong shape or holds what it must not.
         """
+        check_order(
+            spikes, behavior, condition=condition, split=split, lengths=lengths, region=region,
+            held_out=held_out, unit_id=unit_id,
+        )  # fmt: skip
         spikes, behavior, rates, lengths = padded(spikes, behavior, rates, lengths)
         counts, n_bins_of = checked_padded_counts(spikes, lengths)
         n_trials, n_bins, n_neurons = counts.shape

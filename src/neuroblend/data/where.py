@@ -2,6 +2,11 @@
 
 The language is comparisons, ``and``, ``or``, ``not``, ``in``, parentheses, numbers, text, True,
 False and None, and names of columns (in backticks where they are no words). It is read, not run.
+
+A value that is missing (NaN, None, text that is empty or says ``nan`` or ``n/a``) is neither equal
+nor unequal to another, larger nor smaller, in a list nor out of it, and a ``not`` around leaves it
+so, as in SQL: a row is taken only where what there is suffices to say that the expression holds.
+``depth == None`` and ``depth != None`` ask whether a value is missing.
 """
 
 from __future__ import annotations
@@ -10,15 +15,17 @@ import ast
 import operator
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from neuroblend.data.words import NO_VALUE
 from neuroblend.errors import InputError, nearest, some
 
 Bools = NDArray[np.bool_]
+Truth = NDArray[np.int8]  # of each row: 1 for true, -1 for false, 0 for unknown
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -31,8 +38,20 @@ _LONGEST = 200  # of an expression, in errors
 _SHOWN = 8  # values of a column, where nothing matches
 
 
-def rows_where(table: pd.DataFrame, expression: str, what: str, option: str = "--where") -> Bools:
-    """Return (n,) which rows of a table an expression holds for.
+class Chosen(NamedTuple):
+    """The rows that an expression holds for.
+
+    Attributes:
+        keep: (n,) which.
+        note: How many they are, and how many have no value that could tell, for the user.
+    """
+
+    keep: Bools
+    note: str
+
+
+def rows_where(table: pd.DataFrame, expression: str, what: str, option: str = "--where") -> Chosen:
+    """Return which rows of a table an expression holds for.
 
     Args:
         table: Columns of numbers, truth values and text.
@@ -54,15 +73,20 @@ def rows_where(table: pd.DataFrame, expression: str, what: str, option: str = "-
             "\"quality == 'good' and depth < 1200\""
         ) from None
     try:
-        keep = reading.holds(tree)
+        truth = reading.holds(tree)
     except RecursionError:
         raise InputError(f"{reading.where}: too deep to be read") from None
+    keep = truth == 1
     if not keep.any():
         values = "; ".join(f"{name}: {_values(table[name])}" for name in reading.columns)
         raise InputError(
             f"{reading.where}: matches none of {len(table)} {what}; {values}{reading.hint}"
         )
-    return keep
+    note = f"{int(keep.sum())} of {keep.size} {what}, where {expression}"
+    if n_unknown := int((truth == 0).sum()):
+        columns = " or ".join(name for name in reading.columns if _missing(table[name]).any())
+        note += f"; {n_unknown} without a value of {columns} to tell by: left out"
+    return Chosen(keep, f"{note}.")
 
 
 class _Reading:
@@ -80,48 +104,60 @@ class _Reading:
         self._quoted[word] = match[1]
         return word
 
-    def holds(self, node: ast.expr) -> Bools:
-        """Return which rows a condition holds for."""
+    def holds(self, node: ast.expr) -> Truth:
+        """Return for which rows a condition is true, false or unknown."""
         if isinstance(node, ast.BoolOp):
             parts = [self.holds(part) for part in node.values]
             either = isinstance(node.op, ast.Or)
-            return np.any(parts, axis=0) if either else np.all(parts, axis=0)
+            return np.asarray(np.max(parts, axis=0) if either else np.min(parts, axis=0))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return ~self.holds(node.operand)
+            return np.negative(self.holds(node.operand))
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
             pairs = zip(sides, node.ops, sides[1:], strict=False)
-            return np.all([self._compared(*pair) for pair in pairs], axis=0)
+            return np.asarray(np.min([self._compared(*pair) for pair in pairs], axis=0))
         if isinstance(node, ast.Name):
             column = self._column(node)
-            if column.isin([0, 1]).all():
-                return column.to_numpy().astype(bool)
+            missing = _missing(column)
+            if column[~missing].isin([0, 1]).all() and not missing.all():
+                return _truth((column == 1).to_numpy(), missing)
             raise InputError(
                 f"{self.where}: column '{self.columns[-1]}' is no truth value; compare it, with "
                 "==, <, in ..."
             )
         raise self._refused(node)
 
-    def _compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Bools:
+    def _compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Truth:
         a, b = self._value(left), self._value(right)
         if isinstance(op, (ast.In, ast.NotIn)):
             if not isinstance(a, pd.Series) or not isinstance(b, list):
                 raise InputError(
                     f"{self.where}: wanted a column 'in' a list, such as ('M1', 'PMd')"
                 )
-            among = a.isin(b).to_numpy()
-            return among if isinstance(op, ast.In) else ~among
+            missing = _missing(a)
+            known = [value for value in b if value is not None]
+            among = a.isin(known).to_numpy() | (missing & (None in b))
+            truth = _truth(among, missing & ~among)
+            return truth if isinstance(op, ast.In) else np.negative(truth)
         if isinstance(a, list) or isinstance(b, list):
             raise InputError(f"{self.where}: a list can be compared with 'in' alone")
         if a is None or b is None:
             column = b if a is None else a
             if not isinstance(column, pd.Series) or not isinstance(op, (ast.Eq, ast.NotEq)):
                 raise InputError(f"{self.where}: None is for missing values, as in depth != None")
-            missing = column.isna().to_numpy()
-            return missing if isinstance(op, ast.Eq) else ~missing
+            missing = _missing(column)
+            return _truth(missing if isinstance(op, ast.Eq) else ~missing)
         self._check_text(a, b)
         if type(op) not in _COMPARE:
             raise InputError(f"{self.where}: wanted ==, !=, <, <=, >, >=, in or not in")
+        # text that stands for what is missing can be asked for by itself
+        asked = {value for value in (a, b) if isinstance(value, str)}
+        missing = np.zeros(len(self.table), dtype=bool)
+        for side in (a, b):
+            if isinstance(side, pd.Series):
+                missing |= _missing(side) & ~side.isin(asked).to_numpy()
+        there = ~missing
+        a, b = (side[there] if isinstance(side, pd.Series) else side for side in (a, b))
         try:
             found = _COMPARE[type(op)](a, b)
         except TypeError:
@@ -129,7 +165,9 @@ class _Reading:
                 f"{self.where}: found text compared with numbers ({ast.unparse(left)}, "
                 f"{ast.unparse(right)})"
             ) from None
-        return np.broadcast_to(np.asarray(found, dtype=bool), (len(self.table),))
+        holds = np.zeros(len(self.table), dtype=bool)
+        holds[there] = np.asarray(found, dtype=bool)
+        return _truth(holds, missing)
 
     def _check_text(self, a: Any, b: Any) -> None:
         """Keep a hint on text that is compared with what is none, as ``good == 'True'``."""
@@ -172,10 +210,29 @@ class _Reading:
         )
 
 
+def _missing(column: pd.Series[Any]) -> Bools:
+    """Return (n,) where a column has no value."""
+    missing = column.isna().to_numpy()
+    if column.dtype.kind == "O":
+        text = column.map(lambda v: isinstance(v, str) and v.strip().lower() in NO_VALUE)
+        missing = missing | text.to_numpy(dtype=bool)
+    return np.asarray(missing)
+
+
+def _truth(holds: Bools, unknown: Bools | None = None) -> Truth:
+    truth = np.where(holds, 1, -1).astype(np.int8)
+    if unknown is not None:
+        truth[unknown] = 0
+    return truth
+
+
 def _values(column: pd.Series[Any]) -> str:
     """Return what a column holds: its values with their numbers, or its range."""
-    known = column.dropna()
+    missing = _missing(column)
+    known = column[~missing]
     counts = known.astype(str).value_counts()
     if pd.api.types.is_float_dtype(column) and len(counts) > _SHOWN:
-        return f"{known.min():g} to {known.max():g}"
-    return some([f"{value} ({n})" for value, n in counts.items()], _SHOWN) or "nothing"
+        told = f"{known.min():g} to {known.max():g}"
+    else:
+        told = some([f"{value} ({n})" for value, n in counts.items()], _SHOWN) or "nothing"
+    return f"{told}, none in {int(missing.sum())}" if missing.any() else told

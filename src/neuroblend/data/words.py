@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuroblend.errors import InputError
 
 TRUE_WORDS, FALSE_WORDS = ("true", "1", "yes"), ("false", "0", "no")
+NO_VALUE = ("", "nan", "n/a")  # text in a table that stands for a missing value
 
 
 def text_of(value: Any, key: str = "text") -> str:

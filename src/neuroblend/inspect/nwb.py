@@ -15,12 +15,14 @@ from pynwb import TimeSeries
 from pynwb.behavior import CompassDirection
 from pynwb.misc import IntervalSeries
 
+from neuroblend.data.channels import channel_units
 from neuroblend.data.nwb import open_nwb
 from neuroblend.data.nwb_series import (
     channel_suffixes,
     find_behavior,
     find_series,
     is_events,
+    is_held,
     stored_unit,
 )
 from neuroblend.data.nwb_tables import HELD_OUT, ID, OBSERVED, read_tables, read_trials, read_units
@@ -42,6 +44,7 @@ from neuroblend.inspect.contents import (
 GAP = 1.5  # times the usual step between two samples
 PIECE = 2**17  # numbers that are read at once
 MOST = 2**21  # numbers of a series that are looked at
+STATELY = ("events", "discrete")  # whose numbers count, or are 1 and -1
 COLUMNS = ["signal", "kind", "unit", "channels", "range", "samples", "Hz", "gaps", "missing"]
 
 
@@ -132,14 +135,17 @@ def _signal(name: str, item: Any, is_behavior: bool) -> dict[str, object]:
     told = missing(n_missing, values.size)
     if n_missing and not is_whole:
         told = f"about {100 * n_missing / values.size:.2g} %"
+    kind = _kind(item) if is_behavior else "raw"
+    sampled = kind in ("continuous", "circular", "raw")  # what happens or changes has no rate
+    (unit,) = channel_units(stored_unit(item), 1) if kind not in STATELY else ("",)
     return row | {
-        "kind": _kind(item) if is_behavior else "raw",
-        "unit": stored_unit(item) or "-",
+        "kind": kind,
+        "unit": unit or "-",
         "channels": some([n for n in names if n], SHOWN) or shape or "1",
-        "range": spread(values),
+        "range": spread(values) if kind not in STATELY else "-",
         "samples": str(item.data.shape[0]),
-        "Hz": f"{1 / steps.usual:g}" if steps.usual > 0 else "-",
-        "gaps": str(steps.n_gaps),
+        "Hz": f"{1 / steps.usual:.4g}" if sampled and steps.usual > 0 else "-",
+        "gaps": str(steps.n_gaps) if sampled else "-",
         "missing": told,
         "backwards": str(steps.n_backwards),
     }
@@ -150,7 +156,8 @@ def _kind(series: TimeSeries) -> str:
         return "discrete"
     if is_events(series):
         return "events"
-    return "circular" if isinstance(series.parent, CompassDirection) else "continuous"
+    kind = "circular" if isinstance(series.parent, CompassDirection) else "continuous"
+    return f"{kind}, in steps" if is_held(series) else kind
 
 
 def _sample(data: Any) -> tuple[NDArray[Any], bool]:

@@ -3,7 +3,8 @@
 Of trials that are cut and binned::
 
     spikes: binned               # an array, or a cell of one array a trial
-    axes: [neuron, bin, trial]   # of it, in MATLAB's order; of a cell without trial
+    axes: [neuron, bin, trial]   # of it, in MATLAB's order; of a cell without trial;
+                                 # may be left out where sizes leave no doubt
     bin_s: 0.02                  # a number, or where it is
     behavior: {hand_vel: kin.vel, choice: trials.choice}
 
@@ -40,12 +41,14 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from neuroblend.data.axes import AXES
 from neuroblend.data.recording import Recording
 from neuroblend.data.signal import Signal
 from neuroblend.data.trials import Trials
 from neuroblend.data.units import unit_table
 from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import errors_of
+from neuroblend.readers.mat_axes import axes_of, lines_of, plain
 from neuroblend.readers.mat_file import find, load_mat
 
 OF_TRIALS = ("condition", "region", "unit_id", "lengths", "split", "held_out")
@@ -56,7 +59,6 @@ RECORDING_KEYS = (
 )  # fmt: skip
 SIGNAL_KEYS = ("values", "times", "time_unit", "rate", "start", "unit", "names")
 TIME_KEYS = ("times", "time_unit")
-AXES = ("trial", "bin", "neuron")
 
 
 def read_mat(
@@ -111,15 +113,15 @@ def _mapping(given: str | Path | Mapping[str, Any], path: Path) -> dict[str, Any
 
 
 def _trials(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -> Trials:
-    axes = tuple(given.get("axes", AXES))
     spikes = find(values, given["spikes"])
+    axes, notes = axes_of(values, given, spikes)
     spikes = _in_order(spikes, axes, AXES, "spikes")
     n_trials = len(spikes)
     behavior: dict[str, Any] = {}
     of_behavior = tuple("channel" if axis == "neuron" else axis for axis in axes)
-    for label, where in _lines(given, "behavior").items():
+    for label, where in lines_of(given, "behavior").items():
         entry = where if isinstance(where, Mapping) else {"values": where}
-        found = _plain(find(values, entry.get("values")))
+        found = plain(find(values, entry.get("values")))
         if np.size(found) == n_trials and not isinstance(found, list):
             behavior[label] = np.ravel(found)
             continue
@@ -137,7 +139,8 @@ def _trials(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -> T
     fields |= {key: given[key] for key in ("kinds", "event", "start_s") if key in given}
     bin_s: Any = given.get("bin_s")
     bin_s = np.ravel(find(values, bin_s))[0] if isinstance(bin_s, str) else bin_s
-    return Trials.from_arrays(spikes, bin_s, behavior or None, name=name, **fields)
+    trials = Trials.from_arrays(spikes, bin_s, behavior or None, name=name, **fields)
+    return trials.with_note(*notes)
 
 
 def _in_order(
@@ -162,31 +165,23 @@ def _recording(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -
     step = _seconds(unit)
     trains, ids = _trains(values, given)
     columns = {key: _column(find(values, given[key])) for key in ("region",) if key in given}
-    kinds = _lines(given, "kinds")
+    kinds = lines_of(given, "kinds")
     signals = {
         label: _signal(values, entry, label, kinds.get(label), unit)
-        for label, entry in _lines(given, "signals").items()
+        for label, entry in lines_of(given, "signals").items()
     }
     for label in kinds:
         if label not in signals:
             raise InputError(f"kinds: no signal '{label}'; {nearest(label, signals)}")
-    for label, where in _lines(given, "events").items():
+    for label, where in lines_of(given, "events").items():
         signals[label] = Signal.events(_times(values, where, label, unit), label)
-    trials = _table(values, _lines(given, "trials"), unit)
+    trials = _table(values, lines_of(given, "trials"), unit)
     for key, column in columns.items():
         if len(column) != len(trains):
             raise InputError(f"{key}: found {len(column)} for {len(trains)} units")
     units = unit_table(np.arange(len(trains)) if ids is None else ids, columns)
     units = units.drop(columns="id") if ids is None else units
     return Recording.of([train * step for train in trains], signals, None, units, trials, name)
-
-
-def _lines(given: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the lines of a part of the mapping, by name."""
-    lines = given.get(key) or {}
-    if not isinstance(lines, Mapping):
-        raise InputError(f"mapping: {key}: found {lines!r}, wanted {{name: where it is}}")
-    return {str(label): line for label, line in lines.items()}
 
 
 def _table(values: Mapping[str, Any], lines: Mapping[str, Any], unit: Any) -> pd.DataFrame:
@@ -286,13 +281,6 @@ def _vector(found: Any, unit: int) -> NDArray[np.float64]:
     if values.size and not is_vector:
         raise InputError(f"unit {unit}: found shape {values.shape}, wanted one vector of times")
     return values.astype(np.float64).ravel()
-
-
-def _plain(found: Any) -> Any:
-    """Return a cell of text as an array."""
-    if isinstance(found, list) and found and all(isinstance(item, str) for item in found):
-        return np.array(found)
-    return found
 
 
 def _column(found: Any) -> NDArray[Any]:

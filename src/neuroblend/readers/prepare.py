@@ -10,17 +10,15 @@ import numpy as np
 import pandas as pd
 
 from neuroblend.data.arrays import SUFFIXES
-from neuroblend.data.clocks import merged
 from neuroblend.data.cut import TRIALS, Cut, rows_of, table_of
 from neuroblend.data.measured import START, STOP
 from neuroblend.data.nwb import nwb_files, read_nwb
-from neuroblend.data.nwb_tables import intersected
 from neuroblend.data.raw import read_behavior, read_raw
 from neuroblend.data.recording import Recording
 from neuroblend.data.track import track_of
 from neuroblend.data.trials import Trials
 from neuroblend.data.where import rows_where
-from neuroblend.errors import InputError, nearest
+from neuroblend.errors import InputError, nearest, some
 from neuroblend.files import errors_of
 from neuroblend.readers.kilosort import EVERY, is_kilosort, read_kilosort
 from neuroblend.readers.mat import read_mat
@@ -137,8 +135,7 @@ def _of_other(path: Path, cut: Cut, behavior_of: Path | None) -> Recording:
         recording = read
     if cut.where is None:
         return recording
-    keep = rows_where(recording.units, cut.where, "units")
-    return recording.take_units(keep, f"{int(keep.sum())} of {keep.size} units, where {cut.where}.")
+    return recording.take_units(*rows_where(recording.units, cut.where, "units"))
 
 
 def _derived(recording: Recording, cut: Cut) -> tuple[Recording, list[str]]:
@@ -169,16 +166,23 @@ def _side_by_side(
                 f"--behavior {name}: is a column of trials, and --every cuts windows side by side; "
                 f"--behavior {TRIALS}.{name} takes it as a state that lasts as long as a trial"
             )
+    within, notes = None, []
     if cut.intervals is not None or cut.trials_where is not None:
         table = table_of(recording, cut.intervals)
+        if not {START, STOP} <= set(table):
+            raise InputError(
+                f"--intervals {cut.intervals or TRIALS}: wanted a table with {START} and {STOP}, "
+                f"found {some(table)}"
+            )
         if cut.trials_where is not None:
-            table = table[rows_where(table, cut.trials_where, "trials", "--trials-where")]
-        within = merged(table[[START, STOP]].dropna().to_numpy(dtype=np.float64))
-        seen = np.array([recording.span]) if recording.observed is None else recording.observed
-        recording = replace(recording, observed=intersected(seen, within))
+            chosen = rows_where(table, cut.trials_where, "trials", "--trials-where")
+            table = table[chosen.keep]
+            notes.append(chosen.note)
+        within = table[[START, STOP]].to_numpy(dtype=np.float64)
     if not recording.trials.empty:
         tables: dict[str, pd.DataFrame] = {TRIALS: recording.trials, **recording.tables}
         recording = replace(recording, tables=tables)
-    return recording.windows(
-        every_s, cut.bin_ms / 1000, behavior, cut.lag_ms / 1000, kinds=cut.kinds
+    trials = recording.windows(
+        every_s, cut.bin_ms / 1000, behavior, cut.lag_ms / 1000, kinds=cut.kinds, within=within
     )
+    return trials.with_note(*notes)
