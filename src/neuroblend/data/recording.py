@@ -235,7 +235,8 @@ class Recording:
                 f"windows of {width:g} s: none fits into the {stop - start:.4g} s recorded"
             )
         window_id = np.arange(n_windows)
-        return Within(start + width * window_id, window_id, ())
+        starts = (start + width * window_id).astype(np.float64)
+        return Within(starts, window_id, ())
 
     def align(
         self,

@@ -97,6 +97,7 @@ def _clues(
         if not shapes or isinstance(found, str):
             continue
         is_cell = isinstance(found, list)
+        axes: tuple[str, ...] | None
         if is_cell and all(np.size(item) == 1 for item in found):
             shapes, axes = [(len(found),)], ("trial",)
         elif not is_cell and np.size(found) == max(shapes[0], default=0):
