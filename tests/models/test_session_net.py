@@ -14,7 +14,6 @@ from neuroblend.models.gru import GRU
 from neuroblend.models.lfads import LFADS
 from neuroblend.models.parts.read_in import read_in_weights
 from neuroblend.models.sessions import (
-    READ_IN_DROPOUT,
     Separate,
     SessionNet,
     one_session,
@@ -48,7 +47,7 @@ def make_net(task: SessionsTask, core: torch.nn.Module) -> SessionNet:
     specs = [each.spec for each in task.tasks]
     width = task.spec.n_in
     read_ins = [torch.nn.Linear(spec.n_in, width) for spec in specs]
-    return SessionNet(core, read_ins, [read_out_for(spec, task.spec) for spec in specs])
+    return SessionNet(core, read_ins, [read_out_for(spec, task.spec) for spec in specs], 0.5)
 
 
 TASK = make_sessions_task(make_sessions())
@@ -141,7 +140,7 @@ def test_spikes_are_dropped_before_a_read_in_in_training_alone() -> None:
     spikes = torch.ones(50, 12, TASK.tasks[0].spec.n_in)
     net.read_ins[0] = torch.nn.Identity()
     seen = net.train().seen(spikes, 0)
-    assert (seen == 0).float().mean() == pytest.approx(READ_IN_DROPOUT, abs=0.03)
+    assert (seen == 0).float().mean() == pytest.approx(0.5, abs=0.03)
     assert seen.mean() == pytest.approx(1, abs=0.05)
     assert torch.equal(net.eval().seen(spikes, 0), spikes)
     none = SessionNet(net.core, list(net.read_ins), list(net.read_outs), dropout=0)

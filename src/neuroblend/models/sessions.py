@@ -22,7 +22,6 @@ from neuroblend.task.sessions import core_spec
 from neuroblend.task.spec import TaskSpec
 
 CORE = "core"  # the part whose layers are distilled
-READ_IN_DROPOUT = 0.5
 
 
 class OneSession(nn.Module):
@@ -86,7 +85,7 @@ class SessionNet(nn.Module):
         core: nn.Module,
         read_ins: Sequence[nn.Module],
         read_outs: Sequence[nn.Module],
-        dropout: float = READ_IN_DROPOUT,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.core = core

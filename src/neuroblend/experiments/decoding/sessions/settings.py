@@ -16,7 +16,6 @@ from neuroblend.experiments.decoding.settings import (
     ModelConfig,
     RunConfig,
 )
-from neuroblend.models.sessions import READ_IN_DROPOUT
 
 TOGETHER = " + "
 
@@ -43,11 +42,11 @@ class SessionsModel(ModelConfig):
     Attributes:
         core_width: Inputs and outputs of the core that sessions share; where ``None``, as many as
             neurons are seen in the session with most, 64 at most.
-        read_in_dropout: Share of counts that are dropped in training, before a read-in.
+        read_in_dropout: Fraction of counts that are dropped in training, before a read-in.
     """
 
     core_width: int | None = Field(None, ge=2)
-    read_in_dropout: float = Field(READ_IN_DROPOUT, ge=0, lt=1)
+    read_in_dropout: float = Field(0.5, ge=0, lt=1)
 
 
 class SessionsConfig(RunConfig):
