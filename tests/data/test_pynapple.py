@@ -90,7 +90,7 @@ def test_there_and_back_again() -> None:
         "heading": nb.Signal.of(CLOCK, CLOCK * 50 % 360, ["heading"], "deg", kind="circular"),
         "room": nb.Signal.of(CLOCK, np.where(CLOCK < 5, "a", "b"), ["room"], kind="discrete"),
         "vel": nb.Signal.of(CLOCK, HAND, ["vx", "vy"], "cm/s"),
-        "gain": nb.Signal.held([2.0, 7.5], [1.0, 3.0], ["gain"]),
+        "gain": nb.Signal.of([2.0, 7.5], [1.0, 3.0], ["gain"]).held(),
     }
     before = nb.Recording.of(group(), given, trials=table())
     objects = before.to_pynapple()
@@ -107,6 +107,15 @@ def test_there_and_back_again() -> None:
         # pynapple ends an interval a microsecond early where the next begins
         assert_allclose(after.signals[name].in_bins(edges), signal.in_bins(edges), atol=1e-5)
     pd.testing.assert_frame_equal(after.trials, before.trials)
+
+
+def test_numbers_of_categories_that_hold_are_states_until_the_next() -> None:
+    about = {"kind": ["discrete"], "categories": ['["off", "on"]'], "held": [True]}
+    frame = nap.TsdFrame(np.array([2.0, 5.0]), np.array([[1.0], [0.0]]), columns=["light"],
+                         metadata=about)  # fmt: skip
+    signal = nb.Recording.from_pynapple(group(), {"light": frame}).signals["light"]
+    assert signal.channels[0].categories == ("off", "on")
+    assert_array_equal(signal.in_bins(np.arange(0.0, 9.0, 2.0))[:, 0], [np.nan, 1, 0, 0])
 
 
 def test_units_with_names_keep_them() -> None:

@@ -102,7 +102,7 @@ def test_bins_do_not_depend_on_how_their_edges_round() -> None:
 def test_values_that_hold_are_means_over_time_and_missing_before_the_first() -> None:
     """Against a staircase that is looked up a thousand times a bin."""
     times, values = np.array([1.0, 1.25, 3.0, 6.05]), np.array([[2.0], [5.0], [np.nan], [-1.0]])
-    signal = Signal.held(times, values, ["contrast"], "%")
+    signal = Signal.of(times, values, ["contrast"], "%").held()
     assert signal.span is None and signal.unit == "%"
     edges = np.arange(0, 9, 0.5)
     fine = edges[:-1, None] + (np.arange(1000) + 0.5) * 0.0005
@@ -115,6 +115,7 @@ def test_values_that_hold_are_means_over_time_and_missing_before_the_first() -> 
     assert np.isnan(expected[[0, 1, 6]]).all() and expected[-1] == -1.0
     codes = signal.as_kind("discrete").in_bins(edges)[:, 0]
     assert np.isnan(codes[:2]).all() and codes[3] == 2 and codes[-1] == 0  # of -1, 2, 5
-    turns = Signal.held([0.0, 1.0], [350.0, 30.0], ["heading"], "degrees", "circular")
+    turns = Signal.of([0.0, 1.0], [350.0, 30.0], ["heading"], "degrees", "circular").held()
     np.testing.assert_allclose(turns.in_bins(np.array([0.5, 1.5]))[0], 10, atol=1e-9)
-    refuses("events do not hold", Signal.held, [0, 1], [1, 1], ["e"], kind="events")
+    assert turns.held() is turns
+    refuses("events do not hold", Signal.events([0, 1], "e").held)

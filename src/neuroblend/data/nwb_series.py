@@ -113,11 +113,12 @@ def read_signal(series: TimeSeries, name: str, path: Path) -> Signal:
         )
     names = [f"{name}{c}" for c in channel_suffixes(series)]
     (unit,) = channel_units(stored_unit(series), 1)
-    make = Signal.held if is_held(series) else Signal.of
     if isinstance(series.parent, CompassDirection) and len(names) == 1:
         turn = turn_of(str(series.unit or "")) / float(series.conversion or 1.0)
-        return make(times, values, names, unit, "circular", period=turn)
-    return make(times, values, names, unit)
+        signal = Signal.of(times, values, names, unit, "circular", period=turn)
+    else:
+        signal = Signal.of(times, values, names, unit)
+    return signal.held() if is_held(series) else signal
 
 
 def _states(series: IntervalSeries, name: str) -> Signal:

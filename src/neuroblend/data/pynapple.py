@@ -169,17 +169,23 @@ def _of_tsd(tsd: Any, name: str) -> Signal:
 
 
 def _of_frame(frame: Any, name: str) -> Signal:
+    signal = _sampled(frame, name)
+    holds = "held" in frame.metadata.columns and any(frame.metadata["held"])
+    return signal.held() if holds else signal
+
+
+def _sampled(frame: Any, name: str) -> Signal:
+    """Return the samples of a frame, with what its metadata say of channels."""
     columns, about = list(frame.columns), frame.metadata
     alone = len(columns) == 1 and not isinstance(columns[0], str)
     names = [name] if alone else [c if c == name else f"{name}_{c}" for c in map(str, columns)]
     told: dict[str, list[Any]] = {key: about[key].tolist() for key in about.columns}
     names = [str(label) for label in told.get("channel", names)]
     unit = str(told["unit"][0]) if "unit" in told else ""
-    make = Signal.held if any(told.get("held", ())) else Signal.of
     if "kind" not in told:
-        return make(frame.t, frame.values, names, unit)
+        return Signal.of(frame.t, frame.values, names, unit)
     period = told["period"][0] if "period" in told else None
-    signal = make(frame.t, frame.values, names, unit, told["kind"][0], period=period)
+    signal = Signal.of(frame.t, frame.values, names, unit, told["kind"][0], period=period)
     if "categories" not in told or told["kind"][0] != "discrete":
         return signal
     # values are numbers of categories, where these are told

@@ -95,36 +95,6 @@ class Signal:
         return cls(clock, numbers, channels)
 
     @classmethod
-    def held(
-        cls,
-        times: ArrayLike,
-        values: ArrayLike,
-        names: Sequence[str],
-        unit: str = "",
-        kind: Kind | None = None,
-        categories: Sequence[Any] | None = None,
-        period: float | None = None,
-    ) -> Signal:
-        """Make a signal of values that change in steps: each holds until the next sample.
-
-        The last holds to the end; before the first, values are missing. Arguments are those of
-        :meth:`of`, of any kind but events.
-
-        Raises:
-            InputError: As :meth:`of`.
-        """
-        made = cls.of(times, values, names, unit, kind, categories, period)
-        if made.kind == "events":
-            raise InputError(f"signal {', '.join(names)}: events do not hold")
-        unknown = np.full((1, len(names)), np.nan)
-        return replace(
-            made,
-            times=np.r_[made.times[:1], made.times],
-            values=np.concatenate([unknown, made.values]),
-            holds=True,
-        )
-
-    @classmethod
     def events(cls, times: ArrayLike, name: str) -> Signal:
         """Make a signal of things that happen, such as licks, from their (n,) seconds in any order.
 
@@ -211,6 +181,26 @@ class Signal:
     def column(self, index: int) -> Signal:
         """Return one channel of the signal."""
         return replace(self, values=self.values[:, [index]], channels=(self.channels[index],))
+
+    def held(self) -> Signal:
+        """Return the signal with values that change in steps: each holds until the next sample.
+
+        The last holds to the end; before the first, values are missing.
+
+        Raises:
+            InputError: It is of events.
+        """
+        if self.kind == "events":
+            raise InputError(f"signal {', '.join(self.names)}: events do not hold")
+        if self.holds:
+            return self
+        unknown = np.full((1, len(self.names)), np.nan)
+        return replace(
+            self,
+            times=np.r_[self.times[:1], self.times],
+            values=np.concatenate([unknown, self.values]),
+            holds=True,
+        )
 
     def as_kind(self, kind: Kind) -> Signal:
         """Return the signal with its numbers taken as of another kind.
