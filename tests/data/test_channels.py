@@ -96,6 +96,16 @@ def test_what_is_not_of_its_kind_is_refused(behavior, kinds, message) -> None:
         Trials.from_arrays(SPIKES, 0.02, behavior, kinds=kinds)
 
 
+def test_degrees_without_a_unit_are_not_taken_as_radians() -> None:
+    """Their sines would be noise, in silence."""
+    angles = np.linspace(0, 359, 40)
+    with pytest.raises(nb.InputError, match="'a': found angles from 0 to 359 without a unit"):
+        channel_of("a", angles, "circular")
+    assert channel_of("a", angles, "circular", "deg")[0].period == 360
+    assert channel_of("a", angles, "circular", "rad")[0].period == pytest.approx(2 * np.pi)
+    assert channel_of("a", angles % (2 * np.pi), "circular")[0].period == pytest.approx(2 * np.pi)
+
+
 def test_a_label_outside_the_declared_categories_is_refused() -> None:
     with pytest.raises(nb.InputError, match="found nogo, wanted one of left, right"):
         channel_of("choice", ["left", "nogo"], categories=["left", "right"])

@@ -194,7 +194,7 @@ def test_tables_of_intervals_are_states() -> None:
 
 
 def test_kinds_of_channels_and_of_signals() -> None:
-    signals = {"hand": Signal.of(CLOCK, np.stack([CLOCK * 9, CLOCK // 5], 1), ["hand_x", "hand_y"])}
+    signals = {"hand": Signal.of(CLOCK, np.stack([CLOCK % 6, CLOCK // 5], 1), ["hand_x", "hand_y"])}
     recording = make(signals=signals)
     both = recording.windows(1.0, 0.1, kinds={"hand": "circular", "hand_y": "discrete"})
     assert [channel.kind for channel in both.channels] == ["circular", "discrete"]

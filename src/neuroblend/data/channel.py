@@ -89,7 +89,8 @@ class Channel:
         """Refuse values, NaN where missing, that are none of the channel's kind.
 
         Raises:
-            InputError: Numbers that stand for no category, or counts that are none.
+            InputError: Numbers that stand for no category, counts that are none, or angles that
+                look like degrees where a turn is 2 pi because no unit was given.
         """
         known = values[~np.isnan(values)]
         if self.kind == "discrete":
@@ -105,6 +106,13 @@ class Channel:
             raise InputError(
                 f"behavior channel '{self.name}': found {bad[0]:g}, wanted how many events there "
                 "are in each bin"
+            )
+        is_guess = self.kind == "circular" and not self.unit and self.period == FULL_TURN
+        if is_guess and known.size and np.ptp(known) > 2 * FULL_TURN:
+            raise InputError(
+                f"behavior channel '{self.name}': found angles from {known.min():g} to "
+                f"{known.max():g} without a unit, wanted 'deg' as their unit (behavior_units in a "
+                "file), or 'rad' if they do wind more than twice"
             )
 
 
